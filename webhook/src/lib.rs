@@ -1,1 +1,3 @@
-//! x
+//! A Kubernetes webhook token authenticator.
+
+pub mod pki;
