@@ -1,0 +1,175 @@
+//! What an authenticator makes of a token.
+
+use std::collections::BTreeMap;
+
+/// Who a token belongs to: the `UserInfo` of `authentication.k8s.io`
+/// (`k8s.io/api/authentication/v1/types.go`, v0.37.2). Empty fields are left out of the answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct User {
+    /// The name that RBAC and the audit log know the user by.
+    pub username: String,
+    /// What tells apart two users who had one name at different times. Empty by default.
+    pub uid: String,
+    /// The groups; the apiserver adds `system:authenticated`. Empty by default.
+    pub groups: Vec<String>,
+    /// What else is known of the user. Keys are lower case, under a domain of their own
+    /// (`example.org/team`), and values are no secrets: authorizers, admission webhooks and the
+    /// audit log see them. Empty by default.
+    pub extra: BTreeMap<String, Vec<String>>,
+}
+
+impl User {
+    /// A user of that name, without uid, groups and extra.
+    #[must_use]
+    pub fn new(username: impl Into<String>) -> Self {
+        Self {
+            username: username.into(),
+            ..Self::default()
+        }
+    }
+
+    /// The same user with this uid.
+    #[must_use]
+    pub fn with_uid(mut self, uid: impl Into<String>) -> Self {
+        self.uid = uid.into();
+        self
+    }
+
+    /// The same user in one more group.
+    #[must_use]
+    pub fn with_group(mut self, group: impl Into<String>) -> Self {
+        self.groups.push(group.into());
+        self
+    }
+
+    /// The same user in these groups as well.
+    #[must_use]
+    pub fn with_groups<G: Into<String>>(mut self, groups: impl IntoIterator<Item = G>) -> Self {
+        self.groups.extend(groups.into_iter().map(Into::into));
+        self
+    }
+
+    /// The same user with these values added under `key`.
+    #[must_use]
+    pub fn with_extra<V: Into<String>>(
+        mut self,
+        key: impl Into<String>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        let all = self.extra.entry(key.into()).or_default();
+        all.extend(values.into_iter().map(Into::into));
+        self
+    }
+}
+
+/// An authenticator's answer. Each is sent with status 200: anything else is to the apiserver an
+/// error of the webhook (`apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Decision {
+    /// The token is good. The apiserver remembers that for 2 minutes by default.
+    Authenticated {
+        /// Whose it is.
+        user: User,
+        /// Whom the token was made for. Empty, for an authenticator that knows no audiences: they
+        /// are left out of the answer, and the apiserver takes its own. Otherwise the answer has
+        /// those that the review asked for too, and is a refusal when there are none. A review
+        /// that asks for none (the apiserver's always asks) gets all of them to judge.
+        audiences: Vec<String>,
+    },
+    /// The token is not good. The apiserver remembers that too. It learns no reason: one in
+    /// `status.error` would make the refusal an error, and errors are asked again every time.
+    Refused,
+    /// Whether it is good could not be found out: sent as `status.error`. The apiserver refuses
+    /// the request, logs the reason, remembers nothing, and does not retry.
+    Undecided {
+        /// Why not; goes into the apiserver's log, so without secrets.
+        reason: String,
+    },
+}
+
+impl Decision {
+    /// The token is `user`'s, and nothing is known of audiences.
+    #[must_use]
+    pub fn authenticated(user: User) -> Self {
+        Self::Authenticated {
+            user,
+            audiences: Vec::new(),
+        }
+    }
+
+    /// The decision that answers a review for these audiences; see
+    /// [`Decision::Authenticated::audiences`]. [`router`](crate::router()) applies it, what
+    /// answers by other ways should too.
+    #[must_use]
+    pub fn narrowed(self, asked: &[String]) -> Self {
+        match self {
+            Self::Authenticated {
+                user,
+                mut audiences,
+            } if !audiences.is_empty() && !asked.is_empty() => {
+                audiences.retain(|audience| asked.contains(audience));
+                if audiences.is_empty() {
+                    Self::Refused
+                } else {
+                    Self::Authenticated { user, audiences }
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// One word for logs and metrics.
+    pub(crate) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Authenticated { .. } => "authenticated",
+            Self::Refused => "refused",
+            Self::Undecided { .. } => "undecided",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::authenticator_knows_none(&[], &["a"], Some(&[] as &[&str]))]
+    #[case::review_asks_none(&["a"], &[], Some(&["a"] as &[&str]))]
+    #[case::some_in_common(&["a", "b"], &["b", "c"], Some(&["b"] as &[&str]))]
+    #[case::none_in_common(&["a"], &["b"], None)]
+    fn audiences(
+        #[case] known: &[&str],
+        #[case] asked: &[&str],
+        #[case] answered: Option<&[&str]>,
+    ) {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let asked: Vec<String> = owned(asked);
+        let user = User::new("ann");
+        let decision = Decision::Authenticated {
+            user: user.clone(),
+            audiences: owned(known),
+        };
+        let expected = answered.map_or(Decision::Refused, |audiences| Decision::Authenticated {
+            user,
+            audiences: owned(audiences),
+        });
+        assert_eq!(decision.narrowed(&asked), expected);
+    }
+
+    #[test]
+    fn builders_add() {
+        let user = User::new("ann")
+            .with_uid("7")
+            .with_group("a")
+            .with_groups(["b", "c"])
+            .with_extra("example.org/team", ["red"])
+            .with_extra("example.org/team", ["blue"]);
+        assert_eq!(user.uid, "7");
+        assert_eq!(user.groups, ["a", "b", "c"]);
+        assert_eq!(user.extra["example.org/team"], ["red", "blue"]);
+    }
+}

@@ -1,0 +1,245 @@
+//! JSON to [`Review`].
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::error::Category;
+
+use super::{KIND, Review};
+
+/// Why a body is no `TokenReview`. The texts go to the caller and into logs, and quote nothing from
+/// where a token can stand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// Nothing was sent.
+    #[error("the body is empty, expected a TokenReview")]
+    Empty,
+    /// JSON is UTF-8 (RFC 8259, section 8.1); Go puts U+FFFD in the place of what is not.
+    #[error("the body is not UTF-8")]
+    Utf8,
+    /// Not JSON, cut short, or more than one value.
+    #[error("the body is not one JSON value: line {line} column {column}")]
+    Syntax {
+        /// Where, from 1.
+        line: usize,
+        /// Which octet in the line, from 1.
+        column: usize,
+    },
+    /// JSON, but a field of ours is of another type or there twice.
+    #[error(
+        "a field has another type than in a TokenReview, or is there twice: line {line} column {column}"
+    )]
+    Shape {
+        /// Where it ends, from 1.
+        line: usize,
+        /// Which octet in the line, from 1.
+        column: usize,
+    },
+    /// Another kind, or none.
+    #[error("kind is {found}, expected `TokenReview`")]
+    Kind {
+        /// The kind, escaped and cut for printing.
+        found: Quoted,
+    },
+    /// Another version, or none.
+    #[error(
+        "apiVersion is {found}, expected `authentication.k8s.io/v1` or `authentication.k8s.io/v1beta1`"
+    )]
+    ApiVersion {
+        /// The version, escaped and cut for printing.
+        found: Quoted,
+    },
+    /// Nothing to review: the API server's own endpoint answers 400 too
+    /// (`pkg/registry/authentication/tokenreview/storage.go`, v1.37.2).
+    #[error("spec.token is missing or empty")]
+    NoToken,
+}
+
+/// A caller's text in an error: in backticks, control characters escaped, at most 64 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quoted(Option<String>);
+
+impl Quoted {
+    fn new(text: Option<&str>) -> Self {
+        Self(text.map(|text| text.chars().take(64).collect()))
+    }
+}
+
+impl fmt::Display for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(text) => write!(f, "`{}`", text.escape_debug()),
+            None => f.write_str("missing"),
+        }
+    }
+}
+
+/// Reads a `TokenReview` of either version.
+///
+/// Field names are matched exactly, as the apiserver's decoder does. Unknown fields are ignored,
+/// `metadata` and `status` with them; `null` counts as absent; a known field that stands twice is
+/// an error, since two readers could take different ones.
+pub fn decode(body: &[u8]) -> Result<Review, DecodeError> {
+    let text = std::str::from_utf8(body).map_err(|_| DecodeError::Utf8)?;
+    if text.trim_ascii().is_empty() {
+        return Err(DecodeError::Empty);
+    }
+    let Object(question) = serde_json::from_str::<Object<Question>>(text)?;
+    if question.kind.as_deref() != Some(KIND) {
+        let found = Quoted::new(question.kind.as_deref());
+        return Err(DecodeError::Kind { found });
+    }
+    let api_version = question.api_version.as_deref();
+    let Some(Ok(api_version)) = api_version.map(str::parse) else {
+        let found = Quoted::new(api_version);
+        return Err(DecodeError::ApiVersion { found });
+    };
+    let Object(spec) = question.spec.unwrap_or_default();
+    let token = spec.token.filter(|token| !token.is_empty());
+    Ok(Review::new(token.ok_or(DecodeError::NoToken)?)
+        .with_audiences(spec.audiences.unwrap_or_default())
+        .with_api_version(api_version))
+}
+
+impl From<serde_json::Error> for DecodeError {
+    /// Keeps the place only: serde's text quotes the value it tripped over.
+    fn from(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        match error.classify() {
+            Category::Data => Self::Shape { line, column },
+            Category::Syntax | Category::Eof | Category::Io => Self::Syntax { line, column },
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Question {
+    kind: Option<String>,
+    api_version: Option<String>,
+    spec: Option<Object<Spec>>,
+}
+
+#[derive(Default, Deserialize)]
+struct Spec {
+    token: Option<String>,
+    audiences: Option<Vec<String>>,
+}
+
+/// A struct that only an object becomes: serde's derive would take an array for its fields too.
+#[derive(Default)]
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Object<T>, M::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::ApiVersion;
+
+    #[rstest]
+    #[case::v1("authentication.k8s.io/v1", ApiVersion::V1)]
+    #[case::v1beta1("authentication.k8s.io/v1beta1", ApiVersion::V1Beta1)]
+    fn both_versions(#[case] text: &str, #[case] version: ApiVersion) {
+        let body = format!(
+            r#"{{"apiVersion":"{text}","kind":"TokenReview","spec":{{"token":"t","audiences":["a","b"]}}}}"#
+        );
+        let review = decode(body.as_bytes()).expect("a review");
+        assert_eq!(review.token.expose(), "t");
+        assert_eq!(review.audiences, ["a", "b"]);
+        assert_eq!(review.api_version, version);
+        assert_eq!(version.to_string(), text);
+    }
+
+    /// The second is what an apiserver before 1.34 sends, the third one since.
+    #[rstest]
+    #[case::nulls(r#""metadata":null,"spec":{"token":"t","audiences":null},"status":null"#)]
+    #[case::old(
+        r#""metadata":{"creationTimestamp":null},"spec":{"token":"t"},"status":{"user":{}}"#
+    )]
+    #[case::new(r#""metadata":{},"spec":{"token":"t"},"status":{"user":{}}"#)]
+    #[case::unknown_field(r#""more":[1,[2]],"spec":{"token":"t","more":{}}"#)]
+    #[case::other_case(r#""Kind":"x","spec":{"token":"t","Token":"u"}"#)]
+    #[case::escapes(r#""spec":{"to\u006ben":"\u0074"}"#)]
+    fn what_does_not_matter(#[case] fields: &str) {
+        let body = format!(
+            r#"{{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1",{fields}}}{}"#,
+            "\n"
+        );
+        let review = decode(body.as_bytes()).expect("a review");
+        assert_eq!(review.token.expose(), "t");
+        assert_eq!(review.audiences, [""; 0]);
+    }
+
+    /// Each has the token `canary` somewhere, and no text shows it.
+    #[rstest]
+    #[case::spec_is_text(r#""spec":"canary""#)]
+    #[case::spec_is_list(r#""spec":["canary",null]"#)]
+    #[case::audiences_are_text(r#""spec":{"token":"t","audiences":"canary"}"#)]
+    #[case::token_is_list(r#""spec":{"token":["canary"]}"#)]
+    #[case::token_twice(r#""spec":{"token":"t","token":"canary"}"#)]
+    #[case::spec_twice(r#""spec":{"token":"canary"},"spec":{"token":"t"}"#)]
+    fn another_shape(#[case] fields: &str) {
+        let body =
+            format!(r#"{{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1",{fields}}}"#);
+        let error = decode(body.as_bytes()).expect_err("no review");
+        assert!(matches!(error, DecodeError::Shape { .. }), "{error}");
+        assert!(
+            !format!("{error} {error:?}").contains("canary"),
+            "{error:?}"
+        );
+    }
+
+    #[rstest]
+    #[case::list(r#"["TokenReview","authentication.k8s.io/v1",{"token":"canary"}]"#)]
+    #[case::text(r#""canary""#)]
+    #[case::null("null")]
+    fn no_object(#[case] body: &str) {
+        let error = decode(body.as_bytes()).expect_err("no review");
+        assert!(matches!(error, DecodeError::Shape { .. }), "{error}");
+        assert!(
+            !format!("{error} {error:?}").contains("canary"),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn quoted_text_is_escaped_and_cut() {
+        let body = format!(r#"{{"kind":"\n{}"}}"#, "x".repeat(100));
+        let error = decode(body.as_bytes()).expect_err("no review");
+        let expected = format!(r"kind is `\n{}`, expected `TokenReview`", "x".repeat(63));
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn nesting_overflows_no_stack() {
+        let deep = "[".repeat(500_000);
+        let body = format!(r#"{{"more":{deep}"#);
+        let error = decode(body.as_bytes()).expect_err("no review");
+        assert!(matches!(error, DecodeError::Syntax { .. }), "{error}");
+    }
+}
