@@ -84,7 +84,7 @@ pub enum Decision {
     /// Whether it is good could not be found out: sent as `status.error`. The apiserver refuses
     /// the request, logs the reason, remembers nothing, and does not retry.
     Undecided {
-        /// Why not; goes into the apiserver's log, so without secrets.
+        /// Why not; goes into this server's log and the apiserver's, so without secrets.
         reason: String,
     },
 }
@@ -117,6 +117,14 @@ impl Decision {
                 }
             }
             other => other,
+        }
+    }
+
+    /// Why it was not decided.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Undecided { reason } => Some(reason),
+            Self::Authenticated { .. } | Self::Refused => None,
         }
     }
 

@@ -149,10 +149,19 @@ impl fmt::Debug for Certificate {
 }
 
 /// A bare ECDSA P-256 key as a PKCS#8 PEM block, for what signs without a certificate: the
-/// apiserver's `--service-account-signing-key-file` takes it, and `--service-account-key-file`
-/// reads the public half out of it.
+/// apiserver's `--service-account-signing-key-file`. Its `--service-account-key-file` wants
+/// [`public_key_pem`].
 pub fn signing_key_pem() -> Result<String, PkiError> {
     Ok(key()?.serialize_pem())
+}
+
+/// The public half of such a key as a PEM block (`PUBLIC KEY`, RFC 7468 section 13).
+///
+/// The apiserver's `--service-account-key-file` takes this and not the private key: it looks for
+/// the public half of an EC key only in SEC1 (`client-go/util/keyutil/key.go`,
+/// `ParsePublicKeysPEM`, v0.37.2).
+pub fn public_key_pem(key_pem: &str) -> Result<String, PkiError> {
+    Ok(KeyPair::from_pem(key_pem)?.public_key_pem())
 }
 
 fn key() -> Result<KeyPair, rcgen::Error> {
@@ -195,7 +204,9 @@ mod tests {
     use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
     use rustls::crypto::ring::default_provider;
     use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::pki_types::{
+        CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+    };
     use rustls::server::WebPkiClientVerifier;
     use rustls::{CertificateError, Error, RootCertStore};
 
@@ -350,6 +361,19 @@ mod tests {
     fn a_server_needs_a_name() {
         let error = authority().serving::<&str>(&[]).expect_err("no names");
         assert!(matches!(error, PkiError::NoNames), "{error}");
+    }
+
+    #[test]
+    fn the_public_half_is_the_keys_own() {
+        let key = signing_key_pem().expect("a key");
+        let public = public_key_pem(&key).expect("a public key");
+        let public = SubjectPublicKeyInfoDer::from_pem_slice(public.as_bytes()).expect("a key");
+        let private = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+        // PKCS#8 has the point too: the last 65 octets of a P-256 key's SubjectPublicKeyInfo.
+        let point = public.last_chunk::<65>().expect("a point");
+        let mut places = private.secret_der().windows(65);
+        assert!(places.any(|place| place == point));
+        public_key_pem("no key").expect_err("no key");
     }
 
     #[test]

@@ -53,6 +53,7 @@ async fn answer<A: Authenticator>(
         outcome = decision.outcome(),
         latency_us = u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX),
         api_version = review.api_version.as_str(),
+        reason = decision.reason(),
         "review"
     );
     let body = encode(review.api_version, &decision);

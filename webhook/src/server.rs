@@ -18,7 +18,7 @@ use crate::{Caller, Tls};
 use connection::Protocol;
 
 /// How long a client may take for its TLS handshake: 10 s, the apiserver's own limit
-/// (`net/http.Transport.TLSHandshakeTimeout` in `apimachinery/pkg/util/net/http.go`, v0.37.2).
+/// (`TLSHandshakeTimeout` in `client-go/transport/cache.go`, v0.37.2).
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How long running reviews may take after a stop: 5 s.
@@ -157,8 +157,9 @@ async fn receive(
 }
 
 fn report(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a connection's task ended");
+    // Without what the panic said: that is the authenticator's, and may quote a token.
+    if ended.is_err_and(|error| error.is_panic()) {
+        tracing::error!("a review panicked, and its connection was dropped");
     }
 }
 
