@@ -1,3 +1,12 @@
-//! The program.
+//! The program; everything that it does is in the library or in `cli`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::Args::parse().run().await
+}

@@ -1,0 +1,89 @@
+//! The command line.
+
+mod certs;
+mod failure;
+mod serve;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
+
+use failure::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  Over plain HTTP, to see what a review looks like:
+    tokenlab-webhook serve --mock --plain-http --listen 127.0.0.1:8080
+
+  Over TLS, under the name that the apiserver will ask for:
+    tokenlab-webhook certs --out pki --name my-authn.kube-system.svc
+    tokenlab-webhook serve --mock --tls-cert-file pki/tls.crt --tls-private-key-file pki/tls.key";
+
+/// The program's arguments.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about = "Answers the TokenReviews of a kube-apiserver",
+    after_help = EXAMPLES,
+    max_term_width = 100
+)]
+pub(crate) struct Args {
+    /// What to log on stderr: off, error, warn, info, debug or trace. Never a token
+    #[arg(
+        long,
+        env = "LOG",
+        default_value = "info",
+        value_name = "LEVEL",
+        global = true
+    )]
+    log: LevelFilter,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Certs(certs::Args),
+}
+
+impl Args {
+    /// Exit code 0, or the failure's; clap has ended the program with 2 for a wrong usage.
+    pub(crate) async fn run(self) -> ExitCode {
+        let Self { log, command } = self;
+        let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        tracing_subscriber::fmt()
+            .with_max_level(log)
+            .with_ansi(colour)
+            .with_writer(io::stderr)
+            .init();
+        let outcome = match command {
+            Command::Serve(args) => args.run().await,
+            Command::Certs(args) => args.run(),
+        };
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                print(&failure);
+                ExitCode::from(failure.code())
+            }
+        }
+    }
+}
+
+fn print(failure: &Failure) {
+    let mut text = format!("error: {failure}");
+    let mut cause = std::error::Error::source(failure);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    if let Some(hint) = failure.hint() {
+        text = format!("{text}\n\nhint: {hint}");
+    }
+    // Where stderr is closed nobody reads it, and the exit code says enough.
+    writeln!(io::stderr(), "{text}").ok();
+}

@@ -1,0 +1,79 @@
+//! Why the program gave up, and what may help.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tokenlab_webhook::TlsError;
+use tokenlab_webhook::pki::PkiError;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("cannot read {what} `{}`", path.display())]
+    Read {
+        what: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("cannot serve certificate `{}` with key `{}`", certificate.display(), key.display())]
+    Tls {
+        certificate: PathBuf,
+        key: PathBuf,
+        source: TlsError,
+    },
+    #[error("cannot listen on {address}")]
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    #[error("cannot wait for signals")]
+    Signals(#[source] io::Error),
+    #[error("cannot make certificates")]
+    Pki(#[from] PkiError),
+    #[error("`{}` is there already", path.display())]
+    Exists { path: PathBuf },
+    #[error("cannot write `{}`", path.display())]
+    Write { path: PathBuf, source: io::Error },
+}
+
+impl Failure {
+    /// The exit code: 2 for what the arguments say, as clap's own, otherwise 1.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Pki(PkiError::Name { .. }) => 2,
+            _ => 1,
+        }
+    }
+
+    /// The way out, where there is one.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("`tokenlab-webhook certs --out DIR` makes a certificate and a key for a lab")
+            }
+            Self::Tls { source, .. } => match source {
+                TlsError::Mismatch => Some("give the key that this certificate was made for"),
+                TlsError::NoKey(_) => Some(
+                    "the file must have `-----BEGIN PRIVATE KEY-----` in it; \
+                     `openssl pkey -in KEY` prints an encrypted key so",
+                ),
+                _ => None,
+            },
+            Self::Listen { source, .. } => match source.kind() {
+                io::ErrorKind::AddrInUse => {
+                    Some("give another address with `--listen`; port 0 takes a free one")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    Some("ports below 1024 are for root, give another with `--listen`")
+                }
+                io::ErrorKind::AddrNotAvailable => Some(
+                    "this machine has no such address, `--listen 0.0.0.0:PORT` takes all it has",
+                ),
+                _ => None,
+            },
+            Self::Pki(PkiError::Name { .. }) => Some("give a name without scheme, port and path"),
+            Self::Exists { .. } => Some("`--force` replaces it"),
+            _ => None,
+        }
+    }
+}

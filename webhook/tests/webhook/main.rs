@@ -1,0 +1,16 @@
+//! The webhook over real sockets: the library's server in this process, and the program.
+
+/// `tokenlab-webhook certs`.
+mod certs;
+/// The webhook in this process, and clients for it.
+mod peer;
+/// The program as a child process.
+mod program;
+/// What is answered to which request.
+mod protocol;
+/// `tokenlab-webhook serve`.
+mod serve;
+/// How the server ends.
+mod stop;
+/// TLS, HTTP versions, and connections that do not behave.
+mod transport;

@@ -1,0 +1,116 @@
+use std::time::Duration;
+
+use reqwest::Version;
+use rstest::rstest;
+use tokenlab_webhook::Mock;
+use tokenlab_webhook::pki::CertificateAuthority;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+use crate::peer::{TUTORIAL, Webhook, client, soon};
+
+#[rstest]
+#[case::http_1(Version::HTTP_11)]
+#[case::http_2(Version::HTTP_2)]
+#[tokio::test]
+async fn both_versions_over_tls(#[case] version: Version) {
+    let webhook = Webhook::mock().await;
+    let client = match version {
+        Version::HTTP_11 => webhook.client().http1_only(),
+        _ => webhook.client(),
+    };
+    let client = client.build().expect("a client");
+    // Twice, so that the connection is used again.
+    for _ in 0..2 {
+        let request = client.post(webhook.url("/authenticate")).body(TUTORIAL);
+        let response = request.send().await.expect("a response");
+        assert_eq!(response.version(), version);
+        assert_eq!(response.status(), 200);
+    }
+}
+
+#[rstest]
+#[case::http_1(Version::HTTP_11)]
+#[case::http_2(Version::HTTP_2)]
+#[tokio::test]
+async fn both_versions_without_tls(#[case] version: Version) {
+    let webhook = Webhook::plain(Mock).await;
+    let client = match version {
+        Version::HTTP_11 => webhook.client(),
+        _ => webhook.client().http2_prior_knowledge(),
+    };
+    let client = client.build().expect("a client");
+    let request = client.post(webhook.url("/authenticate")).body(TUTORIAL);
+    let response = request.send().await.expect("a response");
+    assert_eq!(response.version(), version);
+    assert_eq!(response.status(), 200);
+}
+
+#[rstest]
+#[case::tls_1_2(reqwest::tls::Version::TLS_1_2)]
+#[case::tls_1_3(reqwest::tls::Version::TLS_1_3)]
+#[tokio::test]
+async fn both_versions_of_tls(#[case] version: reqwest::tls::Version) {
+    let webhook = Webhook::mock().await;
+    let client = webhook
+        .client()
+        .tls_version_min(version)
+        .tls_version_max(version);
+    let client = client.build().expect("a client");
+    let request = client.post(webhook.url("/authenticate")).body(TUTORIAL);
+    assert_eq!(request.send().await.expect("a response").status(), 200);
+}
+
+#[tokio::test]
+async fn many_reviews_share_a_connection() {
+    let webhook = Webhook::mock().await;
+    let client = webhook.client().build().expect("a client");
+    let answers = (0..200).map(|_| {
+        let request = client.post(webhook.url("/authenticate")).body(TUTORIAL);
+        async { request.send().await.expect("a response").status() }
+    });
+    let answers = soon(futures::future::join_all(answers)).await;
+    assert_eq!(answers.iter().filter(|status| **status == 200).count(), 200);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_trust_the_authority_gets_no_answer() {
+    let webhook = Webhook::mock().await;
+    let stranger = CertificateAuthority::new("stranger").expect("an authority");
+    let suspicious = client(webhook.address, Some(stranger.certificate_pem()));
+    let suspicious = suspicious.build().expect("a client");
+    let request = suspicious.post(webhook.url("/authenticate")).body(TUTORIAL);
+    let error = request.send().await.expect_err("no trust");
+    assert!(error.is_connect(), "{error:?}");
+    assert!(format!("{error:?}").contains("UnknownIssuer"), "{error:?}");
+    assert_eq!(
+        webhook.post(TUTORIAL).await.status(),
+        200,
+        "others are served"
+    );
+}
+
+/// Served one after the other, the last would wait for 10 s at least.
+#[tokio::test]
+async fn a_slow_handshake_blocks_nobody() {
+    let webhook = Webhook::mock().await;
+    let _silent = TcpStream::connect(webhook.address).await.expect("a server");
+    let client = webhook.client().timeout(Duration::from_secs(8));
+    let client = client.build().expect("a client");
+    let request = client.post(webhook.url("/authenticate")).body(TUTORIAL);
+    assert_eq!(request.send().await.expect("a response").status(), 200);
+}
+
+#[tokio::test]
+async fn a_handshake_has_a_limit() {
+    let limit = Duration::from_millis(50);
+    let webhook = Webhook::configured(Mock, |server| server.with_handshake_limit(limit)).await;
+    let mut silent = TcpStream::connect(webhook.address).await.expect("a server");
+    let end = soon(silent.read(&mut [0])).await;
+    assert!(matches!(end, Ok(0) | Err(_)), "it was not sent anything");
+    assert_eq!(
+        webhook.post(TUTORIAL).await.status(),
+        200,
+        "others are served"
+    );
+}
