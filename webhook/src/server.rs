@@ -73,7 +73,7 @@ impl Server {
 
     /// Serves until `stop` resolves, then closes the socket, lets running requests finish within
     /// the drain limit and drops what is left. Idle connections are closed at once, handshakes
-    /// given up. Nothing of it runs any more when this returns or is dropped.
+    /// given up. Nothing of it runs any more when this returns; dropped, it aborts all of it.
     ///
     /// Every request carries its [`Caller`] as an extension.
     pub async fn serve(self, router: Router, stop: impl Future<Output = ()>) {

@@ -100,12 +100,17 @@ async fn a_review_that_does_not_end_is_dropped(#[case] version: Version) {
 #[case::http_2(Version::HTTP_2)]
 #[tokio::test]
 async fn idle_connections_hold_nothing_up(#[case] version: Version) {
+    // Nothing here may end by a limit.
     let limit = PATIENCE * 10;
-    let webhook = Webhook::configured(Mock, |server| server.with_drain_limit(limit)).await;
+    let webhook = Webhook::configured(Mock, |server| {
+        server.with_drain_limit(limit).with_handshake_limit(limit)
+    })
+    .await;
+    let _handshaking = TcpStream::connect(webhook.address).await.expect("a server");
+    // An answer to a later connection: the earlier one was accepted.
     let client = speaking(version, &webhook);
     let answer = post(&client, &webhook).await.expect("no panic");
     answer.expect("a response").bytes().await.expect("a body");
-    let _handshaking = TcpStream::connect(webhook.address).await.expect("a server");
     soon(webhook.stop()).await.expect("no panic");
 }
 

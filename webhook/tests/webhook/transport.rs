@@ -1,9 +1,10 @@
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::Version;
 use rstest::rstest;
-use tokenlab_webhook::Mock;
 use tokenlab_webhook::pki::CertificateAuthority;
+use tokenlab_webhook::{Authenticator, Decision, Mock, Review};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
@@ -61,16 +62,36 @@ async fn both_versions_of_tls(#[case] version: reqwest::tls::Version) {
     assert_eq!(request.send().await.expect("a response").status(), 200);
 }
 
+/// Keeps the task of each review.
+#[derive(Clone, Default)]
+struct Tasks(Arc<Mutex<Vec<tokio::task::Id>>>);
+
+impl Authenticator for Tasks {
+    async fn authenticate(&self, _review: &Review) -> Decision {
+        // Others come in between.
+        tokio::task::yield_now().await;
+        self.0.lock().expect("no panic").push(tokio::task::id());
+        Decision::Refused
+    }
+}
+
+/// And its task: that is what ends them all with it.
 #[tokio::test]
 async fn many_reviews_share_a_connection() {
-    let webhook = Webhook::mock().await;
+    let tasks = Tasks::default();
+    let webhook = Webhook::start(tasks.clone()).await;
     let client = webhook.client().build().expect("a client");
-    let answers = (0..200).map(|_| {
+    let post = || {
         let request = client.post(webhook.url("/authenticate")).body(TUTORIAL);
         async { request.send().await.expect("a response").status() }
-    });
-    let answers = soon(futures::future::join_all(answers)).await;
-    assert_eq!(answers.iter().filter(|status| **status == 200).count(), 200);
+    };
+    // The first one makes the connection that the others find.
+    assert_eq!(soon(post()).await, 200);
+    let answers = soon(futures::future::join_all((0..200).map(|_| post()))).await;
+    assert!(answers.iter().all(|status| *status == 200), "{answers:?}");
+    let tasks = tasks.0.lock().expect("no panic");
+    assert_eq!(tasks.len(), 201);
+    assert!(tasks.iter().all(|task| *task == tasks[0]), "{tasks:?}");
 }
 
 #[tokio::test]
