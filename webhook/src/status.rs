@@ -47,7 +47,7 @@ impl IntoResponse for Rejection {
         tracing::info!(
             outcome = "rejected",
             code = code.as_u16(),
-            message,
+            reason = message,
             "request"
         );
         let status = Status {

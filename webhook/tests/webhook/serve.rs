@@ -78,6 +78,7 @@ async fn signals_end_it_well(#[case] signal: Signal) {
     let program = Program::serve(&["--plain-http"], "info").await;
     let idle = TcpStream::connect(program.address).await.expect("a server");
     curl(&program, "POST", TUTORIAL).await;
+    curl(&program, "GET", "").await;
     program.signal(signal);
     let (status, stderr) = program.end().await;
     assert_eq!(status.code(), Some(0), "{stderr}");
@@ -94,6 +95,7 @@ async fn signals_end_it_well(#[case] signal: Signal) {
     [TIME]  WARN tokenlab_webhook::cli::serve: without TLS everybody on the way can read the tokens
     listening on http://[ADDRESS]/authenticate
     [TIME]  INFO tokenlab_webhook::router: review outcome="authenticated" latency_us=[N] api_version="authentication.k8s.io/v1beta1"
+    [TIME]  INFO tokenlab_webhook::status: request outcome="rejected" code=405 reason="this method is not served here, use POST"
     [TIME]  INFO tokenlab_webhook::cli::serve: stopping
     "#)));
 }
