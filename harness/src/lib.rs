@@ -1,1 +1,4 @@
-//! x
+//! Real Kubernetes control planes for tests of webhook token authentication.
+
+pub mod assets;
+pub mod progress;

@@ -1,0 +1,422 @@
+//! What is under way, how far it is and how long it takes, on the standard error output.
+//!
+//! On a terminal: a spinner or a bar, replaced at its end by a line with a mark. In a pipe or a file:
+//! plain lines, few enough for a log. Colour only on a terminal, and not with `NO_COLOR`.
+//! Everything goes to the raw error output, so that it shows under libtest's capture too.
+
+use std::fmt;
+use std::io::{self, IsTerminal as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// In a pipe, a step that lasts longer than this says that it has begun.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// In a pipe, a bar says where it is at most this often…
+const EVERY: Duration = Duration::from_secs(10);
+/// …unless it has moved by this part of the whole (one in …).
+const PART: u64 = 10;
+
+const TICK: Duration = Duration::from_millis(100);
+
+/// A place to show progress. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    output: Output,
+    patience: Duration,
+}
+
+#[derive(Clone)]
+enum Output {
+    Hidden,
+    Plain(Arc<Mutex<dyn io::Write + Send>>),
+    Terminal(MultiProgress),
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hidden => "Hidden",
+            Self::Plain(_) => "Plain",
+            Self::Terminal(_) => "Terminal",
+        })
+    }
+}
+
+/// What a bar counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes, shown as `12.3 MB`.
+    Bytes,
+    /// Go packages.
+    Packages,
+}
+
+impl Progress {
+    /// Shows it on the standard error output.
+    pub fn stderr() -> Self {
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let output = if io::stderr().is_terminal() && !dumb {
+            Output::Terminal(MultiProgress::with_draw_target(ProgressDrawTarget::stderr()))
+        } else {
+            Output::Plain(Arc::new(Mutex::new(io::stderr())))
+        };
+        Self {
+            output,
+            patience: PATIENCE,
+        }
+    }
+
+    /// Shows nothing.
+    pub const fn hidden() -> Self {
+        Self {
+            output: Output::Hidden,
+            patience: PATIENCE,
+        }
+    }
+
+    /// Shows that `work` is under way, and marks the line by its result: `✓ title (1.2 s)`.
+    /// When the future is dropped, the line says so.
+    pub async fn step<T, E>(
+        &self,
+        title: &str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let step = Step::new(self, self.spinner(title), title);
+        let mut work = std::pin::pin!(work);
+        let result = if let Ok(result) = tokio::time::timeout(self.patience, &mut work).await {
+            result
+        } else {
+            self.plain(&format!("… {title}"));
+            work.await
+        };
+        step.end(if result.is_ok() {
+            Mark::Done
+        } else {
+            Mark::Failed
+        });
+        result
+    }
+
+    /// A bar over `total` units; with 0 the total is not known yet.
+    pub fn bar(&self, title: &str, total: u64, unit: Unit) -> Bar {
+        let bar = match &self.output {
+            Output::Terminal(terminal) => {
+                let counts = match unit {
+                    Unit::Bytes => "{bytes} of {total_bytes}",
+                    Unit::Packages => "{pos} of {len} packages",
+                };
+                let template =
+                    format!("{{spinner}} {{prefix}} {{bar:24}} {counts}, {{elapsed}} {{wide_msg}}");
+                let bar = terminal.add(ProgressBar::new(total));
+                bar.set_style(style(&template));
+                bar.set_prefix(title.to_owned());
+                bar.enable_steady_tick(TICK);
+                bar
+            }
+            _ => ProgressBar::hidden(),
+        };
+        self.plain(&format!("… {title}"));
+        let told = Mutex::new(Told {
+            total,
+            position: 0,
+            at: Instant::now(),
+        });
+        Bar {
+            step: Step::new(self, bar, title),
+            unit,
+            told,
+        }
+    }
+
+    /// A line between the others.
+    pub fn note(&self, text: &str) {
+        self.plain(text);
+        if let Output::Terminal(terminal) = &self.output {
+            // As with all lines here: an error output that is gone is no reason to stop working.
+            let _ = terminal.println(text);
+        }
+    }
+
+    fn spinner(&self, title: &str) -> ProgressBar {
+        let Output::Terminal(terminal) = &self.output else {
+            return ProgressBar::hidden();
+        };
+        let bar = terminal.add(ProgressBar::new_spinner());
+        bar.set_style(style("{spinner} {prefix} {elapsed} {wide_msg}"));
+        bar.set_prefix(title.to_owned());
+        bar.enable_steady_tick(TICK);
+        bar
+    }
+
+    fn plain(&self, line: &str) {
+        if let Output::Plain(writer) = &self.output {
+            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = writeln!(writer, "{line}");
+        }
+    }
+}
+
+/// How far something is. Dropping it without [`finish`](Self::finish) marks it as failed.
+#[derive(Debug)]
+pub struct Bar {
+    step: Step,
+    unit: Unit,
+    told: Mutex<Told>,
+}
+
+/// What a pipe was last told.
+#[derive(Debug)]
+struct Told {
+    total: u64,
+    position: u64,
+    at: Instant,
+}
+
+impl Bar {
+    /// Sets the whole, once it is known.
+    pub fn set_total(&self, total: u64) {
+        self.step.bar.set_length(total);
+        self.told().total = total;
+    }
+
+    /// Sets how many units are done.
+    pub fn set(&self, position: u64) {
+        self.step.bar.set_position(position);
+        let mut told = self.told();
+        let part = told.total / PART;
+        let moved =
+            part > 0 && position >= told.position.saturating_add(part) && position < told.total;
+        if moved || told.at.elapsed() >= EVERY {
+            (told.position, told.at) = (position, Instant::now());
+            let count = self.unit.count(position, told.total);
+            let Step {
+                title,
+                begun,
+                progress,
+                ..
+            } = &self.step;
+            progress.plain(&format!("… {title}: {count}, {}", elapsed(begun.elapsed())));
+        }
+    }
+
+    /// Says what it is at, for example a package; on a terminal only.
+    pub fn at(&self, text: &str) {
+        self.step.bar.set_message(text.to_owned());
+    }
+
+    /// Marks it as done.
+    pub fn finish(self) {
+        self.step.end(Mark::Done);
+    }
+
+    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Unit {
+    fn count(self, position: u64, total: u64) -> String {
+        let known = total > 0;
+        let percent = if known {
+            format!("{} %, ", position.saturating_mul(100) / total)
+        } else {
+            String::new()
+        };
+        match self {
+            Self::Bytes if known => {
+                format!("{percent}{} of {}", megabytes(position), megabytes(total))
+            }
+            Self::Bytes => megabytes(position),
+            Self::Packages if known => format!("{percent}{position} of {total} packages"),
+            Self::Packages => format!("{position} packages"),
+        }
+    }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
+}
+
+/// `0.3 s`, `5 min 12 s`.
+fn elapsed(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{seconds}.{} s", time.subsec_millis() / 100),
+        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .expect("the template must be valid")
+        .progress_chars("━╸ ")
+}
+
+/// How something ended.
+#[derive(Clone, Copy, Debug)]
+enum Mark {
+    Done,
+    Failed,
+    Dropped,
+}
+
+/// Something under way: ends with exactly one line.
+#[derive(Debug)]
+struct Step {
+    progress: Progress,
+    bar: ProgressBar,
+    title: String,
+    begun: Instant,
+    ended: bool,
+}
+
+impl Step {
+    fn new(progress: &Progress, bar: ProgressBar, title: &str) -> Self {
+        Self {
+            progress: progress.clone(),
+            bar,
+            title: title.to_owned(),
+            begun: Instant::now(),
+            ended: false,
+        }
+    }
+
+    fn end(mut self, mark: Mark) {
+        self.mark(mark);
+    }
+
+    fn mark(&mut self, mark: Mark) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.bar.finish_and_clear();
+        let (sign, color, note) = match mark {
+            Mark::Done => ("✓", AnsiColor::Green, ""),
+            Mark::Failed => ("✗", AnsiColor::Red, ""),
+            Mark::Dropped => ("✗", AnsiColor::Red, ", not finished"),
+        };
+        let text = format!("{} ({}{note})", self.title, elapsed(self.begun.elapsed()));
+        match &self.progress.output {
+            Output::Hidden => {}
+            Output::Plain(_) => self.progress.plain(&format!("{sign} {text}")),
+            Output::Terminal(terminal) => {
+                let colors =
+                    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+                let style = if colors {
+                    color.on_default()
+                } else {
+                    Style::new()
+                };
+                let _ = terminal.println(format!("{style}{sign}{style:#} {text}"));
+            }
+        }
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        self.mark(Mark::Dropped);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a pipe sees.
+    #[derive(Clone, Default)]
+    struct Pipe(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("must not be poisoned").write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Pipe {
+        fn progress(&self) -> Progress {
+            Progress {
+                output: Output::Plain(Arc::new(Mutex::new(self.clone()))),
+                patience: PATIENCE,
+            }
+        }
+
+        /// Its lines, without the times.
+        fn lines(&self) -> Vec<String> {
+            let bytes = self.0.lock().expect("must not be poisoned");
+            let text = String::from_utf8(bytes.clone()).expect("must be UTF-8");
+            text.lines()
+                .map(|line| line.replace("0.0 s", "[time]"))
+                .collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_step_is_marked_by_its_result() {
+        let pipe = Pipe::default();
+        let progress = pipe.progress();
+        assert_eq!(progress.step("good", async { Ok::<_, ()>(3) }).await, Ok(3));
+        assert_eq!(
+            progress.step("bad", async { Err::<(), _>(4) }).await,
+            Err(4)
+        );
+        assert_eq!(pipe.lines(), ["✓ good ([time])", "✗ bad ([time])"]);
+    }
+
+    #[tokio::test]
+    async fn a_long_step_says_that_it_has_begun_and_a_dropped_one_that_it_is_not_finished() {
+        let pipe = Pipe::default();
+        let progress = Progress {
+            patience: Duration::ZERO,
+            ..pipe.progress()
+        };
+        let mut work = Box::pin(progress.step("slow", std::future::pending::<Result<(), ()>>()));
+        while pipe.lines().is_empty() {
+            assert!(futures::poll!(&mut work).is_pending());
+            tokio::task::yield_now().await;
+        }
+        drop(work);
+        assert_eq!(pipe.lines(), ["… slow", "✗ slow ([time], not finished)"]);
+    }
+
+    #[test]
+    fn a_bar_tells_a_pipe_each_tenth() {
+        let pipe = Pipe::default();
+        let bar = pipe.progress().bar("build", 0, Unit::Packages);
+        bar.set_total(1000);
+        (1..=1000).for_each(|position| bar.set(position));
+        bar.finish();
+        let lines = pipe.lines();
+        assert_eq!(lines.len(), 11, "{lines:#?}");
+        assert_eq!(lines[0], "… build");
+        assert_eq!(lines[1], "… build: 10 %, 100 of 1000 packages, [time]");
+        assert_eq!(lines[9], "… build: 90 %, 900 of 1000 packages, [time]");
+        assert_eq!(lines[10], "✓ build ([time])");
+    }
+
+    #[test]
+    fn a_dropped_bar_is_marked_as_failed() {
+        let pipe = Pipe::default();
+        drop(pipe.progress().bar("download", 10, Unit::Bytes));
+        assert_eq!(
+            pipe.lines(),
+            ["… download", "✗ download ([time], not finished)"]
+        );
+    }
+
+    #[test]
+    fn counts_and_times_are_readable() {
+        assert_eq!(
+            Unit::Bytes.count(1_260_000, 12_000_000),
+            "10 %, 1.2 MB of 12.0 MB"
+        );
+        assert_eq!(Unit::Bytes.count(1_260_000, 0), "1.2 MB");
+        assert_eq!(elapsed(Duration::from_millis(350)), "0.3 s");
+        assert_eq!(elapsed(Duration::from_secs(312)), "5 min 12 s");
+    }
+}
