@@ -24,24 +24,37 @@
 //! # }
 //! ```
 
+mod build;
+mod claim;
+mod download;
 mod explicit;
+mod go;
+mod index;
+mod modules;
+mod packages;
 mod place;
 mod program;
 mod search;
 mod sources;
 mod store;
+mod transfer;
 mod wanted;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
 use serde::Serialize;
 
+pub use self::build::BuildError;
+pub use self::download::DownloadError;
 pub use self::explicit::ExplicitError;
+pub use self::go::GoError;
+pub use self::index::IndexError;
 pub use self::place::{Place, State};
 pub use self::program::{Fault, Program, VersionError};
 pub use self::search::AssetsError;
 pub use self::sources::{Patience, Platform, SettingError, Sources};
 pub use self::store::StoreError;
+pub use self::transfer::TransferError;
 pub use self::wanted::{DEFAULT_SERIES, Wanted, WantedError};
 
 use crate::progress::Progress;

@@ -52,6 +52,8 @@ pub enum Unit {
     Bytes,
     /// Go packages.
     Packages,
+    /// Go modules.
+    Modules,
 }
 
 impl Progress {
@@ -102,21 +104,14 @@ impl Progress {
 
     /// A bar over `total` units; with 0 the total is not known yet.
     pub fn bar(&self, title: &str, total: u64, unit: Unit) -> Bar {
-        let bar = match &self.output {
-            Output::Terminal(terminal) => {
-                let counts = match unit {
-                    Unit::Bytes => "{bytes} of {total_bytes}",
-                    Unit::Packages => "{pos} of {len} packages",
-                };
-                let template =
-                    format!("{{spinner}} {{prefix}} {{bar:24}} {counts}, {{elapsed}} {{wide_msg}}");
-                let bar = terminal.add(ProgressBar::new(total));
-                bar.set_style(style(&template));
-                bar.set_prefix(title.to_owned());
-                bar.enable_steady_tick(TICK);
-                bar
-            }
-            _ => ProgressBar::hidden(),
+        let bar = if let Output::Terminal(terminal) = &self.output {
+            let bar = terminal.add(ProgressBar::new(total));
+            bar.set_style(unit.style(total));
+            bar.set_prefix(title.to_owned());
+            bar.enable_steady_tick(TICK);
+            bar
+        } else {
+            ProgressBar::hidden()
         };
         self.plain(&format!("… {title}"));
         let told = Mutex::new(Told {
@@ -179,6 +174,7 @@ impl Bar {
     /// Sets the whole, once it is known.
     pub fn set_total(&self, total: u64) {
         self.step.bar.set_length(total);
+        self.step.bar.set_style(self.unit.style(total));
         self.told().total = total;
     }
 
@@ -218,6 +214,27 @@ impl Bar {
 }
 
 impl Unit {
+    fn style(self, total: u64) -> ProgressStyle {
+        let counts = match (self, total) {
+            (Self::Bytes, 0) => "{bytes}",
+            (Self::Bytes, _) => "{bar:24} {bytes} of {total_bytes}",
+            (_, 0) => "{pos}",
+            (_, _) => "{bar:24} {pos} of {len}",
+        };
+        style(&format!(
+            "{{spinner}} {{prefix}} {counts} {}, {{elapsed}} {{wide_msg}}",
+            self.noun()
+        ))
+    }
+
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::Bytes => "",
+            Self::Packages => "packages",
+            Self::Modules => "modules",
+        }
+    }
+
     fn count(self, position: u64, total: u64) -> String {
         let known = total > 0;
         let percent = if known {
@@ -230,8 +247,8 @@ impl Unit {
                 format!("{percent}{} of {}", megabytes(position), megabytes(total))
             }
             Self::Bytes => megabytes(position),
-            Self::Packages if known => format!("{percent}{position} of {total} packages"),
-            Self::Packages => format!("{position} packages"),
+            _ if known => format!("{percent}{position} of {total} {}", self.noun()),
+            _ => format!("{position} {}", self.noun()),
         }
     }
 }

@@ -2,7 +2,13 @@
 
 use std::fmt;
 
+use semver::Version;
+
+use super::build::{self, BuildError};
+use super::claim::Claim;
+use super::download::{self, DownloadError};
 use super::explicit::{self, ExplicitError, Overrides};
+use super::go;
 use super::place::{Place, State};
 use super::sources::SettingError;
 use super::store::{Store, StoreError};
@@ -67,16 +73,17 @@ impl Sources {
     pub async fn ensure(
         &self,
         wanted: &Wanted,
-        _progress: &Progress,
+        progress: &Progress,
     ) -> Result<Assets, AssetsError> {
         let mut search = Search::new(self, wanted);
-        match search.local().await? {
-            Some(assets) => Ok(assets),
-            None => Err(AssetsError::Nowhere {
-                wanted: wanted.clone(),
-                places: search.places,
-            }),
-        }
+        let found = match search.local().await? {
+            Some(assets) => Some(assets),
+            None => search.fetch(progress).await,
+        };
+        found.ok_or_else(|| AssetsError::Nowhere {
+            wanted: wanted.clone(),
+            places: search.places,
+        })
     }
 
     /// As [`Assets::find`], with these sources.
@@ -85,34 +92,85 @@ impl Sources {
     }
 
     /// What each place has, and which one would be taken. A broken place is reported, not an error.
-    pub async fn survey(&self, wanted: &Wanted) -> Vec<Place> {
-        let mut places = Vec::new();
-        let overrides = match explicit::environment(self, wanted).await {
-            Ok((overrides, place)) => {
-                places.push(place);
-                overrides
-            }
-            Err(error) => {
-                places.push(Place::failed(Source::Environment, "", &error, error.hint()));
-                Overrides::default()
-            }
+    /// Without `remote` neither the index nor the module proxy is asked.
+    pub async fn survey(&self, wanted: &Wanted, remote: bool) -> Vec<Place> {
+        let (overrides, environment) = match explicit::environment(self, wanted).await {
+            Ok((overrides, place)) => (overrides, place),
+            Err(error) => (
+                Overrides::default(),
+                Place::failed(Source::Environment, "", &error, error.hint()),
+            ),
         };
-        places.push(match explicit::folder(self, wanted, &overrides).await {
+        let folder = match explicit::folder(self, wanted, &overrides).await {
             Ok((_, place)) => place,
             Err(error) => Place::failed(Source::KubebuilderAssets, "", &error, error.hint()),
-        });
-        places.push(match Store::new(&self.store, &self.platform).find(wanted) {
+        };
+        let store = match Store::new(&self.store, &self.platform).find(wanted) {
             Ok((_, place)) => place,
             Err(error) => Place::failed(Source::Store, self.store.as_str(), &error, error.hint()),
-        });
-        if let Ok(Some(assets)) = self.find(wanted).await {
-            for place in &mut places {
-                if place.source == assets.source {
-                    place.state = State::Taken;
-                }
-            }
+        };
+        let (download, build) = (
+            self.survey_download(wanted, remote).await,
+            self.survey_build(wanted, remote).await,
+        );
+        let mut places = vec![environment, folder, store, download, build];
+        match self.find(wanted).await {
+            Ok(Some(assets)) => mark(&mut places, |place| place.source == assets.source),
+            // A place that is broken ends the search.
+            Err(_) => {}
+            Ok(None) => mark(&mut places, |place| {
+                place.source >= Source::Download && place.state == State::Usable
+            }),
         }
         places
+    }
+
+    async fn survey_download(&self, wanted: &Wanted, remote: bool) -> Place {
+        let place = |state| Place::new(Source::Download, self.index.as_str(), state);
+        if !remote {
+            return place(State::NotAsked);
+        }
+        let index = match download::index(self).await {
+            Ok(index) => index,
+            Err(error) => {
+                return Place::failed(Source::Download, self.index.as_str(), &error, error.hint());
+            }
+        };
+        let versions = index.versions(&self.platform);
+        match index.choose(wanted, &self.platform) {
+            Ok(_) => place(State::Usable).versions(versions),
+            Err(error) => place(State::Lacks)
+                .versions(versions)
+                .reason(error.to_string()),
+        }
+    }
+
+    async fn survey_build(&self, wanted: &Wanted, remote: bool) -> Place {
+        let failed = |error: BuildError| {
+            Place::failed(Source::Build, self.go.as_str(), &error, error.hint())
+        };
+        let go = match go::locate(&self.go) {
+            Ok(go) => go,
+            Err(error) => return failed(error.into()),
+        };
+        let place = |state| Place::new(Source::Build, go.as_str(), state);
+        if !remote {
+            return place(State::NotAsked);
+        }
+        match build::versions(self).await {
+            Ok(versions) if wanted.newest(&versions).is_some() => {
+                place(State::Usable).versions(versions)
+            }
+            Ok(versions) => place(State::Lacks).versions(versions),
+            Err(error) => failed(error),
+        }
+    }
+}
+
+/// Marks the first such place as the one that is taken.
+fn mark(places: &mut [Place], is: impl Fn(&Place) -> bool) {
+    if let Some(place) = places.iter_mut().find(|place| is(place)) {
+        place.state = State::Taken;
     }
 }
 
@@ -150,5 +208,108 @@ impl<'a> Search<'a> {
             Store::new(&self.sources.store, &self.sources.platform).find(self.wanted)?;
         self.places.push(place);
         Ok(found.map(|assets| self.overrides.over(assets)))
+    }
+
+    /// The places that take the network, and time.
+    async fn fetch(&mut self, progress: &Progress) -> Option<Assets> {
+        let Sources { index, go, .. } = self.sources;
+        if let Err(error) = self.store().workshop() {
+            // Neither a download nor a build has a place to go to.
+            self.places.pop();
+            self.places.push(Place::failed(
+                Source::Store,
+                self.sources.store.as_str(),
+                &error,
+                error.hint(),
+            ));
+            for (source, at) in [
+                (Source::Download, index.as_str()),
+                (Source::Build, go.as_str()),
+            ] {
+                self.places.push(
+                    Place::new(source, at, State::NotAsked)
+                        .reason("not tried: the store cannot be written"),
+                );
+            }
+            return None;
+        }
+        let found = match self.download(progress).await {
+            Ok(assets) => Ok(assets),
+            Err(error) => {
+                self.places.push(Place::failed(
+                    Source::Download,
+                    index.as_str(),
+                    &error,
+                    error.hint(),
+                ));
+                self.build(progress).await
+            }
+        };
+        match found {
+            Ok(assets) => Some(self.overrides.over(assets)),
+            Err(error) => {
+                self.places.push(Place::failed(
+                    Source::Build,
+                    go.as_str(),
+                    &error,
+                    error.hint(),
+                ));
+                None
+            }
+        }
+    }
+
+    async fn download(&self, progress: &Progress) -> Result<Assets, DownloadError> {
+        let Self {
+            sources, wanted, ..
+        } = self;
+        let choose = async {
+            Ok(download::index(sources)
+                .await?
+                .choose(wanted, &sources.platform)?)
+        };
+        let title = format!("asking the envtest index for the newest Kubernetes {wanted}");
+        let archive = progress.step::<_, DownloadError>(&title, choose).await?;
+        let claim = self.claim(&archive.version, progress).await?;
+        if let Some(assets) = self.stored()? {
+            return Ok(assets);
+        }
+        download::download(sources, &archive, &claim, progress).await?;
+        Ok(Assets {
+            source: Source::Download,
+            ..self.store().assets(&archive.version)
+        })
+    }
+
+    async fn build(&self, progress: &Progress) -> Result<Assets, BuildError> {
+        let Self {
+            sources, wanted, ..
+        } = self;
+        let title = format!("asking the Go module proxy for the newest Kubernetes {wanted}");
+        let version = progress
+            .step(&title, build::resolve(sources, wanted))
+            .await?;
+        let claim = self.claim(&version, progress).await?;
+        if let Some(assets) = self.stored()? {
+            return Ok(assets);
+        }
+        build::build(sources, &version, &claim, progress).await?;
+        Ok(Assets {
+            source: Source::Build,
+            ..self.store().assets(&version)
+        })
+    }
+
+    fn store(&self) -> Store<'a> {
+        Store::new(&self.sources.store, &self.sources.platform)
+    }
+
+    async fn claim(&self, version: &Version, progress: &Progress) -> Result<Claim, StoreError> {
+        Claim::take(self.store(), version, self.sources.patience.lock, progress).await
+    }
+
+    /// What the store has by now: another process may have fetched it while this one waited.
+    fn stored(&self) -> Result<Option<Assets>, StoreError> {
+        Ok(self.store().find(self.wanted)?.0)
     }
 }

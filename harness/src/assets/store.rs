@@ -3,7 +3,9 @@
 //! What is being made for it lies in its folder `.tokenlab`, on the same file system, which
 //! `setup-envtest` does not look at. A version's folder counts only when all three programs are in it.
 
+use std::fs;
 use std::io;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
@@ -31,12 +33,35 @@ pub enum StoreError {
         /// Why not.
         source: io::Error,
     },
+    /// Another process keeps a version's lock.
+    #[error("`{path}` is still held by another process ({holder}) after {waited:?}")]
+    Locked {
+        /// The lock.
+        path: Utf8PathBuf,
+        /// `pid 123`.
+        holder: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+}
+
+/// Makes an error of what went wrong with a path.
+pub(super) fn unwritable(path: &Utf8Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Unwritable { path, source }
 }
 
 impl StoreError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        let (Self::Unreadable { source, .. } | Self::Unwritable { source, .. }) = self;
+        let source = match self {
+            Self::Unreadable { source, .. } | Self::Unwritable { source, .. } => source,
+            Self::Locked { holder, .. } => {
+                return Some(format!(
+                    "look what that process ({holder}) does, and end it"
+                ));
+            }
+        };
         Some(match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 "free some space, or set XDG_DATA_HOME to a folder on another file system"
@@ -69,13 +94,25 @@ impl<'a> Store<'a> {
     }
 
     /// The name of a version's folder, and of what belongs to it: `1.37.2-linux-amd64`.
-    fn name(&self, version: &Version) -> String {
+    pub(super) fn name(self, version: &Version) -> String {
         format!("{version}-{}", self.platform)
     }
 
+    /// The folder of a version.
+    pub(super) fn folder(self, version: &Version) -> Utf8PathBuf {
+        self.root.join(self.name(version))
+    }
+
+    /// The folder for what is under way, made when it is not there.
+    pub(super) fn workshop(self) -> Result<Utf8PathBuf, StoreError> {
+        let folder = self.root.join(".tokenlab");
+        fs::create_dir_all(&folder).map_err(unwritable(&folder))?;
+        Ok(folder)
+    }
+
     /// The programs of a version, whether they are there or not.
-    fn assets(&self, version: &Version) -> Assets {
-        let folder = self.root.join(self.name(version));
+    pub(super) fn assets(self, version: &Version) -> Assets {
+        let folder = self.folder(version);
         Assets {
             version: version.clone(),
             source: Source::Store,
@@ -86,7 +123,7 @@ impl<'a> Store<'a> {
     }
 
     /// Looks for the newest version that is asked for and whole.
-    pub(super) fn find(&self, wanted: &Wanted) -> Result<(Option<Assets>, Place), StoreError> {
+    pub(super) fn find(self, wanted: &Wanted) -> Result<(Option<Assets>, Place), StoreError> {
         let Holdings { whole, partial } = self.holdings()?;
         let found = wanted.newest(&whole).map(|version| self.assets(version));
         let mut place = Place::new(
@@ -116,7 +153,7 @@ impl<'a> Store<'a> {
         Ok((found, place.versions(whole)))
     }
 
-    fn holdings(&self) -> Result<Holdings, StoreError> {
+    fn holdings(self) -> Result<Holdings, StoreError> {
         let unreadable = |source| StoreError::Unreadable {
             path: self.root.to_owned(),
             source,

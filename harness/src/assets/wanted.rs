@@ -11,7 +11,7 @@ pub const DEFAULT_SERIES: (u64, u64) = (1, 37);
 /// The version of Kubernetes that is asked for.
 ///
 /// Read from `1.36`, `v1.36`, `1.36.3` or `v1.36.3`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Wanted {
     /// Whatever the environment names, else the newest patch of [`DEFAULT_SERIES`].
     #[default]

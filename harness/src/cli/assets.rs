@@ -32,6 +32,9 @@ enum Command {
     List {
         #[command(flatten)]
         choice: Choice,
+        /// Ask the index and the module proxy too
+        #[arg(long)]
+        remote: bool,
     },
     /// Print the folder of the programs, or their three paths when they lie in several; 1 when absent
     Path {
@@ -61,7 +64,7 @@ impl Args {
         let Self { command } = self;
         let sources = Sources::from_env().map_err(AssetsError::from)?;
         match command {
-            Command::List { choice } => list(&sources, &choice).await,
+            Command::List { choice, remote } => list(&sources, &choice, remote).await,
             Command::Path { choice } => path(&sources, &choice).await,
             Command::Fetch { choice } => fetch(&sources, &choice).await,
         }
@@ -74,8 +77,8 @@ impl Choice {
     }
 }
 
-async fn list(sources: &Sources, choice: &Choice) -> anyhow::Result<ExitCode> {
-    let places = sources.survey(&choice.wanted()).await;
+async fn list(sources: &Sources, choice: &Choice, remote: bool) -> anyhow::Result<ExitCode> {
+    let places = sources.survey(&choice.wanted(), remote).await;
     if choice.json {
         json(&places)?;
     } else {
