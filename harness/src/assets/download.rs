@@ -1,7 +1,8 @@
 //! A download by an envtest index: fetched, verified, unpacked.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use flate2::read::GzDecoder;
@@ -223,7 +224,10 @@ fn unpack(archive: &Utf8Path, to: &Utf8Path, address: &str) -> Result<(), Downlo
             continue;
         }
         let path: Utf8PathBuf = to.join(missing.remove(at).name());
-        let mut file = File::create(&path).map_err(unwritable(&path))?;
+        // Executable whatever the archive says, since it is run before it is moved.
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o755);
+        let mut file = options.open(&path).map_err(unwritable(&path))?;
         copy(&mut entry, &mut file).map_err(|error| match error {
             CopyError::Read(source) => unreadable(source),
             CopyError::Write(source) => unwritable(&path)(source).into(),

@@ -45,7 +45,7 @@ pub(super) struct Go {
 #[derive(Debug, thiserror::Error)]
 pub enum GoError {
     /// There is no such program.
-    #[error("`{go}` is not on PATH")]
+    #[error("`{go}` is not {}", if go.as_str().contains('/') { "a program" } else { "on PATH" })]
     Missing {
         /// The program that was looked for.
         go: Utf8PathBuf,

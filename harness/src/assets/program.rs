@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use camino::Utf8Path;
@@ -135,12 +135,7 @@ pub enum VersionError {
 /// Asks a kube-apiserver for its version; `kube-apiserver --version` prints `Kubernetes v1.37.2`.
 pub(super) async fn version(path: &Utf8Path, within: Duration) -> Result<Version, VersionError> {
     let name = || path.to_string();
-    let output = Command::new(path)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(within, output)
+    let output = tokio::time::timeout(within, answer(path))
         .await
         .map_err(|_| VersionError::TimedOut {
             path: name(),
@@ -165,4 +160,23 @@ pub(super) async fn version(path: &Utf8Path, within: Duration) -> Result<Version
             path: name(),
             output: text.trim().to_owned(),
         })
+}
+
+async fn answer(path: &Utf8Path) -> io::Result<Output> {
+    loop {
+        let output = Command::new(path)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await;
+        match output {
+            // A file that was just written: a child that another thread forked meanwhile still has
+            // it open, until that child executes its own program.
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            other => return other,
+        }
+    }
 }

@@ -76,9 +76,10 @@ impl Sources {
         progress: &Progress,
     ) -> Result<Assets, AssetsError> {
         let mut search = Search::new(self, wanted);
-        let found = match search.local().await? {
-            Some(assets) => Some(assets),
-            None => search.fetch(progress).await,
+        let found = match search.local().await {
+            Ok(Some(assets)) => Some(assets),
+            Ok(None) | Err(AssetsError::Store(_)) => search.fetch(progress).await,
+            Err(error) => return Err(error),
         };
         found.ok_or_else(|| AssetsError::Nowhere {
             wanted: wanted.clone(),
@@ -204,8 +205,13 @@ impl<'a> Search<'a> {
         if found.is_some() {
             return Ok(found);
         }
-        let (found, place) =
-            Store::new(&self.sources.store, &self.sources.platform).find(self.wanted)?;
+        let (found, place) = match self.store().find(self.wanted) {
+            Ok(found) => found,
+            Err(error) => {
+                self.places.push(self.broken_store(&error));
+                return Err(error.into());
+            }
+        };
         self.places.push(place);
         Ok(found.map(|assets| self.overrides.over(assets)))
     }
@@ -216,12 +222,7 @@ impl<'a> Search<'a> {
         if let Err(error) = self.store().workshop() {
             // Neither a download nor a build has a place to go to.
             self.places.pop();
-            self.places.push(Place::failed(
-                Source::Store,
-                self.sources.store.as_str(),
-                &error,
-                error.hint(),
-            ));
+            self.places.push(self.broken_store(&error));
             for (source, at) in [
                 (Source::Download, index.as_str()),
                 (Source::Build, go.as_str()),
@@ -298,6 +299,15 @@ impl<'a> Search<'a> {
             source: Source::Build,
             ..self.store().assets(&version)
         })
+    }
+
+    fn broken_store(&self, error: &StoreError) -> Place {
+        Place::failed(
+            Source::Store,
+            self.sources.store.as_str(),
+            error,
+            error.hint(),
+        )
     }
 
     fn store(&self) -> Store<'a> {

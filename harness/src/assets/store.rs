@@ -150,6 +150,13 @@ impl<'a> Store<'a> {
             let platform = format!("{held} for {}", self.platform);
             place = place.reason([vec![platform], partial].concat().join("; "));
         }
+        if found.is_none() {
+            let hint = format!(
+                "copy the three programs of another machine to its folder `<version>-{}`",
+                self.platform
+            );
+            place = place.hint(hint);
+        }
         Ok((found, place.versions(whole)))
     }
 

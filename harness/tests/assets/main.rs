@@ -1,0 +1,11 @@
+//! Where Kubernetes' programs come from: against a local server with an index and archives in the
+//! real layout, with stand-ins for the programs and for `go`, and in a store of each test's own.
+
+mod build;
+mod download;
+mod explicit;
+mod nowhere;
+mod processes;
+mod server;
+mod store;
+mod world;
