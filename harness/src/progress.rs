@@ -4,13 +4,18 @@
 //! plain lines, few enough for a log. Colour only on a terminal, and not with `NO_COLOR`.
 //! Everything goes to the raw error output, so that it shows under libtest's capture too.
 
+mod unit;
+
 use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
+
+pub use self::unit::Unit;
+use self::unit::{elapsed, style};
 
 /// In a pipe, a step that lasts longer than this says that it has begun.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -43,17 +48,6 @@ impl fmt::Debug for Output {
             Self::Terminal(_) => "Terminal",
         })
     }
-}
-
-/// What a bar counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Bytes, shown as `12.3 MB`.
-    Bytes,
-    /// Go packages.
-    Packages,
-    /// Go modules.
-    Modules,
 }
 
 impl Progress {
@@ -213,64 +207,6 @@ impl Bar {
     }
 }
 
-impl Unit {
-    fn style(self, total: u64) -> ProgressStyle {
-        let counts = match (self, total) {
-            (Self::Bytes, 0) => "{bytes}",
-            (Self::Bytes, _) => "{bar:24} {bytes} of {total_bytes}",
-            (_, 0) => "{pos}",
-            (_, _) => "{bar:24} {pos} of {len}",
-        };
-        style(&format!(
-            "{{spinner}} {{prefix}} {counts} {}, {{elapsed}} {{wide_msg}}",
-            self.noun()
-        ))
-    }
-
-    const fn noun(self) -> &'static str {
-        match self {
-            Self::Bytes => "",
-            Self::Packages => "packages",
-            Self::Modules => "modules",
-        }
-    }
-
-    fn count(self, position: u64, total: u64) -> String {
-        let known = total > 0;
-        let percent = if known {
-            format!("{} %, ", position.saturating_mul(100) / total)
-        } else {
-            String::new()
-        };
-        match self {
-            Self::Bytes if known => {
-                format!("{percent}{} of {}", megabytes(position), megabytes(total))
-            }
-            Self::Bytes => megabytes(position),
-            _ if known => format!("{percent}{position} of {total} {}", self.noun()),
-            _ => format!("{position} {}", self.noun()),
-        }
-    }
-}
-
-fn megabytes(bytes: u64) -> String {
-    format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
-}
-
-/// `0.3 s`, `5 min 12 s`.
-fn elapsed(time: Duration) -> String {
-    match time.as_secs() {
-        seconds @ 0..60 => format!("{seconds}.{} s", time.subsec_millis() / 100),
-        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
-    }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .expect("the template must be valid")
-        .progress_chars("━╸ ")
-}
-
 /// How something ended.
 #[derive(Clone, Copy, Debug)]
 enum Mark {
@@ -424,16 +360,5 @@ mod tests {
             pipe.lines(),
             ["… download", "✗ download ([time], not finished)"]
         );
-    }
-
-    #[test]
-    fn counts_and_times_are_readable() {
-        assert_eq!(
-            Unit::Bytes.count(1_260_000, 12_000_000),
-            "10 %, 1.2 MB of 12.0 MB"
-        );
-        assert_eq!(Unit::Bytes.count(1_260_000, 0), "1.2 MB");
-        assert_eq!(elapsed(Duration::from_millis(350)), "0.3 s");
-        assert_eq!(elapsed(Duration::from_secs(312)), "5 min 12 s");
     }
 }

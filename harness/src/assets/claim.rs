@@ -144,7 +144,14 @@ impl Claim {
             .map_err(unwritable(from))?;
         match fs::rename(from, &self.target) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => self.mend(from)?,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists
+                ) =>
+            {
+                self.mend(from)?;
+            }
             Err(source) => return Err(unwritable(&self.target)(source)),
         }
         let store = self.target.parent().unwrap_or(&self.target);

@@ -13,7 +13,7 @@ use super::claim::Claim;
 use super::index::{Archive, Index, IndexError};
 use super::program::{self, Program, VersionError};
 use super::store::{StoreError, unwritable};
-use super::transfer::{Transfer, TransferError};
+use super::transfer::{Transfer, TransferError, shown};
 use super::{Platform, Sources};
 use crate::progress::{Progress, Unit};
 
@@ -119,11 +119,11 @@ pub(super) async fn download(
 
     let workspace = claim.workspace()?;
     let (from, to) = (partial.clone(), workspace.programs.clone());
-    let address = archive.address.to_string();
+    let address = shown(&archive.address);
     let unpacking = tokio::task::spawn_blocking(move || unpack(&from, &to, &address));
     let result = unpacking.await.unwrap_or_else(|error| {
         Err(DownloadError::Unpack {
-            address: archive.address.to_string(),
+            address: shown(&archive.address),
             source: io::Error::other(error),
         })
     });
@@ -133,7 +133,7 @@ pub(super) async fn download(
 
     if sources.platform == Platform::this() {
         let new = workspace.programs.join(Program::KubeApiserver.name());
-        let address = || archive.address.to_string();
+        let address = || shown(&archive.address);
         let says = program::version(&new, sources.patience.version)
             .await
             .map_err(|source| DownloadError::Unusable {
@@ -160,6 +160,7 @@ async fn fetch(
     let transfer = Transfer::new(&archive.address, &sources.patience)?;
     let remove = || fs::remove_file(partial).map_err(unwritable(partial));
     let title = format!("downloading Kubernetes {}", archive.version);
+    let mut again = false;
     loop {
         let bar = progress.bar(&title, 0, Unit::Bytes);
         let resumed = transfer.file(&archive.address, partial, &bar).await?;
@@ -173,9 +174,9 @@ async fn fetch(
             return Ok(());
         }
         remove()?;
-        if !resumed {
+        if !resumed || std::mem::replace(&mut again, true) {
             let Archive { address, hash, .. } = archive.clone();
-            let address = address.to_string();
+            let address = shown(&address);
             return Err(DownloadError::Hash {
                 address,
                 expected: hash,

@@ -12,6 +12,7 @@ use super::go;
 use super::place::{Place, State};
 use super::sources::SettingError;
 use super::store::{Store, StoreError};
+use super::transfer::shown;
 use super::{Assets, Source, Sources, Wanted};
 use crate::progress::Progress;
 
@@ -127,14 +128,14 @@ impl Sources {
     }
 
     async fn survey_download(&self, wanted: &Wanted, remote: bool) -> Place {
-        let place = |state| Place::new(Source::Download, self.index.as_str(), state);
+        let place = |state| Place::new(Source::Download, shown(&self.index), state);
         if !remote {
             return place(State::NotAsked);
         }
         let index = match download::index(self).await {
             Ok(index) => index,
             Err(error) => {
-                return Place::failed(Source::Download, self.index.as_str(), &error, error.hint());
+                return Place::failed(Source::Download, shown(&self.index), &error, error.hint());
             }
         };
         let versions = index.versions(&self.platform);
@@ -154,7 +155,7 @@ impl Sources {
             Ok(go) => go,
             Err(error) => return failed(error.into()),
         };
-        let place = |state| Place::new(Source::Build, go.as_str(), state);
+        let place = |state| Place::new(Source::Build, go, state);
         if !remote {
             return place(State::NotAsked);
         }
@@ -218,15 +219,12 @@ impl<'a> Search<'a> {
 
     /// The places that take the network, and time.
     async fn fetch(&mut self, progress: &Progress) -> Option<Assets> {
-        let Sources { index, go, .. } = self.sources;
+        let (index, go) = (shown(&self.sources.index), self.sources.go.as_str());
         if let Err(error) = self.store().workshop() {
             // Neither a download nor a build has a place to go to.
             self.places.pop();
             self.places.push(self.broken_store(&error));
-            for (source, at) in [
-                (Source::Download, index.as_str()),
-                (Source::Build, go.as_str()),
-            ] {
+            for (source, at) in [(Source::Download, index.as_str()), (Source::Build, go)] {
                 self.places.push(
                     Place::new(source, at, State::NotAsked)
                         .reason("not tried: the store cannot be written"),
@@ -249,12 +247,8 @@ impl<'a> Search<'a> {
         match found {
             Ok(assets) => Some(self.overrides.over(assets)),
             Err(error) => {
-                self.places.push(Place::failed(
-                    Source::Build,
-                    go.as_str(),
-                    &error,
-                    error.hint(),
-                ));
+                self.places
+                    .push(Place::failed(Source::Build, go, &error, error.hint()));
                 None
             }
         }

@@ -24,7 +24,7 @@ pub enum TransferError {
     #[error("`{address}` gave no answer")]
     Request {
         /// What was asked for.
-        address: Url,
+        address: String,
         /// Why there was none.
         source: reqwest::Error,
     },
@@ -32,7 +32,7 @@ pub enum TransferError {
     #[error("`{address}` answered {status}{}", tries(*tried))]
     Status {
         /// What was asked for.
-        address: Url,
+        address: String,
         /// The answer.
         status: StatusCode,
         /// How often it was asked for.
@@ -42,7 +42,7 @@ pub enum TransferError {
     #[error("`{address}` was cut off after {got} bytes{}", tries(*tried))]
     Cut {
         /// What was asked for.
-        address: Url,
+        address: String,
         /// How much there is by now.
         got: u64,
         /// How often it was asked for.
@@ -54,7 +54,7 @@ pub enum TransferError {
     #[error("`{address}` answered something else than an index")]
     NoText {
         /// What was asked for.
-        address: Url,
+        address: String,
     },
     /// The file cannot be written.
     #[error("`{path}` cannot be written")]
@@ -129,7 +129,7 @@ impl Transfer {
             client
         };
         let client = client.build().map_err(|source| TransferError::Request {
-            address: address.clone(),
+            address: shown(address),
             source,
         })?;
         Ok(Self {
@@ -157,12 +157,12 @@ impl Transfer {
             bytes.extend_from_slice(&chunk);
             if bytes.len() > TEXT_LIMIT {
                 return Err(TransferError::NoText {
-                    address: address.clone(),
+                    address: shown(address),
                 });
             }
         }
         String::from_utf8(bytes).map_err(|_| TransferError::NoText {
-            address: address.clone(),
+            address: shown(address),
         })
     }
 
@@ -178,7 +178,7 @@ impl Transfer {
         let (mut tried, mut reached) = (1, old);
         loop {
             let error = match self.try_file(address, path, bar, tried).await {
-                Ok(resumed) => return Ok(resumed && old > 0),
+                Ok(resumed) => return Ok(resumed),
                 Err(error) => error,
             };
             // Whoever gets on may go on.
@@ -245,13 +245,13 @@ impl Transfer {
             .send()
             .await
             .map_err(|source| TransferError::Request {
-                address: address.clone(),
+                address: shown(address),
                 source: source.without_url(),
             })?;
         match response.status() {
             status if status.is_success() => Ok(response),
             status => Err(TransferError::Status {
-                address: address.clone(),
+                address: shown(address),
                 status,
                 tried,
             }),
@@ -276,7 +276,7 @@ async fn chunk(
     tried: u32,
 ) -> Result<Option<bytes::Bytes>, TransferError> {
     response.chunk().await.map_err(|source| TransferError::Cut {
-        address: address.clone(),
+        address: shown(address),
         got,
         tried,
         source: source.without_url(),
@@ -293,11 +293,46 @@ fn begins_at(response: &Response, from: u64) -> bool {
         && range.is_some_and(|range| range.starts_with(&format!("bytes {from}-")))
 }
 
+/// An address as it may be shown: without a password, and without a query, which may be a signature.
+pub(super) fn shown(address: &Url) -> String {
+    let mut address = address.clone();
+    // Those that cannot have one, have none.
+    let _ = address.set_username("");
+    let _ = address.set_password(None);
+    if address.query().is_some() {
+        address.set_query(Some("..."));
+    }
+    address.to_string()
+}
+
 fn is_loopback(address: &Url) -> bool {
     match address.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_secret_in_an_address_is_not_shown() {
+        let address = Url::parse("https://me:secret@example.org/index.yaml?signature=secret")
+            .expect("must parse");
+        assert_eq!(shown(&address), "https://example.org/index.yaml?...");
+    }
+
+    #[test]
+    fn only_this_machine_is_asked_without_a_proxy() {
+        let loopback = |text| is_loopback(&Url::parse(text).expect("must parse"));
+        assert!(
+            loopback("http://127.0.0.1:80/")
+                && loopback("http://[::1]/")
+                && loopback("http://localhost/")
+        );
+        assert!(!loopback("http://example.org/") && !loopback("http://10.0.0.1/"));
     }
 }

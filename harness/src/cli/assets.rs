@@ -7,6 +7,7 @@ use camino::Utf8Path;
 use serde::Serialize;
 use tokenlab_harness::assets::{Assets, AssetsError, Place, Sources, Wanted};
 use tokenlab_harness::progress::Progress;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Find, download or build etcd, kube-apiserver and kubectl
 #[derive(Debug, clap::Args)]
@@ -110,9 +111,12 @@ async fn path(sources: &Sources, choice: &Choice) -> anyhow::Result<ExitCode> {
 }
 
 async fn fetch(sources: &Sources, choice: &Choice) -> anyhow::Result<ExitCode> {
-    let assets = sources
-        .ensure(&choice.wanted(), &Progress::stderr())
-        .await?;
+    let (wanted, progress) = (choice.wanted(), Progress::stderr());
+    // Dropping the work ends its processes and removes its temporary files.
+    let assets = tokio::select! {
+        assets = sources.ensure(&wanted, &progress) => assets?,
+        code = interrupted() => return Ok(code?),
+    };
     if choice.json {
         json(&assets)?;
     } else {
@@ -125,6 +129,16 @@ async fn fetch(sources: &Sources, choice: &Choice) -> anyhow::Result<ExitCode> {
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for Ctrl-C or SIGTERM; the exit code is the one that a shell reports for it.
+async fn interrupted() -> io::Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(tokio::select! {
+        _ = interrupt.recv() => ExitCode::from(130),
+        _ = terminate.recv() => ExitCode::from(143),
+    })
 }
 
 fn paths(assets: &Assets) -> String {

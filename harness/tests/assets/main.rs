@@ -2,6 +2,7 @@
 //! real layout, with stand-ins for the programs and for `go`, and in a store of each test's own.
 
 mod build;
+mod cli;
 mod download;
 mod explicit;
 mod nowhere;

@@ -63,11 +63,17 @@ impl World {
         place.expect("must be listed")
     }
 
-    /// The program `tokenlab assets fetch`, with nothing of this process's environment.
+    /// `tokenlab assets fetch`.
     pub(crate) fn command(&self) -> Command {
+        self.assets(&["fetch"])
+    }
+
+    /// `tokenlab assets …`, with nothing of this process's environment.
+    pub(crate) fn assets(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenlab"));
         command
-            .args(["assets", "fetch", "--kubernetes", "1.37"])
+            .arg("assets")
+            .args(args)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("HOME", &self.folder)
