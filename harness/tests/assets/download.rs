@@ -89,9 +89,12 @@ async fn a_cut_connection_is_resumed() {
     assert_eq!(server.ranges(), ranges);
 }
 
+#[rstest]
+#[case::that_knows_no_ranges(Answer::Whole)]
+#[case::that_sends_another_part(Answer::WholeAsPart)]
 #[tokio::test]
-async fn a_server_that_knows_no_ranges_is_asked_from_the_beginning() {
-    let server = Server::start([Answer::Cut(1000), Answer::Whole]).await;
+async fn a_server_is_believed_what_it_sends(#[case] answer: Answer) {
+    let server = Server::start([Answer::Cut(1000), answer]).await;
     let world = World::with(&server);
     world.ensure("1.37").await.expect("must be there");
     world.assert_whole();

@@ -23,6 +23,8 @@ pub(crate) enum Answer {
     Good,
     /// The whole archive, whatever was asked for.
     Whole,
+    /// The whole archive, said to be a part of it.
+    WholeAsPart,
     /// As `Good`, once the index was asked for so often.
     AfterIndex(usize),
     /// A status without an archive.
@@ -171,7 +173,7 @@ async fn serve_archive(
     }
     let rest = inner.archive.slice(from..);
     let mut response = Response::builder().header(header::CONTENT_LENGTH, rest.len());
-    if from > 0 {
+    if from > 0 || matches!(answer, Answer::WholeAsPart) {
         let range = format!("bytes {from}-{}/{total}", total - 1);
         response = response.status(206).header(header::CONTENT_RANGE, range);
     }

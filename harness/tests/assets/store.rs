@@ -96,6 +96,28 @@ async fn a_folder_that_lacks_something_is_filled_and_keeps_what_else_it_has() {
 }
 
 #[tokio::test]
+async fn a_folder_never_holds_three_programs_of_two_makings() {
+    let server = Server::start([]).await;
+    let world = World::with(&server);
+    let folder = world.sources.store.join(World::name());
+    World::programs(&folder, "0.0.1", &["etcd", "kube-apiserver"]);
+    // No file replaces a folder, so filling it ends half way.
+    fs::create_dir_all(folder.join("kubectl/full")).expect("must make it");
+    let place = world.failure(Source::Download).await;
+    let reason = place.reason.expect("must have one");
+    assert!(
+        reason.starts_with(&format!("`{folder}/kubectl` cannot be written")),
+        "{reason}"
+    );
+    let etcd = fs::read_to_string(folder.join("etcd")).expect("must be there");
+    assert!(etcd.contains("1.37.9"), "{etcd:.80}");
+    assert!(
+        !folder.join("kube-apiserver").exists(),
+        "the old one beside a new etcd"
+    );
+}
+
+#[tokio::test]
 async fn a_store_that_cannot_be_written_is_named() {
     let server = Server::start([]).await;
     let mut world = World::with(&server);

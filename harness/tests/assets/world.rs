@@ -114,13 +114,21 @@ impl World {
         files
     }
 
-    /// Asserts that the store has the three programs of 1.37.9 and nothing else.
+    /// Asserts that the store has the three programs of the server's archive and nothing else.
     pub(crate) fn assert_whole(&self) {
-        let file = |program| format!("/{}/{program}", Self::name());
+        let programs = ["etcd", "kube-apiserver", "kubectl"];
         assert_eq!(
             self.files(),
-            [file("etcd"), file("kube-apiserver"), file("kubectl")]
+            programs.map(|program| format!("/{}/{program}", Self::name()))
         );
+        for program in programs {
+            let script = fs::read_to_string(self.sources.store.join(Self::name()).join(program));
+            let script = script.expect("must be a text");
+            assert!(
+                script.contains(&format!("\n# {program}\n")),
+                "{program}: {script:.80}"
+            );
+        }
     }
 
     /// Writes stand-ins for programs into a folder.
