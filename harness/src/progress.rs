@@ -17,7 +17,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 pub use self::unit::Unit;
 use self::unit::{elapsed, style};
 
-/// In a pipe, a step that lasts longer than this says that it has begun.
+/// In a pipe, a step that lasts longer than this says that it has begun, and a bar speaks no more
+/// often than this.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// In a pipe, a bar says where it is at most this often…
 const EVERY: Duration = Duration::from_secs(10);
@@ -179,6 +180,7 @@ impl Bar {
         let part = told.total / PART;
         let moved =
             part > 0 && position >= told.position.saturating_add(part) && position < told.total;
+        let moved = moved && told.at.elapsed() >= self.step.progress.patience;
         if moved || told.at.elapsed() >= EVERY {
             (told.position, told.at) = (position, Instant::now());
             let count = self.unit.count(position, told.total);
@@ -255,6 +257,7 @@ impl Step {
             Output::Hidden => {}
             Output::Plain(_) => self.progress.plain(&format!("{sign} {text}")),
             Output::Terminal(terminal) => {
+                terminal.remove(&self.bar);
                 let colors =
                     anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
                 let style = if colors {
@@ -340,7 +343,11 @@ mod tests {
     #[test]
     fn a_bar_tells_a_pipe_each_tenth() {
         let pipe = Pipe::default();
-        let bar = pipe.progress().bar("build", 0, Unit::Packages);
+        let progress = Progress {
+            patience: Duration::ZERO,
+            ..pipe.progress()
+        };
+        let bar = progress.bar("build", 0, Unit::Packages);
         bar.set_total(1000);
         (1..=1000).for_each(|position| bar.set(position));
         bar.finish();
@@ -350,6 +357,15 @@ mod tests {
         assert_eq!(lines[1], "… build: 10 %, 100 of 1000 packages, [time]");
         assert_eq!(lines[9], "… build: 90 %, 900 of 1000 packages, [time]");
         assert_eq!(lines[10], "✓ build ([time])");
+    }
+
+    #[test]
+    fn a_fast_bar_tells_a_pipe_its_beginning_and_its_end() {
+        let pipe = Pipe::default();
+        let bar = pipe.progress().bar("download", 100, Unit::Bytes);
+        (1..=100).for_each(|position| bar.set(position));
+        bar.finish();
+        assert_eq!(pipe.lines(), ["… download", "✓ download ([time])"]);
     }
 
     #[test]

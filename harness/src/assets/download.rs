@@ -121,12 +121,20 @@ pub(super) async fn download(
     let (from, to) = (partial.clone(), workspace.programs.clone());
     let address = shown(&archive.address);
     let unpacking = tokio::task::spawn_blocking(move || unpack(&from, &to, &address));
-    let result = unpacking.await.unwrap_or_else(|error| {
-        Err(DownloadError::Unpack {
-            address: shown(&archive.address),
-            source: io::Error::other(error),
+    let unpacking = async {
+        unpacking.await.unwrap_or_else(|error| {
+            Err(DownloadError::Unpack {
+                address: shown(&archive.address),
+                source: io::Error::other(error),
+            })
         })
-    });
+    };
+    let result = progress
+        .step(
+            &format!("unpacking Kubernetes {}", archive.version),
+            unpacking,
+        )
+        .await;
     // Whole as it is, it is of no use any more; and broken, neither.
     fs::remove_file(&partial).map_err(unwritable(&partial))?;
     result?;
@@ -164,6 +172,7 @@ async fn fetch(
     loop {
         let bar = progress.bar(&title, 0, Unit::Bytes);
         let resumed = transfer.file(&archive.address, partial, &bar).await?;
+        bar.at("verifying");
         let file = partial.to_owned();
         let got = tokio::task::spawn_blocking(move || hash(&file))
             .await

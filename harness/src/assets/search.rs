@@ -9,7 +9,7 @@ use super::claim::Claim;
 use super::download::{self, DownloadError};
 use super::explicit::{self, ExplicitError, Overrides};
 use super::go;
-use super::place::{Place, State};
+use super::place::{Place, State, chain};
 use super::sources::SettingError;
 use super::store::{Store, StoreError};
 use super::transfer::shown;
@@ -240,6 +240,10 @@ impl<'a> Search<'a> {
                     index.as_str(),
                     &error,
                     error.hint(),
+                ));
+                let reason = chain(&error);
+                progress.note(&format!(
+                    "no download, so it is built, which takes minutes: {reason}"
                 ));
                 self.build(progress).await
             }

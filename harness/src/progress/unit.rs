@@ -18,39 +18,42 @@ pub enum Unit {
 impl Unit {
     pub(super) fn style(self, total: u64) -> ProgressStyle {
         let counts = match (self, total) {
-            (Self::Bytes, 0) => "{bytes}",
-            (Self::Bytes, _) => "{bar:24} {bytes} of {total_bytes}",
-            (_, 0) => "{pos}",
-            (_, _) => "{bar:24} {pos} of {len}",
+            (Self::Bytes, 0) => "{decimal_bytes}".to_owned(),
+            (Self::Bytes, _) => "{bar:24} {decimal_bytes} of {decimal_total_bytes}".to_owned(),
+            (_, 0) => format!("{{pos}} {}", self.noun()),
+            (_, _) => format!("{{bar:24}} {{pos}} of {{len}} {}", self.noun()),
         };
         style(&format!(
-            "{{spinner}} {{prefix}} {counts} {}, {{elapsed}} {{wide_msg}}",
-            self.noun()
+            "{{spinner}} {{prefix}} {counts}, {{elapsed}} {{wide_msg}}"
         ))
     }
 
     const fn noun(self) -> &'static str {
         match self {
-            Self::Bytes => "",
+            Self::Bytes => "bytes",
             Self::Packages => "packages",
             Self::Modules => "modules",
         }
     }
 
+    /// `10 %, 1.2 MB of 12.0 MB`, `3 packages`.
     pub(super) fn count(self, position: u64, total: u64) -> String {
-        let known = total > 0;
-        let percent = if known {
-            format!("{} %, ", position.saturating_mul(100) / total)
-        } else {
-            String::new()
+        let amount = |units| match self {
+            Self::Bytes => megabytes(units),
+            Self::Packages | Self::Modules => format!("{units}"),
         };
-        match self {
-            Self::Bytes if known => {
-                format!("{percent}{} of {}", megabytes(position), megabytes(total))
-            }
-            Self::Bytes => megabytes(position),
-            _ if known => format!("{percent}{position} of {total} {}", self.noun()),
-            _ => format!("{position} {}", self.noun()),
+        let noun = if self == Self::Bytes {
+            String::new()
+        } else {
+            format!(" {}", self.noun())
+        };
+        match position.saturating_mul(100).checked_div(total) {
+            None => amount(position) + &noun,
+            Some(percent) => format!(
+                "{percent} %, {} of {}{noun}",
+                amount(position),
+                amount(total)
+            ),
         }
     }
 }

@@ -177,14 +177,13 @@ async fn fetch_prints_what_it_took_and_tells_how_far_it_is() {
         .lines()
         .map(|line| line.split(" (").next().unwrap_or_default().to_owned())
         .collect();
-    assert_eq!(
-        said.first().map(String::as_str),
-        Some("✓ asking the envtest index for the newest Kubernetes 1.37")
-    );
-    assert_eq!(
-        said.last().map(String::as_str),
-        Some("✓ downloading Kubernetes 1.37.9")
-    );
+    let expected = [
+        "✓ asking the envtest index for the newest Kubernetes 1.37",
+        "… downloading Kubernetes 1.37.9",
+        "✓ downloading Kubernetes 1.37.9",
+        "✓ unpacking Kubernetes 1.37.9",
+    ];
+    assert_eq!(said, expected);
     assert!(!stderr(&output).contains('\u{1b}'), "no colour in a pipe");
 }
 
