@@ -14,8 +14,7 @@ use super::store::{StoreError, unwritable};
 use super::{Platform, Sources, Wanted};
 use crate::progress::{Bar, Progress, Unit};
 
-/// The version of etcd that is built, of <https://pkg.go.dev/go.etcd.io/etcd/server/v3>. Any etcd of
-/// 3.5 or newer serves the versions of Kubernetes in use.
+/// The version of etcd that is built: the newest in November 2026, measured to build with Go 1.26.
 const ETCD_VERSION: &str = "v3.7.3";
 
 /// Flags of every build; a `go list` with the same ones knows what such a build will compile.

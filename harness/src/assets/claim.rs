@@ -161,6 +161,8 @@ impl Claim {
     /// Fills a folder that lacked something, and leaves what else is in it. kube-apiserver goes out
     /// of it first and comes in last, so that at no moment it holds three programs of two makings.
     fn mend(&self, from: &Utf8Path) -> Result<(), StoreError> {
+        // `setup-envtest` leaves its folders read-only.
+        executable(&self.target).map_err(unwritable(&self.target))?;
         let old = self.target.join(Program::KubeApiserver.name());
         match fs::remove_file(&old) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -17,8 +17,7 @@ use super::transfer::{Transfer, TransferError, shown};
 use super::{Platform, Sources};
 use crate::progress::{Progress, Unit};
 
-/// The folder of the programs in an archive
-/// (controller-tools, `hack/envtest/_common.sh`).
+/// The folder of the programs in an archive.
 const FOLDER: &str = "controller-tools/envtest";
 
 /// Why nothing was downloaded.

@@ -97,7 +97,8 @@ impl GoError {
             Self::Missing { .. } => Some(
                 "install Go 1.26 or newer (https://go.dev/dl) and put it on PATH, or set LAB_GO to its path".to_owned(),
             ),
-            Self::Run { .. } | Self::Unreadable { .. } => None,
+            Self::Run { source, .. } => hint(&source.to_string()).map(str::to_owned),
+            Self::Unreadable { .. } => None,
             Self::Failed { tail, .. } => hint(tail).map(str::to_owned),
         }
     }
@@ -106,7 +107,11 @@ impl GoError {
 /// What the last lines of `go` mean. The texts are those of Go's own programs.
 fn hint(tail: &str) -> Option<&'static str> {
     let says = |texts: &[&str]| texts.iter().any(|text| tail.contains(text));
-    if says(&["no space left on device", "disk quota exceeded"]) {
+    if says(&[
+        "no space left on device",
+        "No space left on device",
+        "isk quota exceeded",
+    ]) {
         Some(
             "free some space: a build takes about 4 GB in Go's build cache (`go env GOCACHE`), 3 GB in its \
              module cache (`go env GOMODCACHE`) and 1 GB in TMPDIR",
@@ -154,7 +159,8 @@ pub(super) fn locate(go: &Utf8Path) -> Result<Utf8PathBuf, GoError> {
         return Some(go.to_owned()).filter(usable).ok_or_else(missing);
     }
     std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-        .filter_map(|folder| Some(Utf8PathBuf::from_path_buf(folder).ok()?.join(go)))
+        .filter_map(|folder| Utf8PathBuf::from_path_buf(std::path::absolute(folder).ok()?).ok())
+        .map(|folder| folder.join(go))
         .find(usable)
         .ok_or_else(missing)
 }

@@ -109,7 +109,7 @@ impl fmt::Display for Platform {
 /// An environment variable that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
-    /// Its value is no UTF-8.
+    /// Its value is no UTF-8, or relative to a folder whose path is none.
     #[error("{variable}: `{value}` is not UTF-8")]
     NotUtf8 {
         /// Its name.
@@ -182,8 +182,13 @@ impl Sources {
         if let Some(index) = variable("LAB_ENVTEST_INDEX")? {
             sources.index = address("LAB_ENVTEST_INDEX", index)?;
         }
-        if let Some(go) = path("LAB_GO")? {
-            sources.go = go;
+        if let Some(go) = variable("LAB_GO")? {
+            // A name stays one: it is looked for on PATH.
+            sources.go = if go.contains('/') {
+                path("LAB_GO")?.unwrap_or(sources.go)
+            } else {
+                go.into()
+            };
         }
         Ok(sources)
     }
@@ -244,6 +249,14 @@ fn variable(name: &'static str) -> Result<Option<String>, SettingError> {
     }
 }
 
+/// A path, made absolute: programs are run in folders of their own.
 fn path(name: &'static str) -> Result<Option<Utf8PathBuf>, SettingError> {
-    Ok(variable(name)?.map(Utf8PathBuf::from))
+    let Some(value) = variable(name)? else {
+        return Ok(None);
+    };
+    let unusable = |_| SettingError::NotUtf8 {
+        variable: name,
+        value: value.clone(),
+    };
+    camino::absolute_utf8(&value).map(Some).map_err(unusable)
 }

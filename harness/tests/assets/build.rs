@@ -62,6 +62,31 @@ async fn what_cannot_be_downloaded_is_built() {
 }
 
 #[tokio::test]
+async fn go_and_the_store_may_be_named_by_relative_paths() {
+    let mut world = World::new();
+    go(&mut world, GOOD);
+    let mut command = world.command();
+    command
+        .current_dir(&world.folder)
+        .env("LAB_GO", "./go")
+        .env("XDG_DATA_HOME", "data");
+    let output = tokio::task::spawn_blocking(move || command.output())
+        .await
+        .expect("must not panic");
+    let output = output.expect("must start");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        stdout.starts_with(&format!("Kubernetes 1.37.9 (build)\n{}/", world.folder)),
+        "{stdout}"
+    );
+}
+
+#[tokio::test]
 async fn a_build_that_fails_shows_its_command_and_its_last_lines() {
     let mut world = World::new();
     go(

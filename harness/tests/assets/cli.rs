@@ -135,6 +135,21 @@ async fn the_version_can_come_from_the_environment() {
 }
 
 #[tokio::test]
+async fn relative_settings_become_absolute_paths() {
+    let world = World::new();
+    World::programs(&world.folder.join("here/bin"), "1.37.9", &ALL);
+    let output = run(&world, &["path"], |command| {
+        command
+            .current_dir(&world.folder)
+            .env("KUBEBUILDER_ASSETS", "here/bin");
+    });
+    assert_eq!(
+        stdout(&output.await),
+        format!("{}/here/bin\n", world.folder)
+    );
+}
+
+#[tokio::test]
 async fn list_shows_each_place_and_which_one_is_taken() {
     let server = Server::start([]).await;
     let world = World::with(&server);

@@ -65,6 +65,8 @@ async fn a_folder_that_lacks_something_is_filled_and_keeps_what_else_it_has() {
     let folder = world.sources.store.join(World::name());
     World::programs(&folder, "0.0.1", &["etcd", "kube-apiserver"]);
     fs::write(folder.join("kubelet"), "mine").expect("must write");
+    // As `setup-envtest` leaves its folders.
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).expect("must be ours");
     assert_eq!(
         world
             .sources
