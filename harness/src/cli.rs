@@ -1,15 +1,39 @@
-//! The command line.
+//! The command line: what it takes, how it ends.
 
 mod assets;
+mod completions;
+mod demo;
+mod failure;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// A lab for Kubernetes webhook token authentication.
+const EXAMPLES: &str = "\
+Examples:
+  tokenlab demo                      start a real kube-apiserver with the webhook wired in,
+                                     and see that it knows \"mock\"
+  tokenlab demo --verbose            the same, with the commands that a person would type
+  tokenlab demo --hold               leave it running until Ctrl-C, to try things
+  tokenlab demo --json | jq .kubectl what came of it, for scripts
+  tokenlab assets list               where etcd, kube-apiserver and kubectl come from
+  tokenlab assets fetch --kubernetes 1.36
+  tokenlab completions zsh >~/.zfunc/_tokenlab
+
+Environment:
+  LAB_KUBERNETES    the version of Kubernetes: 1.37 (the newest patch) or v1.37.2
+  LAB_KEEP=1        keep the run folder: logs, keys, kubeconfigs, command lines
+  LAB_ENVTEST_INDEX another index to download Kubernetes' programs by
+  KUBEBUILDER_ASSETS, TEST_ASSET_ETCD, TEST_ASSET_KUBE_APISERVER, TEST_ASSET_KUBECTL
+                    programs that are there already, named as for envtest
+  NO_COLOR          no colours
+
+Exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted.";
+
+/// A lab for Kubernetes webhook token authentication: a real kube-apiserver, a webhook, and
+/// what they say to each other.
 #[derive(Debug, Parser)]
-#[command(name = "tokenlab", version)]
+#[command(name = "tokenlab", version, after_help = EXAMPLES, arg_required_else_help = true)]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -17,33 +41,43 @@ struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Assets(assets::Args),
+    Completions(completions::Args),
 }
 
 pub(crate) fn main() -> ExitCode {
     let Args { command } = Args::parse();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return report(&error.into()),
+        Err(error) => return failure::report(&error.into()),
     };
-    let result = match command {
-        Command::Assets(args) => runtime.block_on(args.run()),
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) => report(&error),
-    }
+    let ended = runtime.block_on(interruptible(command));
+    // Not a plain drop: that waits for whatever a thread is blocked in, a lock for example.
+    runtime.shutdown_background();
+    ended.unwrap_or_else(|error| failure::report(&error))
 }
 
-fn report(error: &anyhow::Error) -> ExitCode {
-    let mut stderr = anstream::stderr().lock();
-    let hint = error
-        .downcast_ref::<tokenlab_harness::assets::AssetsError>()
-        .and_then(tokenlab_harness::assets::AssetsError::hint);
-    // The exit code tells it too, when nobody reads the error output.
-    let _ = writeln!(stderr, "error: {error:#}");
-    if let Some(hint) = hint {
-        let _ = writeln!(stderr, "\nhint: {hint}");
+/// Runs the command until it ends or a signal comes. A signal drops it where it is: that ends
+/// its processes and deletes its folder.
+async fn interruptible(command: Command) -> anyhow::Result<ExitCode> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let run = async {
+        match command {
+            // Boxed: it holds a whole lab, some 20 KiB.
+            Command::Demo(args) => Box::pin(args.run()).await,
+            Command::Assets(args) => args.run().await,
+            Command::Completions(args) => args.run(),
+        }
+    };
+    // The shells' convention: 128 and the signal's number.
+    tokio::select! {
+        ended = run => ended,
+        _ = interrupt.recv() => Ok(ExitCode::from(130)),
+        _ = terminate.recv() => Ok(ExitCode::from(143)),
+        _ = hangup.recv() => Ok(ExitCode::from(129)),
     }
-    ExitCode::FAILURE
 }

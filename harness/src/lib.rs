@@ -1,4 +1,57 @@
 //! Real Kubernetes control planes for tests of webhook token authentication.
+//!
+//! A [`Lab`] is one control plane (etcd and kube-apiserver as child processes on loopback), one
+//! webhook wired into it, and one folder that goes with them:
+//!
+//! ```no_run
+//! use tokenlab_harness::{Lab, LabError};
+//! use tokenlab_webhook::Token;
+//!
+//! # async fn example() -> Result<(), LabError> {
+//! Lab::builder().run(async |lab| {
+//!     let output = lab.kubectl_as(&Token::from("any token"))?.run(["get", "ns"]).await?;
+//!     assert!(output.stderr.contains(r#"User "mock" cannot list resource "namespaces""#));
+//!     Ok::<_, LabError>(())
+//! })
+//! .await
+//! # }
+//! ```
+//!
+//! The webhook answers as the [`Authenticator`](tokenlab_webhook::Authenticator) does that the
+//! builder is given: the mock by default, [`Scripted`] to say what each token shall get, or
+//! your own. Many tests share one control plane by [`SharedLab`].
+//!
+//! Whatever way a test ends, panics and `kill -9` included, no process and no folder is left
+//! (see [`Guardian`]); a failed one keeps its folder and says where it is.
 
 pub mod assets;
 pub mod progress;
+
+mod control_plane;
+mod flags;
+mod guardian;
+mod kubeconfig;
+mod kubectl;
+mod lab;
+mod ports;
+mod process;
+mod run_folder;
+mod runtime;
+mod scripted;
+mod shared;
+mod wait;
+mod webhook;
+
+pub use control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan};
+pub use flags::Flags;
+pub use guardian::Guardian;
+pub use kubeconfig::{Identity, Kubeconfig};
+pub use kubectl::{Kubectl, KubectlError, Output};
+pub use lab::{CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabBuilder, LabError, LabPlan, VERSION_FLAG};
+pub use ports::Port;
+pub use process::{Plan, Process, StartError};
+pub use run_folder::{KEEP, RunFolder, RunFolderError};
+pub use scripted::{Call, Scripted, fresh_token};
+pub use shared::{SharedConfig, SharedLab};
+pub use wait::{Poll, Probe, WaitError, until};
+pub use webhook::{Answer, SERVICE_NAME, Webhook, WebhookError};

@@ -1,13 +1,12 @@
 //! `tokenlab assets`: what there is of Kubernetes' programs, where, and how to get them.
 
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use camino::Utf8Path;
 use serde::Serialize;
 use tokenlab_harness::assets::{Assets, AssetsError, Place, Sources, Wanted};
 use tokenlab_harness::progress::Progress;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Find, download or build etcd, kube-apiserver and kubectl
 #[derive(Debug, clap::Args)]
@@ -112,11 +111,7 @@ async fn path(sources: &Sources, choice: &Choice) -> anyhow::Result<ExitCode> {
 
 async fn fetch(sources: &Sources, choice: &Choice) -> anyhow::Result<ExitCode> {
     let (wanted, progress) = (choice.wanted(), Progress::stderr());
-    // Dropping the work ends its processes and removes its temporary files.
-    let assets = tokio::select! {
-        assets = sources.ensure(&wanted, &progress) => assets?,
-        code = interrupted() => return Ok(code?),
-    };
+    let assets = sources.ensure(&wanted, &progress).await?;
     if choice.json {
         json(&assets)?;
     } else {
@@ -129,16 +124,6 @@ async fn fetch(sources: &Sources, choice: &Choice) -> anyhow::Result<ExitCode> {
         ))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Waits for Ctrl-C or SIGTERM; the exit code is the one that a shell reports for it.
-async fn interrupted() -> io::Result<ExitCode> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(tokio::select! {
-        _ = interrupt.recv() => ExitCode::from(130),
-        _ = terminate.recv() => ExitCode::from(143),
-    })
 }
 
 fn paths(assets: &Assets) -> String {
@@ -183,10 +168,6 @@ fn json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&serde_json::to_string_pretty(value)?)
 }
 
-/// Prints to the standard output; a reader that has gone away is no error.
 fn print(text: &str) -> anyhow::Result<()> {
-    match writeln!(io::stdout(), "{text}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
+    Ok(writeln!(std::io::stdout(), "{text}")?)
 }

@@ -1,0 +1,238 @@
+//! `tokenlab demo`: the tutorial's story from nothing to Forbidden for "mock".
+
+mod story;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use serde::Serialize;
+use tokenlab_harness::assets::Wanted;
+use tokenlab_harness::progress::Progress;
+use tokenlab_harness::{CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabPlan, Output, SERVICE_NAME};
+use tokenlab_webhook::Token;
+
+use story::Story;
+
+/// The tutorial's token: base64 of `demo-password`.
+const TOKEN: &str = "ZGVtbW8tcGFzc3dvcmQ=";
+const FORBIDDEN: &str = "Error from server (Forbidden): namespaces is forbidden: \
+    User \"mock\" cannot list resource \"namespaces\" in API group \"\" at the cluster scope";
+
+const EXAMPLES: &str = "\
+Examples:
+  tokenlab demo
+  tokenlab demo --verbose
+  tokenlab demo --kubernetes 1.36
+  tokenlab demo --json | jq -r .kubectl.stderr
+
+It succeeds (exit status 0) only if the apiserver recognises \"mock\" and forbids it to list
+namespaces.";
+
+/// From nothing to Forbidden for "mock": a webhook, a real kube-apiserver that asks it, and
+/// `kubectl get ns` under a token
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// What the control plane runs on
+    #[arg(long, value_enum, default_value_t, env = "LAB_BACKEND")]
+    backend: Backend,
+
+    /// The version of Kubernetes: 1.37 (its newest patch) or v1.37.2
+    #[arg(long, value_name = "VERSION", env = "LAB_KUBERNETES")]
+    kubernetes: Option<Wanted>,
+
+    /// Show the commands that a person would type
+    #[arg(short, long, conflicts_with = "json")]
+    verbose: bool,
+
+    /// Leave the lab running until Ctrl-C
+    #[arg(long, conflicts_with = "json")]
+    hold: bool,
+
+    /// Print one JSON object instead of the story
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Backend {
+    /// etcd and kube-apiserver as processes: no container needed
+    #[default]
+    Bare,
+}
+
+/// What `--json` prints, with the steps of the story.
+#[derive(Serialize)]
+struct Report<'a> {
+    backend: Backend,
+    kubernetes: String,
+    source: String,
+    review: serde_json::Value,
+    kubectl: Kubectl<'a>,
+    forbidden: bool,
+}
+
+#[derive(Serialize)]
+struct Kubectl<'a> {
+    exit_code: Option<i32>,
+    stdout: &'a str,
+    stderr: &'a str,
+}
+
+impl Args {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let Self {
+            backend,
+            kubernetes,
+            verbose,
+            hold,
+            json,
+        } = self;
+        let mut story = Story::new(json, verbose);
+        let progress = Progress::stderr();
+        let wanted = kubernetes.unwrap_or_default();
+
+        story.begin("webhook");
+        let plan = (Lab::builder().kubernetes(wanted).progress(progress.clone()))
+            .plan()
+            .await?;
+        let kubernetes = plan.assets().version.to_string();
+        let source = plan.assets().source.to_string();
+        tell_webhook(&mut story, &plan)?;
+        let review = post_review(&mut story, &plan).await?;
+        tell_config(&mut story, &plan)?;
+
+        let lab = start(&mut story, plan).await?;
+        let output = get_namespaces(&mut story, &lab).await?;
+
+        let forbidden = output.status.code() == Some(1) && output.stderr.trim_end() == FORBIDDEN;
+        story.end(&Report {
+            backend,
+            kubernetes,
+            source,
+            review,
+            kubectl: Kubectl {
+                exit_code: output.status.code(),
+                stdout: &output.stdout,
+                stderr: &output.stderr,
+            },
+            forbidden,
+        })?;
+        if !forbidden {
+            lab.stop().await;
+            bail!("kubectl did not say that \"mock\" is forbidden; it said:\n{output}");
+        }
+        story.conclude()?;
+        if hold {
+            hold_until_interrupted(&mut story, &lab).await?;
+        }
+        lab.stop().await;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn tell_webhook(story: &mut Story, plan: &LabPlan) -> anyhow::Result<()> {
+    let url = plan.webhook().url();
+    story.step(
+        &format!("the webhook answers at {url}; its certificate names {SERVICE_NAME}"),
+        &[
+            format!("tokenlab-webhook certs --out . --name {SERVICE_NAME}"),
+            format!(
+                "tokenlab-webhook serve --mock --listen {} --tls-cert-file tls.crt --tls-private-key-file tls.key",
+                plan.webhook().address()
+            ),
+        ],
+    )
+}
+
+/// Posts the tutorial's TokenReview, and returns the answer.
+async fn post_review(story: &mut Story, plan: &LabPlan) -> anyhow::Result<serde_json::Value> {
+    story.begin("review");
+    let review = serde_json::json!({
+        "apiVersion": "authentication.k8s.io/v1beta1",
+        "kind": "TokenReview",
+        "spec": { "token": TOKEN },
+    });
+    let answer = plan.webhook().post(review.to_string()).await?;
+    if answer.status != http::StatusCode::OK {
+        bail!("the webhook answered {}: {}", answer.status, answer.body);
+    }
+    let value = serde_json::from_str(&answer.body).context("the webhook's answer is not JSON")?;
+    let file = plan
+        .folder()
+        .write("tokenreview.json", &review.to_string())?;
+    let ca = plan.folder().file("webhook-ca.crt");
+    let port = plan.webhook().address().port();
+    story.step(
+        "tokenreview.json posted to it: authenticated, user \"mock\"",
+        &[
+            format!("cat {file}"),
+            format!(
+                "curl --cacert {ca} --resolve {SERVICE_NAME}:{port}:127.0.0.1 \
+                 -H 'Content-Type: application/json' -d @{file} \
+                 https://{SERVICE_NAME}:{port}/authenticate"
+            ),
+        ],
+    )?;
+    story.show(&answer.body)?;
+    Ok(value)
+}
+
+fn tell_config(story: &mut Story, plan: &LabPlan) -> anyhow::Result<()> {
+    story.begin("config");
+    let file = plan.folder().file(CONFIG_FILE);
+    story.step(
+        &format!("{CONFIG_FILE} tells the apiserver where, by which CA and by which name"),
+        &[format!("cat {file}")],
+    )
+}
+
+async fn start(story: &mut Story, mut plan: LabPlan) -> anyhow::Result<Lab> {
+    story.begin("control plane");
+    let command_lines = plan.to_string();
+    let flags = plan.flags().get(CONFIG_FILE_FLAG).to_vec();
+    let version = plan.assets().version.clone();
+    let lab = plan.start().await?;
+    // One flag a line: nobody reads a line of 900 characters.
+    let commands: Vec<String> = (command_lines.lines())
+        .map(|line| line.replace(" --", " \\\n        --"))
+        .collect();
+    story.step(
+        &format!(
+            "kube-apiserver {version} is ready, with --{CONFIG_FILE_FLAG}={}",
+            flags.join(",")
+        ),
+        &commands,
+    )?;
+    Ok(lab)
+}
+
+async fn get_namespaces(story: &mut Story, lab: &Lab) -> anyhow::Result<Output> {
+    story.begin("kubeconfig");
+    let kubectl = lab.kubectl_as(&Token::from(TOKEN))?;
+    let kubeconfig = kubectl.kubeconfig().to_owned();
+    story.step(
+        "a kubeconfig with the user webhook-test and the token",
+        &[format!("cat {kubeconfig}")],
+    )?;
+    story.begin("kubectl");
+    let output = kubectl.run(["get", "ns"]).await?;
+    story.step(
+        "kubectl get ns",
+        &[format!("kubectl --kubeconfig {kubeconfig} get ns")],
+    )?;
+    story.show(output.stderr.trim_end())?;
+    Ok(output)
+}
+
+async fn hold_until_interrupted(story: &mut Story, lab: &Lab) -> anyhow::Result<()> {
+    story.say(&format!(
+        "The lab runs until Ctrl-C. Try it:\n  export KUBECONFIG={}\n  {} auth can-i --list\nlogs and files: {}",
+        lab.folder().file("admin.kubeconfig"),
+        lab.assets().kubectl,
+        lab.folder().path()
+    ))?;
+    std::future::pending::<()>().await;
+    Ok(())
+}

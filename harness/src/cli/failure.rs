@@ -1,0 +1,33 @@
+//! How a command that failed says so.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use tokenlab_harness::LabError;
+use tokenlab_harness::assets::AssetsError;
+
+/// Prints the error with its causes, and the advice apart; tells the exit status.
+pub(super) fn report(error: &anyhow::Error) -> ExitCode {
+    let reader_left = |cause: &(dyn std::error::Error + 'static)| {
+        (cause.downcast_ref::<std::io::Error>())
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(reader_left) {
+        // As after SIGPIPE, which Rust programs ignore: 128 and the signal's number.
+        return ExitCode::from(141);
+    }
+    let red = anstyle::AnsiColor::Red.on_default().bold();
+    let bold = anstyle::Style::new().bold();
+    let mut stderr = anstream::stderr().lock();
+    // When nobody reads the error output, the exit status still tells.
+    let _ = writeln!(stderr, "{red}error:{red:#} {error:#}");
+    if let Some(hint) = hint(error) {
+        let _ = writeln!(stderr, "\n{bold}hint:{bold:#} {hint}");
+    }
+    ExitCode::FAILURE
+}
+
+fn hint(error: &anyhow::Error) -> Option<String> {
+    (error.downcast_ref::<LabError>().and_then(LabError::hint))
+        .or_else(|| error.downcast_ref::<AssetsError>()?.hint())
+}

@@ -1,0 +1,243 @@
+//! A real control plane on loopback: etcd and kube-apiserver as child processes.
+
+mod apiserver;
+mod etcd;
+
+use std::fmt;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use tokenlab_webhook::pki::{CertificateAuthority, PkiError, public_key_pem, signing_key_pem};
+
+use crate::assets::Assets;
+use crate::flags::Flags;
+use crate::kubeconfig::{Identity, Kubeconfig};
+use crate::ports::Port;
+use crate::process::{Plan, Process, StartError};
+use crate::run_folder::{RunFolder, RunFolderError};
+use crate::wait::{Poll, Probe};
+
+/// Both programs are Go, start with a burst of garbage and live for seconds: collecting less
+/// often is worth 0.15 s of the start on two cores, for some 100 MiB of memory.
+const FAST_GO: [(&str, &str); 1] = [("GOGC", "400")];
+
+/// How long a graceful stop may take before it is ended by force.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Everything about a control plane that does not run yet. `Display` is its command lines.
+#[derive(Debug)]
+pub struct ControlPlanePlan {
+    etcd: Plan,
+    apiserver: Utf8PathBuf,
+    flags: Flags,
+    port: Port,
+    authority: CertificateAuthority,
+    admin: Kubeconfig,
+    folder: Utf8PathBuf,
+    logs: Utf8PathBuf,
+}
+
+/// Why there is no control plane.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlPlaneError {
+    /// A file of it could not be written.
+    #[error(transparent)]
+    Folder(#[from] RunFolderError),
+    /// Its certificates could not be made.
+    #[error("the control plane's certificates could not be made")]
+    Pki(#[from] PkiError),
+    /// No port was to be had.
+    #[error("no port on 127.0.0.1 could be taken")]
+    Port(#[source] std::io::Error),
+    /// A client for it could not be made.
+    #[error("the admin's client could not be made")]
+    Client(#[source] Box<kube::Error>),
+    /// A process did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+impl ControlPlaneError {
+    /// The way out, where one is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Folder(error) => error.hint(),
+            Self::Start(error) => error.hint(),
+            Self::Pki(_) | Self::Port(_) | Self::Client(_) => None,
+        }
+    }
+}
+
+impl ControlPlanePlan {
+    /// Decides everything and writes the files; starts nothing.
+    pub fn new(assets: &Assets, folder: &RunFolder) -> Result<Self, ControlPlaneError> {
+        let port = Port::reserve().map_err(ControlPlaneError::Port)?;
+        let authority = CertificateAuthority::new("tokenlab-control-plane")?;
+        let serving = authority.serving(&[
+            "localhost",
+            "127.0.0.1",
+            "kubernetes.default.svc",
+            apiserver::FIRST_SERVICE_ADDRESS,
+        ])?;
+        folder.write(apiserver::CA, authority.certificate_pem())?;
+        folder.write(apiserver::SERVING_CERTIFICATE, serving.certificate_pem())?;
+        folder.write(apiserver::SERVING_KEY, serving.key_pem())?;
+        let signing_key = signing_key_pem()?;
+        folder.write(apiserver::SIGNING_KEY, &signing_key)?;
+        folder.write(apiserver::VERIFYING_KEY, &public_key_pem(&signing_key)?)?;
+        let admin = Identity::from(&authority.client("lab-admin", &["system:masters"])?);
+        let admin = kubeconfig(port.number(), &authority, "lab-admin", admin);
+        folder.write("admin.kubeconfig", &admin.yaml())?;
+        let logs = folder.folder("logs")?;
+        let path = folder.path();
+        Ok(Self {
+            etcd: etcd::plan(&assets.etcd, path, &logs),
+            apiserver: assets.kube_apiserver.clone(),
+            flags: apiserver::flags(path, port.number()),
+            port,
+            authority,
+            admin,
+            folder: path.to_owned(),
+            logs,
+        })
+    }
+
+    /// kube-apiserver's flags, to look at and to change.
+    pub fn flags(&mut self) -> &mut Flags {
+        &mut self.flags
+    }
+
+    /// Starts it, and returns when it is ready.
+    pub async fn start(self) -> Result<ControlPlane, ControlPlaneError> {
+        let mut etcd = self.etcd.clone().spawn()?;
+        // The apiserver takes longer to look for etcd than etcd to listen, but were it ever
+        // the first, its gRPC client would wait a second before it looks again.
+        etcd::ready(&mut etcd).await?;
+        let mut plane = ControlPlane {
+            apiserver: None,
+            etcd,
+            plan: self,
+        };
+        plane.start_apiserver().await?;
+        Ok(plane)
+    }
+
+    fn apiserver(&self) -> Plan {
+        apiserver::plan(&self.apiserver, &self.folder, &self.logs, &self.flags)
+    }
+}
+
+impl fmt::Display for ControlPlanePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.etcd, self.apiserver())
+    }
+}
+
+/// A running control plane. Dropped, it is killed; [`stop`](Self::stop) is the orderly way.
+#[derive(Debug)]
+pub struct ControlPlane {
+    // Dropped in this order: the apiserver goes before etcd.
+    apiserver: Option<Process>,
+    etcd: Process,
+    plan: ControlPlanePlan,
+}
+
+impl ControlPlane {
+    /// What it was started from.
+    pub fn plan(&self) -> &ControlPlanePlan {
+        &self.plan
+    }
+
+    /// The user in `system:masters`, known by a client certificate.
+    pub fn admin(&self) -> &Kubeconfig {
+        &self.plan.admin
+    }
+
+    /// A user known by a client certificate: `name` is its user name, `groups` its groups.
+    pub fn certificate_user(&self, name: &str, groups: &[&str]) -> Result<Kubeconfig, PkiError> {
+        let certificate = self.plan.authority.client(name, groups)?;
+        Ok(self.user(name, Identity::from(&certificate)))
+    }
+
+    /// Someone who shows this identity; `name` only names the entry in the file.
+    pub fn user(&self, name: &str, identity: Identity) -> Kubeconfig {
+        kubeconfig(
+            self.plan.port.number(),
+            &self.plan.authority,
+            name,
+            identity,
+        )
+    }
+
+    /// Ends the apiserver, changes its flags, and starts it again on the same etcd and port.
+    ///
+    /// When it does not come back, the control plane is without an apiserver: another restart
+    /// may mend that.
+    pub async fn restart(
+        &mut self,
+        change: impl FnOnce(&mut Flags),
+    ) -> Result<(), ControlPlaneError> {
+        if let Some(apiserver) = self.apiserver.take() {
+            apiserver.kill().await;
+        }
+        change(&mut self.plan.flags);
+        self.start_apiserver().await
+    }
+
+    async fn start_apiserver(&mut self) -> Result<(), ControlPlaneError> {
+        let client = (self.plan.admin.client().await)
+            .map_err(|error| ControlPlaneError::Client(Box::new(error)))?;
+        let mut process = self.plan.apiserver().spawn()?;
+        let ready = tokio::select! {
+            biased;
+            status = self.etcd.exit() => Err(self.etcd.ended_early(status)),
+            ready = apiserver::ready(&mut process, &client) => ready,
+        };
+        ready?;
+        self.apiserver = Some(process);
+        Ok(())
+    }
+
+    /// Kills both at once: for a control plane whose data nobody wants.
+    pub async fn kill(mut self) {
+        if let Some(apiserver) = self.apiserver.take() {
+            apiserver.kill().await;
+        }
+        self.etcd.kill().await;
+    }
+
+    /// Lets both end by themselves, the apiserver first; by force after ten seconds each.
+    pub async fn stop(mut self) {
+        if let Some(apiserver) = self.apiserver.take() {
+            apiserver.stop(GRACE).await;
+        }
+        self.etcd.stop(GRACE).await;
+    }
+
+    /// The process numbers of etcd and kube-apiserver.
+    pub fn process_ids(&self) -> Vec<u32> {
+        let apiserver = self.apiserver.as_ref().map(Process::id);
+        std::iter::once(self.etcd.id()).chain(apiserver).collect()
+    }
+
+    /// The folder of its logs.
+    pub fn logs(&self) -> &Utf8Path {
+        &self.plan.logs
+    }
+}
+
+fn kubeconfig(
+    port: u16,
+    authority: &CertificateAuthority,
+    user: &str,
+    identity: Identity,
+) -> Kubeconfig {
+    Kubeconfig {
+        cluster: "tokenlab".to_owned(),
+        user: user.to_owned(),
+        server: format!("https://127.0.0.1:{port}"),
+        certificate_authority: authority.certificate_pem().to_owned(),
+        tls_server_name: None,
+        identity,
+    }
+}

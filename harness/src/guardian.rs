@@ -1,0 +1,98 @@
+//! Nothing outlives its owner: a small shell process that ends what this process started.
+//!
+//! A destructor does not run after `kill -9`, libtest has no hook at its exit, and a signal
+//! handler needs the process to be well. A pipe needs nothing: the kernel closes it when the
+//! process is gone. At the other end waits a POSIX `sh` (see `guardian.sh`), which then kills
+//! the process groups and deletes the folders that it was told of.
+
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use camino::Utf8Path;
+
+/// The guardian of this process; one, started when it is first needed.
+#[derive(Debug)]
+pub struct Guardian {
+    pipe: Mutex<ChildStdin>,
+}
+
+impl Guardian {
+    /// The guardian of this process.
+    pub fn get() -> io::Result<&'static Self> {
+        static GUARDIAN: OnceLock<Guardian> = OnceLock::new();
+        static START: Mutex<()> = Mutex::new(());
+        let _one_starts = START.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(guardian) = GUARDIAN.get() {
+            return Ok(guardian);
+        }
+        let started = Self::start()?;
+        Ok(GUARDIAN.get_or_init(|| started))
+    }
+
+    /// Its working folder and its streams belong to nobody: it must neither keep a mount busy
+    /// nor hold open the pipe that somebody reads our output from.
+    fn start() -> io::Result<Self> {
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", include_str!("guardian.sh"), "tokenlab-guardian"])
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let pipe = child
+            .stdin
+            .take()
+            .ok_or_else(|| io::Error::other("no pipe"))?;
+        Ok(Self {
+            pipe: Mutex::new(pipe),
+        })
+    }
+
+    /// Kill this process group when the owner is gone.
+    ///
+    /// `pid` must be a child that the caller has not reaped yet, and lead its group.
+    pub(crate) fn process(&self, pid: u32) -> io::Result<()> {
+        self.tell(&format!("process {pid} {}", start_time(pid)))
+    }
+
+    /// The process has been reaped.
+    pub(crate) fn ended(&self, pid: u32) -> io::Result<()> {
+        self.tell(&format!("ended {pid}"))
+    }
+
+    /// Delete this folder when the owner is gone. Told before the folder is made.
+    pub(crate) fn folder(&self, path: &Utf8Path) -> io::Result<()> {
+        if path.as_str().contains('\n') {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a line break in the path",
+            ));
+        }
+        self.tell(&format!("folder {path}"))
+    }
+
+    /// Do not delete this folder: it is kept on purpose, or already gone.
+    pub(crate) fn keep(&self, path: &Utf8Path) -> io::Result<()> {
+        self.tell(&format!("keep {path}"))
+    }
+
+    fn tell(&self, line: &str) -> io::Result<()> {
+        let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
+        pipe.write_all(format!("{line}\n").as_bytes())
+    }
+}
+
+/// When the process began, in clock ticks since boot: field 22 of `/proc/PID/stat`
+/// (`proc_pid_stat(5)`). Where there is no such file, `-`: the number alone must do.
+fn start_time(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|stat| {
+            let behind_name = stat.rsplit_once(") ")?.1;
+            behind_name.split(' ').nth(19).map(str::to_owned)
+        })
+        .unwrap_or_else(|| "-".to_owned())
+}

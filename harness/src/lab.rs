@@ -1,0 +1,328 @@
+//! A lab: one control plane, one webhook wired into it, one run folder.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt as _;
+use tokenlab_webhook::pki::PkiError;
+use tokenlab_webhook::{ApiVersion, Authenticator, BoxAuthenticator, Mock, Token};
+
+use crate::assets::{Assets, AssetsError, Wanted};
+use crate::control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan};
+use crate::flags::Flags;
+use crate::kubeconfig::{Identity, Kubeconfig};
+use crate::kubectl::{Kubectl, KubectlError};
+use crate::progress::Progress;
+use crate::run_folder::{RunFolder, RunFolderError};
+use crate::webhook::{Webhook, WebhookError};
+
+/// The flag that names the file by which the apiserver reaches its webhook.
+pub const CONFIG_FILE_FLAG: &str = "authentication-token-webhook-config-file";
+/// The flag for the version of TokenReview that the apiserver speaks; v1beta1 by default, still
+/// in 1.37 (`pkg/kubeapiserver/options/authentication.go`, `WithWebHook`).
+pub const VERSION_FLAG: &str = "authentication-token-webhook-version";
+/// The file's name in the run folder.
+pub const CONFIG_FILE: &str = "webhook-config.yml";
+
+/// What a lab shall be. Every choice has a default: Kubernetes' default series, the mock, the
+/// apiserver's own defaults.
+#[derive(Debug)]
+#[must_use]
+pub struct LabBuilder {
+    wanted: Wanted,
+    authenticator: BoxAuthenticator,
+    version: Option<ApiVersion>,
+    flags: Flags,
+    progress: Progress,
+}
+
+/// A lab of which everything is decided and the webhook listens; no control plane runs yet.
+/// `Display` is the command lines that will.
+#[derive(Debug)]
+pub struct LabPlan {
+    control_plane: ControlPlanePlan,
+    webhook: Webhook,
+    assets: Assets,
+    folder: RunFolder,
+    progress: Progress,
+}
+
+/// A running lab. Dropped, it ends at once; [`stop`](Self::stop) is the orderly way.
+#[derive(Debug)]
+pub struct Lab {
+    // Dropped in this order: the folder goes when nobody writes to it any more.
+    control_plane: ControlPlane,
+    webhook: Webhook,
+    assets: Assets,
+    folder: RunFolder,
+}
+
+/// Why there is no lab.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// Kubernetes' programs were not to be had.
+    #[error(transparent)]
+    Assets(#[from] AssetsError),
+    /// The run folder could not be written.
+    #[error(transparent)]
+    Folder(#[from] RunFolderError),
+    /// The webhook does not run.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
+    /// The control plane does not run.
+    #[error(transparent)]
+    ControlPlane(#[from] ControlPlaneError),
+    /// A user's certificate could not be made.
+    #[error("the user's certificate could not be made")]
+    Pki(#[from] PkiError),
+    /// kubectl could not be run.
+    #[error(transparent)]
+    Kubectl(#[from] KubectlError),
+    /// A client could not be made.
+    #[error("the client could not be made")]
+    Client(#[source] Box<kube::Error>),
+}
+
+impl LabError {
+    /// The way out, where one is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Assets(error) => error.hint(),
+            Self::Folder(error) | Self::Kubectl(KubectlError::Folder(error)) => error.hint(),
+            Self::ControlPlane(error) => error.hint(),
+            Self::Webhook(_) | Self::Pki(_) | Self::Kubectl(_) | Self::Client(_) => None,
+        }
+    }
+}
+
+impl LabBuilder {
+    /// The version of Kubernetes.
+    pub fn kubernetes(mut self, wanted: Wanted) -> Self {
+        self.wanted = wanted;
+        self
+    }
+
+    /// What answers the reviews.
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticator = BoxAuthenticator::new(authenticator);
+        self
+    }
+
+    /// The version of TokenReview that the apiserver is told to speak.
+    pub fn webhook_version(mut self, version: ApiVersion) -> Self {
+        self.version = Some(version);
+        self
+    }
+
+    /// A flag of kube-apiserver, which replaces the lab's own.
+    pub fn flag(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.flags.set(name, value);
+        self
+    }
+
+    /// Where to show how far it is; nowhere by default.
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Finds the programs, writes the files, opens the webhook.
+    pub async fn plan(self) -> Result<LabPlan, LabError> {
+        let Self {
+            wanted,
+            authenticator,
+            version,
+            flags,
+            progress,
+        } = self;
+        let assets = Assets::ensure(&wanted, &progress).await?;
+        let folder = RunFolder::create()?;
+        let webhook = Webhook::serve(authenticator).await?;
+        folder.write("webhook-ca.crt", webhook.certificate_authority())?;
+        let config = folder.write(CONFIG_FILE, &webhook.kubeconfig().yaml())?;
+        let mut control_plane = ControlPlanePlan::new(&assets, &folder)?;
+        let apiserver = control_plane.flags();
+        apiserver.set(CONFIG_FILE_FLAG, config);
+        if let Some(version) = version {
+            // The flag takes the bare version: "v1", not "authentication.k8s.io/v1".
+            let bare = version.as_str().rsplit('/').next().unwrap_or_default();
+            apiserver.set(VERSION_FLAG, bare);
+        }
+        apiserver.merge(flags);
+        let plan = LabPlan {
+            control_plane,
+            webhook,
+            assets,
+            folder,
+            progress,
+        };
+        plan.folder.write("command-lines", &format!("{plan}\n"))?;
+        Ok(plan)
+    }
+
+    /// Starts the lab, and returns when it is ready.
+    pub async fn start(self) -> Result<Lab, LabError> {
+        self.plan().await?.start().await
+    }
+
+    /// Starts a lab, runs the test in it, and stops it. When the test fails or panics, the run
+    /// folder is kept and its path told.
+    pub async fn run<T, E: From<LabError>>(
+        self,
+        test: impl AsyncFnOnce(&mut Lab) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut lab = self.start().await?;
+        let outcome = AssertUnwindSafe(test(&mut lab)).catch_unwind().await;
+        if !matches!(outcome, Ok(Ok(_))) {
+            lab.keep();
+        }
+        lab.stop().await;
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl LabPlan {
+    /// The programs that it will run.
+    pub fn assets(&self) -> &Assets {
+        &self.assets
+    }
+
+    /// The webhook, which answers already.
+    pub fn webhook(&self) -> &Webhook {
+        &self.webhook
+    }
+
+    /// The run folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// kube-apiserver's flags.
+    pub fn flags(&mut self) -> &mut Flags {
+        self.control_plane.flags()
+    }
+
+    /// Starts the control plane, and returns when it is ready. When it does not start, the run
+    /// folder is kept: the logs are in it.
+    pub async fn start(self) -> Result<Lab, LabError> {
+        let Self {
+            control_plane,
+            webhook,
+            assets,
+            folder,
+            progress,
+        } = self;
+        let title = format!("starting etcd and kube-apiserver {}", assets.version);
+        match progress.step(&title, control_plane.start()).await {
+            Ok(control_plane) => Ok(Lab {
+                control_plane,
+                webhook,
+                assets,
+                folder,
+            }),
+            Err(error) => {
+                folder.keep();
+                Err(error.into())
+            }
+        }
+    }
+}
+
+impl fmt::Display for LabPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.control_plane.fmt(f)
+    }
+}
+
+impl Lab {
+    /// A lab with every default: the mock on Kubernetes' default series.
+    pub fn builder() -> LabBuilder {
+        LabBuilder {
+            wanted: Wanted::Default,
+            authenticator: BoxAuthenticator::new(Mock),
+            version: None,
+            flags: Flags::default(),
+            progress: Progress::hidden(),
+        }
+    }
+
+    /// kubectl as the admin.
+    pub fn kubectl(&self) -> Result<Kubectl, LabError> {
+        self.kubectl_with("admin", self.control_plane.admin())
+    }
+
+    /// kubectl with this token, and nothing else that would tell who it is.
+    pub fn kubectl_as(&self, token: &Token) -> Result<Kubectl, LabError> {
+        self.kubectl_with("token", &self.token_user(token))
+    }
+
+    /// kubectl with this kubeconfig; `name` begins the name of its file in the run folder.
+    pub fn kubectl_with(&self, name: &str, kubeconfig: &Kubeconfig) -> Result<Kubectl, LabError> {
+        let program = &self.assets.kubectl;
+        Ok(Kubectl::new(program, &self.folder, name, kubeconfig)?)
+    }
+
+    /// A `kube` client as the admin.
+    pub async fn client(&self) -> Result<kube::Client, LabError> {
+        client(self.control_plane.admin()).await
+    }
+
+    /// A `kube` client with this token.
+    pub async fn client_as(&self, token: &Token) -> Result<kube::Client, LabError> {
+        client(&self.token_user(token)).await
+    }
+
+    /// The kubeconfig of a user who shows this token.
+    pub fn token_user(&self, token: &Token) -> Kubeconfig {
+        self.control_plane
+            .user("webhook-test", Identity::Token(token.clone()))
+    }
+
+    /// The control plane.
+    pub fn control_plane(&self) -> &ControlPlane {
+        &self.control_plane
+    }
+
+    /// The control plane, to restart it with other flags.
+    pub fn control_plane_mut(&mut self) -> &mut ControlPlane {
+        &mut self.control_plane
+    }
+
+    /// The webhook.
+    pub fn webhook(&self) -> &Webhook {
+        &self.webhook
+    }
+
+    /// The programs that it runs.
+    pub fn assets(&self) -> &Assets {
+        &self.assets
+    }
+
+    /// The run folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Leaves the run folder when the lab ends, and says so on standard error.
+    pub fn keep(&self) {
+        self.folder.keep();
+    }
+
+    /// Ends it all at once. What a lab stores is of no use to anyone, so nothing waits for it.
+    pub async fn stop(self) {
+        let Self {
+            control_plane,
+            webhook,
+            assets: _,
+            folder,
+        } = self;
+        control_plane.kill().await;
+        webhook.stop().await;
+        drop(folder);
+    }
+}
+
+async fn client(kubeconfig: &Kubeconfig) -> Result<kube::Client, LabError> {
+    let client = kubeconfig.client().await;
+    client.map_err(|error| LabError::Client(Box::new(error)))
+}

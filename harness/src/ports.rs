@@ -1,0 +1,74 @@
+//! A loopback port that is ours before the program that will listen on it runs.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// A TCP port on 127.0.0.1, held until this is dropped.
+///
+/// kube-apiserver must be told its port, and "bind to 0, close, hope" loses a race now and then.
+/// Here the socket stays open: bound with `SO_REUSEPORT` and never listening, it takes no
+/// connection, yet nobody else gets the port, neither another process (another user never,
+/// this user only by asking for `SO_REUSEPORT` too) nor the kernel for an outgoing connection.
+/// kube-apiserver binds beside it with `--permit-port-sharing` (Kubernetes 1.20 and later).
+#[derive(Debug)]
+pub struct Port {
+    number: u16,
+    _held: Socket,
+}
+
+impl Port {
+    /// Takes a free port.
+    pub fn reserve() -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let number = socket
+            .local_addr()?
+            .as_socket_ipv4()
+            .ok_or_else(|| io::Error::other("not an IPv4 socket"))?
+            .port();
+        Ok(Self {
+            number,
+            _held: socket,
+        })
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_reserved_port_is_refused_to_others() {
+        let port = Port::reserve().expect("must be reserved");
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port.number()));
+        assert_eq!(
+            taken.expect_err("must be refused").kind(),
+            io::ErrorKind::AddrInUse
+        );
+    }
+
+    #[test]
+    fn whoever_shares_it_gets_every_connection() {
+        let port = Port::reserve().expect("must be reserved");
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("must be made");
+        socket.set_reuse_port(true).expect("must be set");
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));
+        socket.bind(&address.into()).expect("must be shared");
+        socket.listen(64).expect("must listen");
+        let listener = TcpListener::from(socket);
+        for _ in 0..32 {
+            let _client = TcpStream::connect(address).expect("must connect");
+            listener.accept().expect("must be accepted");
+        }
+    }
+}

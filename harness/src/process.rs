@@ -1,0 +1,341 @@
+//! A child process: what will run, printable; then running; then stopped.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::guardian::Guardian;
+use crate::wait::{Poll, Probe, WaitError, until};
+
+/// Waits for its first line before it becomes the program: so the guardian knows the process
+/// before there is anything to end, and an owner that dies in between leaves nothing.
+const GATE: &str = r#"IFS= read -r go && exec "$@" </dev/null"#;
+
+/// How often a child is asked whether it has ended. The question is one `waitpid`.
+const EXIT_POLL: Duration = Duration::from_millis(10);
+
+/// How many lines of a log stand in an error.
+const TAIL_LINES: usize = 12;
+
+/// Everything about a process that is not running yet. `Display` is a line for a shell.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What messages call it.
+    pub name: &'static str,
+    /// The program's path.
+    pub program: Utf8PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// What is added to the environment.
+    pub env: BTreeMap<&'static str, String>,
+    /// Its working folder.
+    pub folder: Utf8PathBuf,
+    /// The file that its two output streams are appended to.
+    pub log: Utf8PathBuf,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables = self
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        let words = variables
+            .chain([self.program.to_string()])
+            .chain(self.args.iter().cloned());
+        let line = words
+            .map(|word| quoted(&word).into_owned())
+            .collect::<Vec<_>>()
+            .join(" ");
+        write!(f, "cd {} && {line}", quoted(self.folder.as_str()))
+    }
+}
+
+/// A word as a shell reads it back; quoted only where it must be, so that flags stay legible.
+pub(crate) fn quoted(word: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-+=:,./@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return Cow::Borrowed(word);
+    }
+    // A NUL, the one thing that cannot be quoted, no argument can hold either.
+    shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
+}
+
+/// Why a process is not running, or is not ready.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no such program, or it may not be run.
+    #[error("{name} cannot be run: `{program}` is not an executable file")]
+    ProgramMissing {
+        /// What messages call it.
+        name: &'static str,
+        /// Where it was expected.
+        program: Utf8PathBuf,
+    },
+    /// The operating system refused to start it.
+    #[error("{name} could not be started: `{plan}`")]
+    Spawn {
+        /// What messages call it.
+        name: &'static str,
+        /// The command line.
+        plan: Box<Plan>,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It ended before it was ready.
+    #[error("{name} ended before it was ready: {status}\n  command: {plan}\n  log: {}\n{tail}", plan.log)]
+    Exited {
+        /// What messages call it.
+        name: &'static str,
+        /// How it ended.
+        status: ExitStatus,
+        /// The command line.
+        plan: Box<Plan>,
+        /// The log's last lines, indented.
+        tail: String,
+    },
+    /// It runs, and was not ready in time. It has been ended.
+    #[error("{name} was not ready after {elapsed:.1?}; last seen: {last}\n  command: {plan}\n  log: {}\n{tail}", plan.log)]
+    TimedOut {
+        /// What messages call it.
+        name: &'static str,
+        /// How long it was waited for.
+        elapsed: Duration,
+        /// What the last look saw.
+        last: String,
+        /// The command line.
+        plan: Box<Plan>,
+        /// The log's last lines, indented.
+        tail: String,
+    },
+}
+
+impl StartError {
+    /// The way out, where one is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::ProgramMissing { .. } => {
+                Some("`tokenlab assets list` shows where programs are looked for".to_owned())
+            }
+            Self::Exited { tail, .. } if tail.contains("address already in use") => {
+                Some("another process listens on that port: leave `secure-port` unset".to_owned())
+            }
+            Self::Exited { tail, .. } if tail.contains("unknown flag") => {
+                Some("this version of the program does not have that flag".to_owned())
+            }
+            Self::Exited { tail, .. } if tail.contains("no space left on device") => {
+                Some("free some space, or set TMPDIR to a folder on another disk".to_owned())
+            }
+            Self::Spawn { .. } | Self::Exited { .. } | Self::TimedOut { .. } => None,
+        }
+    }
+}
+
+impl Plan {
+    /// Starts it, in a process group of its own, known to the guardian.
+    pub fn spawn(self) -> Result<Process, StartError> {
+        if !is_executable(&self.program) {
+            return Err(StartError::ProgramMissing {
+                name: self.name,
+                program: self.program,
+            });
+        }
+        self.try_spawn()
+            .map_err(|(plan, source)| StartError::Spawn {
+                name: plan.name,
+                plan,
+                source,
+            })
+    }
+
+    fn try_spawn(self) -> Result<Process, (Box<Self>, io::Error)> {
+        let started = (|| {
+            let guardian = Guardian::get()?;
+            let log = File::options().create(true).append(true).open(&self.log)?;
+            let mut child = Command::new("/bin/sh")
+                .args(["-c", GATE, self.name, self.program.as_str()])
+                .args(&self.args)
+                .envs(&self.env)
+                .current_dir(&self.folder)
+                .process_group(0)
+                .stdin(Stdio::piped())
+                .stdout(log.try_clone()?)
+                .stderr(log)
+                .spawn()?;
+            let opened = guardian.process(child.id()).and_then(|()| {
+                // Dropped at the end of the statement: the gate needs one line and no more.
+                child
+                    .stdin
+                    .take()
+                    .map_or(Ok(()), |mut gate| gate.write_all(b"go\n"))
+            });
+            if let Err(error) = opened {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(error);
+            }
+            Ok((child, guardian))
+        })();
+        match started {
+            Ok((child, guardian)) => Ok(Process {
+                plan: self,
+                child,
+                guardian,
+                ended: None,
+            }),
+            Err(error) => Err((Box::new(self), error)),
+        }
+    }
+}
+
+fn is_executable(path: &Utf8Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata()
+        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+/// A running child. Dropped without [`Process::stop`], it is killed.
+#[derive(Debug)]
+pub struct Process {
+    plan: Plan,
+    child: Child,
+    guardian: &'static Guardian,
+    ended: Option<ExitStatus>,
+}
+
+impl Process {
+    /// What it was started from.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Its process number, which is its group's as well.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended; `None` while it runs.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none()
+            && let Ok(Some(status)) = self.child.try_wait()
+        {
+            self.ended = Some(status);
+            let _ = self.guardian.ended(self.child.id());
+        }
+        self.ended
+    }
+
+    /// Resolves when the process has ended.
+    pub async fn exit(&mut self) -> ExitStatus {
+        loop {
+            if let Some(status) = self.exited() {
+                return status;
+            }
+            tokio::time::sleep(EXIT_POLL).await;
+        }
+    }
+
+    /// The last lines of its log, each indented by four blanks.
+    pub fn log_tail(&self) -> String {
+        tail(&self.plan.log, TAIL_LINES)
+    }
+
+    /// Waits until `look` finds it ready; its end, or the end of the time, is an error.
+    pub async fn ready<T>(
+        &mut self,
+        poll: Poll,
+        look: impl AsyncFnMut() -> Probe<T, std::convert::Infallible>,
+    ) -> Result<T, StartError> {
+        let name = self.plan.name;
+        let waited = tokio::select! {
+            biased;
+            status = self.exit() => Err(status),
+            found = until(name, poll, look) => Ok(found),
+        };
+        match waited {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(WaitError::TimedOut { elapsed, last, .. })) => Err(StartError::TimedOut {
+                name,
+                elapsed,
+                last: last.into_owned(),
+                plan: Box::new(self.plan.clone()),
+                tail: self.log_tail(),
+            }),
+            Ok(Err(WaitError::Fatal(never))) => match never {},
+            Err(status) => Err(self.ended_early(status)),
+        }
+    }
+
+    /// The error for a process that ended when it should have run.
+    pub(crate) fn ended_early(&self, status: ExitStatus) -> StartError {
+        StartError::Exited {
+            name: self.plan.name,
+            status,
+            plan: Box::new(self.plan.clone()),
+            tail: self.log_tail(),
+        }
+    }
+
+    /// Kills it and all its group, and reaps it.
+    pub async fn kill(mut self) -> ExitStatus {
+        self.signal(Signal::SIGKILL);
+        self.exit().await
+    }
+
+    /// Asks it to end (SIGTERM); what still runs after `grace` is killed.
+    pub async fn stop(mut self, grace: Duration) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        match tokio::time::timeout(grace, self.exit()).await {
+            Ok(status) => status,
+            Err(_still_running) => self.kill().await,
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        if self.exited().is_none()
+            && let Ok(pid) = i32::try_from(self.child.id())
+        {
+            // It has not been reaped, so the number is still its own.
+            let _ = killpg(Pid::from_raw(pid), signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.exited().is_none() {
+            self.signal(Signal::SIGKILL);
+            let _ = self.child.wait();
+            let _ = self.guardian.ended(self.child.id());
+        }
+    }
+}
+
+/// The last lines of a file, each indented by four blanks; what cannot be read is said.
+fn tail(log: &Utf8Path, lines: usize) -> String {
+    let text = match std::fs::read(log) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => return format!("    (log not readable: {error})"),
+    };
+    let all: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    if all.is_empty() {
+        return "    (the log is empty)".to_owned();
+    }
+    all[all.len().saturating_sub(lines)..]
+        .iter()
+        .map(|line| format!("    {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}

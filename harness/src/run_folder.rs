@@ -1,0 +1,226 @@
+//! The run folder: all that one lab writes, in one place that goes with it.
+
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::guardian::Guardian;
+
+/// Set to anything but `0` or nothing, it keeps every run folder.
+pub const KEEP: &str = "LAB_KEEP";
+
+/// A folder of its own for each lab: logs, keys, kubeconfigs, command lines.
+///
+/// It is `tokenlab-<random>` in the system's folder for temporary files (`TMPDIR`), with mode
+/// 0700; keys and kubeconfigs in it have 0600. It is deleted when dropped, and by the
+/// guardian when its owner is gone, unless it is [kept](Self::keep).
+#[derive(Debug)]
+pub struct RunFolder {
+    path: Utf8PathBuf,
+    guardian: &'static Guardian,
+    kept: AtomicBool,
+}
+
+/// Why a file or folder of a lab could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum RunFolderError {
+    /// The folder itself could not be made.
+    #[error("the run folder `{path}` could not be made")]
+    Create {
+        /// The folder.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file in it could not be written.
+    #[error("`{path}` could not be written")]
+    Write {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl RunFolderError {
+    /// The way out, where one is known.
+    pub fn hint(&self) -> Option<String> {
+        let (Self::Create { source, .. } | Self::Write { source, .. }) = self;
+        match source.kind() {
+            io::ErrorKind::StorageFull => {
+                Some("free some space, or set TMPDIR to a folder on another disk".to_owned())
+            }
+            io::ErrorKind::PermissionDenied
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::ReadOnlyFilesystem => {
+                Some("set TMPDIR to a folder that you may write to".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl RunFolder {
+    /// Makes a new folder where the system keeps temporary files.
+    pub fn create() -> Result<Self, RunFolderError> {
+        let parent = std::env::temp_dir();
+        let parent = Utf8PathBuf::from_path_buf(parent).map_err(|path| RunFolderError::Create {
+            path: Utf8PathBuf::from(path.to_string_lossy().into_owned()),
+            source: io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8"),
+        })?;
+        Self::create_in(&parent)
+    }
+
+    /// Makes a new folder in this one.
+    pub fn create_in(parent: &Utf8Path) -> Result<Self, RunFolderError> {
+        let path = parent.join(format!("tokenlab-{}", random_name()));
+        let made = (|| {
+            let guardian = Guardian::get()?;
+            guardian.folder(&path)?;
+            // Not `create_dir_all`: a folder that is already there is somebody else's.
+            std::fs::DirBuilder::new()
+                .mode(0o700)
+                .create(&path)
+                .inspect_err(|_| drop(guardian.keep(&path)))?;
+            Ok(guardian)
+        })();
+        match made {
+            Ok(guardian) => {
+                let folder = Self {
+                    path,
+                    guardian,
+                    kept: AtomicBool::new(false),
+                };
+                if std::env::var(KEEP).is_ok_and(|value| !matches!(&*value, "" | "0")) {
+                    folder.keep();
+                }
+                Ok(folder)
+            }
+            Err(source) => Err(RunFolderError::Create { path, source }),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> Utf8PathBuf {
+        self.path.join(name)
+    }
+
+    /// Makes a folder in it, mode 0700.
+    pub fn folder(&self, name: &str) -> Result<Utf8PathBuf, RunFolderError> {
+        let path = self.file(name);
+        match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                Err(RunFolderError::Create { path, source })
+            }
+            _ => Ok(path),
+        }
+    }
+
+    /// Writes a file that only the user may read (0600), in one step: a reader sees the old
+    /// text or the new one.
+    pub fn write(&self, name: &str, contents: &str) -> Result<Utf8PathBuf, RunFolderError> {
+        let path = self.file(name);
+        let new = self.file(&format!(".{name}.new"));
+        let written = (|| {
+            std::fs::File::options()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&new)?
+                .write_all(contents.as_bytes())?;
+            std::fs::rename(&new, &path)
+        })();
+        match written {
+            Ok(()) => Ok(path),
+            Err(source) => Err(RunFolderError::Write { path, source }),
+        }
+    }
+
+    /// Leaves the folder where it is, whatever comes, and says so on standard error.
+    pub fn keep(&self) {
+        if !self.kept.swap(true, Ordering::Relaxed) {
+            let _ = self.guardian.keep(&self.path);
+            // Written past libtest's capture, which would be lost where it matters: a shared
+            // lab is not the failing test's own. Nobody reading is no reason to fail.
+            let _ = writeln!(
+                io::stderr(),
+                "tokenlab: the run folder is kept: {}",
+                self.path
+            );
+        }
+    }
+}
+
+impl Drop for RunFolder {
+    /// Deletes the folder, unless it is kept or a panic is what drops it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.keep();
+        }
+        if !*self.kept.get_mut() && std::fs::remove_dir_all(&self.path).is_ok() {
+            let _ = self.guardian.keep(&self.path);
+        }
+    }
+}
+
+/// Twelve characters that nobody else has chosen: the standard library seeds each hasher anew
+/// from the operating system's random source.
+pub(crate) fn random_name() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let value = RandomState::new().hash_one(std::process::id());
+    format!("{value:016x}")[..12].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn it_is_private_and_goes_when_dropped() {
+        let folder = RunFolder::create().expect("must be made");
+        let path = folder.path().to_owned();
+        let mode =
+            |path: &Utf8Path| path.metadata().expect("must be there").permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        let file = folder.write("key", "secret").expect("must be written");
+        assert_eq!(mode(&file), 0o600);
+        assert_eq!(
+            std::fs::read_to_string(&file).expect("must be read"),
+            "secret"
+        );
+        drop(folder);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn kept_it_stays() {
+        let folder = RunFolder::create().expect("must be made");
+        let path = folder.path().to_owned();
+        folder.keep();
+        drop(folder);
+        assert!(path.is_dir());
+        std::fs::remove_dir(&path).expect("must be removed");
+    }
+
+    #[test]
+    fn what_cannot_be_made_says_where_and_what_to_do() {
+        let error = RunFolder::create_in("/proc/tokenlab".into()).expect_err("must fail");
+        let text = error.to_string();
+        assert!(
+            text.starts_with("the run folder `/proc/tokenlab/tokenlab-"),
+            "{text}"
+        );
+        assert!(error.hint().is_some_and(|hint| hint.contains("TMPDIR")));
+    }
+}

@@ -1,0 +1,112 @@
+//! Waiting for a condition: level-triggered, bounded, and never silent about what it last saw.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+/// What one look at a condition found.
+#[derive(Debug)]
+pub enum Probe<T, E> {
+    /// The condition holds.
+    Ready(T),
+    /// Not yet; the text says what was seen, as a fragment (`` `/readyz` answered 500 ``).
+    NotYet(Cow<'static, str>),
+    /// It can never hold.
+    Fatal(E),
+}
+
+/// How often to look, and for how long at the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Poll {
+    /// The pause between two looks.
+    pub every: Duration,
+    /// The bound on the whole wait. Generous: it only ends what would never come.
+    pub within: Duration,
+}
+
+/// Why a wait ended without its condition.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError<E> {
+    /// The bound was reached.
+    #[error("{what}: not so after {elapsed:.1?}; last seen: {last}")]
+    TimedOut {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        elapsed: Duration,
+        /// What the last look saw.
+        last: Cow<'static, str>,
+    },
+    /// A look found that the condition can never hold.
+    #[error(transparent)]
+    Fatal(E),
+}
+
+/// Looks until the condition holds, can never hold, or the time is up.
+pub async fn until<T, E>(
+    what: &str,
+    poll: Poll,
+    mut look: impl AsyncFnMut() -> Probe<T, E>,
+) -> Result<T, WaitError<E>> {
+    let start = Instant::now();
+    loop {
+        let last = match look().await {
+            Probe::Ready(value) => return Ok(value),
+            Probe::Fatal(error) => return Err(WaitError::Fatal(error)),
+            Probe::NotYet(seen) => seen,
+        };
+        let elapsed = start.elapsed();
+        if elapsed >= poll.within {
+            return Err(WaitError::TimedOut {
+                what: what.to_owned(),
+                elapsed,
+                last,
+            });
+        }
+        tokio::time::sleep(poll.every).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAST: Poll = Poll {
+        every: Duration::from_millis(1),
+        within: Duration::from_millis(20),
+    };
+
+    #[tokio::test]
+    async fn a_timeout_tells_what_was_last_seen() {
+        let mut looks = 0;
+        let error = until::<(), std::io::Error>("the tea is ready", FAST, async || {
+            looks += 1;
+            Probe::NotYet(format!("look {looks}").into())
+        })
+        .await
+        .expect_err("must time out");
+        let text = error.to_string();
+        assert!(looks > 1);
+        assert!(
+            text.starts_with("the tea is ready: not so after "),
+            "{text}"
+        );
+        assert!(
+            text.ends_with(&format!("last seen: look {looks}")),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_can_never_hold_ends_the_wait_at_once() {
+        let poll = Poll {
+            within: Duration::from_secs(3600),
+            ..FAST
+        };
+        let error = until::<(), _>("the door opens", poll, async || {
+            Probe::Fatal(std::io::Error::other("it is a wall"))
+        })
+        .await
+        .expect_err("must fail");
+        assert_eq!(error.to_string(), "it is a wall");
+    }
+}
