@@ -1,0 +1,38 @@
+//! The claim that everything stands on: the token is recognised, and mock may do nothing.
+
+use rstest::{Context, rstest};
+use tokenlab_harness::SharedLab;
+
+use crate::support::{assert_output, lab, mock};
+
+/// Forbidden (403) names the user that the webhook named; Unauthorized (401) would name none.
+#[rstest]
+#[case::list_namespaces(&["get", "ns"])]
+#[case::get_one_namespace(&["get", "ns", "default"])]
+#[case::list_secrets_everywhere(&["get", "secrets", "--all-namespaces"])]
+#[case::list_pods_in_a_namespace(&["get", "pods", "--namespace", "default"])]
+#[case::list_deployments(&["get", "deployments.apps", "--namespace", "kube-system"])]
+#[case::create_namespace(&["create", "ns", "mine"])]
+#[case::delete_namespace(&["delete", "ns", "default"])]
+#[case::read_metrics(&["get", "--raw", "/metrics"])]
+#[tokio::test]
+async fn mock_is_forbidden(
+    #[future(awt)] lab: SharedLab,
+    #[context] context: Context,
+    #[case] args: &[&str],
+) {
+    let token = lab.scripted().token(mock().await);
+
+    let output = lab
+        .kubectl_as(&token)
+        .expect("must be made")
+        .run(args)
+        .await;
+
+    assert_output!(context, output.expect("must run"));
+    assert_eq!(
+        lab.scripted().calls(&token).len(),
+        1,
+        "asked once, then cached"
+    );
+}

@@ -1,0 +1,55 @@
+//! Who the apiserver takes a user for: all that the webhook said, and one group more.
+
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::api::PostParams;
+use rstest::{Context, rstest};
+use tokenlab_harness::SharedLab;
+use tokenlab_webhook::{Decision, User};
+
+use crate::support::{assert_output, assert_reviewed, lab, mock};
+
+/// The apiserver's own answer to "who am I", through a client.
+#[rstest]
+#[tokio::test]
+async fn mock_is_known_to_the_apiserver(
+    #[future(awt)] lab: SharedLab,
+    #[context] context: Context,
+) {
+    let token = lab.scripted().token(mock().await);
+    let client = lab.client_as(&token).await.expect("must be made");
+
+    let answer = kube::Api::<SelfSubjectReview>::all(client)
+        .create(&PostParams::default(), &SelfSubjectReview::default())
+        .await
+        .expect("everybody may ask who they are");
+
+    let user = answer.status.and_then(|status| status.user_info);
+    let text = serde_json::to_string_pretty(&user).expect("must serialise");
+    assert_reviewed!(context, text);
+}
+
+/// The same as a person asks it.
+#[rstest]
+#[case::mock(None)]
+#[case::name_only(Some(User::new("ann")))]
+#[case::with_extra(Some(User::new("ann")
+    .with_uid("42")
+    .with_groups(["dev", "ops"])
+    .with_extra("example.org/team", ["red", "blue"])))]
+#[tokio::test]
+async fn whoami(
+    #[future(awt)] lab: SharedLab,
+    #[context] context: Context,
+    #[case] user: Option<User>,
+) {
+    let decision = match user {
+        Some(user) => Decision::authenticated(user),
+        None => mock().await,
+    };
+    let token = lab.scripted().token(decision);
+
+    let kubectl = lab.kubectl_as(&token).expect("must be made");
+    let output = kubectl.run(["auth", "whoami"]).await.expect("must run");
+
+    assert_output!(context, output);
+}

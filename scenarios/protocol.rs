@@ -1,0 +1,60 @@
+//! What goes over the wire between the apiserver and its webhook.
+
+use rstest::{Context, rstest};
+use tokenlab_harness::{SharedConfig, SharedLab};
+use tokenlab_webhook::ApiVersion;
+
+use crate::support::{assert_reviewed, config, lab, mock};
+
+/// The tutorial's second step: a TokenReview posted to the webhook by hand.
+#[rstest]
+#[case::v1("authentication.k8s.io/v1")]
+#[case::v1beta1("authentication.k8s.io/v1beta1")]
+#[tokio::test]
+async fn the_webhook_answers_in_the_version_of_the_question(
+    #[future(awt)] lab: SharedLab,
+    #[context] context: Context,
+    #[case] version: &str,
+) {
+    let token = lab.scripted().token(mock().await);
+    let review = serde_json::json!({
+        "apiVersion": version,
+        "kind": "TokenReview",
+        "spec": { "token": token.expose() },
+    });
+
+    let answer = lab.webhook().post(review.to_string()).await;
+
+    let answer = answer.expect("must answer");
+    assert_reviewed!(context, format!("{}\n{}", answer.status, answer.body));
+}
+
+/// The apiserver speaks v1beta1 unless it is told otherwise, although it no longer serves it.
+#[rstest]
+#[case::by_default(None, ApiVersion::V1Beta1)]
+#[case::told_v1beta1(Some(ApiVersion::V1Beta1), ApiVersion::V1Beta1)]
+#[case::told_v1(Some(ApiVersion::V1), ApiVersion::V1)]
+#[tokio::test]
+async fn the_apiserver_speaks(
+    #[case] webhook_version: Option<ApiVersion>,
+    #[case] spoken: ApiVersion,
+) {
+    let lab = SharedLab::get(SharedConfig {
+        webhook_version,
+        ..config()
+    })
+    .await;
+    let token = lab.scripted().token(mock().await);
+
+    let kubectl = lab.kubectl_as(&token).expect("must be made");
+    let output = kubectl.run(["get", "ns"]).await.expect("must run");
+
+    assert!(
+        output.stderr.contains(r#"User "mock" cannot list"#),
+        "{output}"
+    );
+    let versions: Vec<ApiVersion> = (lab.scripted().calls(&token).iter())
+        .map(|call| call.api_version)
+        .collect();
+    assert_eq!(versions, [spoken]);
+}

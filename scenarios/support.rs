@@ -1,0 +1,71 @@
+//! What every scenario stands on: a shared lab, the mock's decision, snapshots.
+
+use std::path::Path;
+
+use rstest::{Context, fixture};
+use tokenlab_harness::assets::Wanted;
+use tokenlab_harness::{SharedConfig, SharedLab};
+use tokenlab_webhook::{Authenticator as _, Decision, Mock, Review, Token};
+
+/// The lab that all scenarios share which need no flags of their own. `LAB_KUBERNETES` names
+/// the version of Kubernetes.
+#[fixture]
+pub(crate) async fn lab() -> SharedLab {
+    SharedLab::get(config()).await
+}
+
+/// The configuration of that lab, for those that change a part of it.
+pub(crate) fn config() -> SharedConfig {
+    let kubernetes = match std::env::var("LAB_KUBERNETES") {
+        Ok(text) => text.parse().expect("LAB_KUBERNETES must be a version"),
+        Err(_not_set) => Wanted::Default,
+    };
+    SharedConfig {
+        kubernetes,
+        ..SharedConfig::default()
+    }
+}
+
+/// What the product's mock says of any token.
+pub(crate) async fn mock() -> Decision {
+    Mock.authenticate(&Review::new(Token::from("any"))).await
+}
+
+/// A snapshot's file is named by the scenario and its case.
+pub(crate) fn file(context: &Context) -> String {
+    match context.description {
+        Some(case) => format!("{}__{case}", context.name),
+        None => context.name.to_owned(),
+    }
+}
+
+/// Where the reviewed answers lie, and what in them varies from run to run.
+pub(crate) fn settings() -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    // kubectl's own log lines begin with a date, a time and a process number.
+    settings.add_filter(r"\b([EW])\d{4} [\d:.]+ +\d+ ", "[$1 LOG] ");
+    settings
+}
+
+/// Compares a text with `snapshots/<scenario>__<case>.snap`.
+macro_rules! assert_reviewed {
+    ($context:expr, $answer:expr) => {
+        $crate::support::settings().bind(|| {
+            insta::assert_snapshot!($crate::support::file(&$context), $answer.trim_end());
+        })
+    };
+}
+
+/// Compares the outcome of a command likewise. libtest shows it unfiltered when the test fails.
+macro_rules! assert_output {
+    ($context:expr, $output:expr) => {{
+        let text = $output.to_string();
+        println!("{text}");
+        $crate::support::assert_reviewed!($context, text);
+    }};
+}
+
+pub(crate) use {assert_output, assert_reviewed};
