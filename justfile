@@ -1,0 +1,33 @@
+# Everything that a developer does here. `just` alone lists it.
+
+# Show the recipes
+[private]
+default:
+    @just --list --unsorted
+
+# A real kube-apiserver with the webhook wired in, to Forbidden for "mock"
+lab *ARGS:
+    cargo lab demo {{ ARGS }}
+
+# Every test, real control planes included
+test *ARGS:
+    cargo test {{ ARGS }}
+
+# Look at snapshots that changed, one by one
+review:
+    cargo insta test --workspace --review
+
+# Format, clippy with warnings denied, documentation, dependencies
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- --deny warnings
+    RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
+    cargo deny --log-level warn check
+
+# Start and stop against envtest, the whole lab, a review through the apiserver
+bench *ARGS:
+    cargo bench --package tokenlab-harness --bench startup -- {{ ARGS }}
+
+# What CI runs
+ci:
+    .ci/run
