@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::ensure;
-use tokenlab_harness::assets::{Assets, Wanted};
+use tokenlab_harness::assets::Wanted;
 use tokenlab_harness::progress::Progress;
 use tokenlab_harness::{Lab, fresh_token};
 
@@ -15,7 +15,6 @@ const FORBIDDEN: &str = r#"User "mock" cannot list resource "namespaces""#;
 #[derive(Default)]
 struct Samples {
     whole: Sample,
-    find: Sample,
     plan: Sample,
     start: Sample,
     kubectl: Sample,
@@ -42,15 +41,13 @@ pub(crate) async fn measure(
     }
     let Samples {
         whole,
-        find,
         plan,
         start,
         kubectl,
     } = samples;
     for (what, sample) in [
         ("lab, nothing to Forbidden for \"mock\"", whole),
-        ("… finding the programs", find),
-        ("… webhook, certificates and files", plan),
+        ("… programs found, webhook, certificates, files", plan),
         ("… etcd and kube-apiserver", start),
         ("… `kubectl get ns`", kubectl),
     ] {
@@ -62,12 +59,6 @@ pub(crate) async fn measure(
 
 impl Samples {
     async fn round(&mut self, wanted: Wanted) -> anyhow::Result<()> {
-        // The lab's plan begins with the same search; what it takes is measured apart.
-        let begin = Instant::now();
-        let found = Assets::find(&wanted).await?;
-        let find = begin.elapsed();
-        ensure!(found.is_some(), "the programs are not there any more");
-
         let begin = Instant::now();
         let plan = Lab::builder().kubernetes(wanted).plan().await?;
         let planned = begin.elapsed();
@@ -79,8 +70,7 @@ impl Samples {
         ensure!(output.stderr.contains(FORBIDDEN), "not forbidden: {output}");
 
         self.whole.add(whole);
-        self.find.add(find);
-        self.plan.add(planned.saturating_sub(find));
+        self.plan.add(planned);
         self.start.add(started.saturating_sub(planned));
         self.kubectl.add(whole.saturating_sub(started));
         Ok(())

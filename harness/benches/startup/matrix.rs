@@ -62,10 +62,10 @@ const VARIANTS: [Variant; 9] = [
         },
     },
     Variant {
-        what: "the apiserver's own endpoint reconciler",
+        what: "the apiserver without its watch cache",
         change: |programs| {
-            let flag = "--endpoint-reconciler-type";
-            programs.apiserver.args.retain(|arg| !arg.starts_with(flag));
+            let flag = "--watch-cache=false".to_owned();
+            programs.apiserver.args.push(flag);
         },
     },
     // Twice the same: what is left between the two is noise.
@@ -248,5 +248,6 @@ async fn client(folder: &RunFolder) -> anyhow::Result<kube::Client> {
     let options = KubeConfigOptions::default();
     let mut config = kube::Config::from_custom_kubeconfig(file, &options).await?;
     config.default_retry = false;
+    config.proxy_url = None;
     Ok(kube::Client::try_from(config)?)
 }
