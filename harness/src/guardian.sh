@@ -44,6 +44,7 @@ EOT
   esac
 done
 
+# The signal by -s: dash takes the -- in `kill -KILL -- -1234` for a number, and refuses.
 while read -r pid start; do
   [ -n "$pid" ] && runs "$pid" "$start" && kill -s KILL -- "-$pid" 2>/dev/null
 done <<EOT
