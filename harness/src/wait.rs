@@ -41,19 +41,23 @@ pub enum WaitError<E> {
     Fatal(E),
 }
 
-/// Looks until the condition holds, can never hold, or the time is up.
+/// Looks until the condition holds, can never hold, or the time is up. A look that does not end
+/// is given up with the rest.
 pub async fn until<T, E>(
     what: &str,
     poll: Poll,
     mut look: impl AsyncFnMut() -> Probe<T, E>,
 ) -> Result<T, WaitError<E>> {
     let start = Instant::now();
+    let mut last = Cow::Borrowed("nothing: the first look did not end");
     loop {
-        let last = match look().await {
-            Probe::Ready(value) => return Ok(value),
-            Probe::Fatal(error) => return Err(WaitError::Fatal(error)),
-            Probe::NotYet(seen) => seen,
-        };
+        let left = poll.within.saturating_sub(start.elapsed());
+        match tokio::time::timeout(left, look()).await {
+            Ok(Probe::Ready(value)) => return Ok(value),
+            Ok(Probe::Fatal(error)) => return Err(WaitError::Fatal(error)),
+            Ok(Probe::NotYet(seen)) => last = seen,
+            Err(_elapsed) => {}
+        }
         let elapsed = start.elapsed();
         if elapsed >= poll.within {
             return Err(WaitError::TimedOut {
@@ -92,6 +96,20 @@ mod tests {
         );
         assert!(
             text.ends_with(&format!("last seen: look {looks}")),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_look_that_does_not_end_is_given_up() {
+        let error = until::<(), std::io::Error>("the tea is ready", FAST, async || {
+            std::future::pending().await
+        })
+        .await
+        .expect_err("must time out");
+        let text = error.to_string();
+        assert!(
+            text.ends_with("last seen: nothing: the first look did not end"),
             "{text}"
         );
     }
