@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -49,7 +50,7 @@ impl RunFolderError {
     pub fn hint(&self) -> Option<String> {
         let (Self::Create { source, .. } | Self::Write { source, .. }) = self;
         match source.kind() {
-            io::ErrorKind::StorageFull => {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Some("free some space, or set TMPDIR to a folder on another disk".to_owned())
             }
             io::ErrorKind::PermissionDenied
@@ -58,25 +59,40 @@ impl RunFolderError {
             | io::ErrorKind::ReadOnlyFilesystem => {
                 Some("set TMPDIR to a folder that you may write to".to_owned())
             }
+            io::ErrorKind::InvalidInput => {
+                Some("set TMPDIR to a folder whose path is UTF-8 and has no line break".to_owned())
+            }
             _ => None,
         }
     }
 }
 
 impl RunFolder {
-    /// Makes a new folder where the system keeps temporary files.
+    /// Makes a new folder where the system keeps temporary files; the path is made absolute.
     pub fn create() -> Result<Self, RunFolderError> {
-        let parent = std::env::temp_dir();
-        let parent = Utf8PathBuf::from_path_buf(parent).map_err(|path| RunFolderError::Create {
-            path: Utf8PathBuf::from(path.to_string_lossy().into_owned()),
-            source: io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8"),
-        })?;
-        Self::create_in(&parent)
+        let parent = match std::env::temp_dir() {
+            empty if empty.as_os_str().is_empty() => "/tmp".into(),
+            parent => parent,
+        };
+        Self::create_in_any(&parent)
     }
 
     /// Makes a new folder in this one.
     pub fn create_in(parent: &Utf8Path) -> Result<Self, RunFolderError> {
+        Self::create_in_any(parent.as_std_path())
+    }
+
+    fn create_in_any(parent: &Path) -> Result<Self, RunFolderError> {
         let path = parent.join(format!("tokenlab-{}", random_name()));
+        // Guardian and processes work elsewhere: a relative path would lead them astray.
+        let absolute = std::path::absolute(&path).and_then(|path| {
+            let not_utf8 = |_| io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8");
+            Utf8PathBuf::from_path_buf(path).map_err(not_utf8)
+        });
+        let path = absolute.map_err(|source| RunFolderError::Create {
+            path: Utf8PathBuf::from(path.to_string_lossy().into_owned()),
+            source,
+        })?;
         let made = (|| {
             let guardian = Guardian::get()?;
             guardian.folder(&path)?;
