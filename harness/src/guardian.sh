@@ -14,13 +14,31 @@ newline='
 processes=$newline
 folders=$newline
 
+# What /proc says of PID: its state, and when it began. Nothing if there is no such process.
+look() {
+  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return
+  # The second field, the name in parentheses, may hold blanks: count from behind it.
+  set -- ${stat##*) }
+  echo "$1 ${20}"
+}
+
 # Is PID still the process that began at START? A zombie is not: it only waits to be reaped.
 runs() {
   [ "$2" = - ] && { kill -0 "$1" 2>/dev/null; return; }
-  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-  # The second field, the name in parentheses, may hold blanks: count from behind it.
-  set -- "$2" ${stat##*) }
-  [ "$2" != Z ] && [ "$1" = "${21}" ]
+  case $(look "$1") in
+    "Z "*) return 1 ;;
+    *" $2") return 0 ;;
+    *) return 1 ;;
+  esac
+}
+
+# Is PID another process than the one that began at START?
+reused() {
+  [ "$2" = - ] && return 1
+  case $(look "$1") in
+    "" | *" $2") return 1 ;;
+    *) return 0 ;;
+  esac
 }
 
 while IFS= read -r line; do
@@ -44,9 +62,10 @@ EOT
   esac
 done
 
+# A group outlives its leader. It is not killed only if its number is another process's by now.
 # The signal by -s: dash takes the -- in `kill -KILL -- -1234` for a number, and refuses.
 while read -r pid start; do
-  [ -n "$pid" ] && runs "$pid" "$start" && kill -s KILL -- "-$pid" 2>/dev/null
+  [ -n "$pid" ] && ! reused "$pid" "$start" && kill -s KILL -- "-$pid" 2>/dev/null
 done <<EOT
 $processes
 EOT
@@ -60,8 +79,13 @@ while read -r pid start; do
 done <<EOT
 $processes
 EOT
+# Someone whom the guardian does not know may write there still, for a moment.
 while IFS= read -r folder; do
-  [ -n "$folder" ] && rm -rf -- "$folder"
+  tries=0
+  while [ -n "$folder" ] && [ "$tries" -lt 200 ] && [ -e "$folder" ]; do
+    rm -rf -- "$folder" || sleep 0.05
+    tries=$((tries + 1))
+  done
 done <<EOT
 $folders
 EOT

@@ -7,7 +7,9 @@ use std::process::{ExitStatus, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::group::{Group, gated};
 use crate::kubeconfig::Kubeconfig;
+use crate::process::is_executable;
 use crate::run_folder::{RunFolder, RunFolderError, random_name};
 
 /// kubectl with a kubeconfig of its own and a home of its own: nothing of the user's own
@@ -77,27 +79,48 @@ impl Kubectl {
         &self,
         args: impl IntoIterator<Item = A>,
     ) -> Result<Output, KubectlError> {
-        let output = tokio::process::Command::new(&self.program)
+        let mut command = tokio::process::Command::from(gated("kubectl", &self.program));
+        command
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
             .args(args)
             .env_clear()
             .env("HOME", &self.home)
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .map_err(|source| KubectlError::Spawn {
-                program: self.program.clone(),
-                source,
-            })?;
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let output = output(&self.program, command).await;
+        let output = output.map_err(|source| KubectlError::Spawn {
+            program: self.program.clone(),
+            source,
+        })?;
         Ok(Output {
             status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
     }
+}
+
+/// Runs it to its end; it is not to outlive its owner either, nor to write to the run folder
+/// that the guardian deletes.
+async fn output(
+    program: &Utf8Path,
+    mut command: tokio::process::Command,
+) -> io::Result<std::process::Output> {
+    if !is_executable(program) {
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "not an executable file",
+        ));
+    }
+    let mut child = command.spawn()?;
+    let (Some(pid), Some(gate)) = (child.id(), child.stdin.take()) else {
+        return Err(io::Error::other("no pipe"));
+    };
+    let _group = Group::open(pid, gate.into_owned_fd()?)?;
+    child.wait_with_output().await
 }
 
 impl fmt::Display for Output {

@@ -29,6 +29,7 @@ pub mod progress;
 
 mod control_plane;
 mod flags;
+mod group;
 mod guardian;
 mod kubeconfig;
 mod kubectl;

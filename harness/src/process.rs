@@ -4,21 +4,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io;
+use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
-use crate::guardian::Guardian;
+use crate::group::{Group, gated};
 use crate::wait::{Poll, Probe, WaitError, until};
-
-/// Waits for its first line before it becomes the program: so the guardian knows the process
-/// before there is anything to end, and an owner that dies in between leaves nothing.
-const GATE: &str = r#"IFS= read -r go && exec "$@" </dev/null"#;
 
 /// How often a child is asked whether it has ended. The question is one `waitpid`.
 const EXIT_POLL: Duration = Duration::from_millis(10);
@@ -159,37 +153,30 @@ impl Plan {
 
     fn try_spawn(self) -> Result<Process, (Box<Self>, io::Error)> {
         let started = (|| {
-            let guardian = Guardian::get()?;
             let log = File::options().create(true).append(true).open(&self.log)?;
-            let mut child = Command::new("/bin/sh")
-                .args(["-c", GATE, self.name, self.program.as_str()])
+            let mut child = gated(self.name, &self.program)
                 .args(&self.args)
                 .envs(&self.env)
                 .current_dir(&self.folder)
-                .process_group(0)
-                .stdin(Stdio::piped())
                 .stdout(log.try_clone()?)
                 .stderr(log)
                 .spawn()?;
-            let opened = guardian.process(child.id()).and_then(|()| {
-                // Dropped at the end of the statement: the gate needs one line and no more.
-                child
-                    .stdin
-                    .take()
-                    .map_or(Ok(()), |mut gate| gate.write_all(b"go\n"))
-            });
-            if let Err(error) = opened {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(error);
+            let gate = child.stdin.take();
+            let gate = gate.ok_or_else(|| io::Error::other("no pipe"));
+            match gate.and_then(|gate| Group::open(child.id(), gate)) {
+                Ok(group) => Ok((child, group)),
+                Err(error) => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    Err(error)
+                }
             }
-            Ok((child, guardian))
         })();
         match started {
-            Ok((child, guardian)) => Ok(Process {
+            Ok((child, group)) => Ok(Process {
                 plan: self,
                 child,
-                guardian,
+                group: Some(group),
                 ended: None,
             }),
             Err(error) => Err((Box::new(self), error)),
@@ -197,7 +184,8 @@ impl Plan {
     }
 }
 
-fn is_executable(path: &Utf8Path) -> bool {
+/// Whether there is a program at this path.
+pub(crate) fn is_executable(path: &Utf8Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata()
         .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
@@ -208,7 +196,8 @@ fn is_executable(path: &Utf8Path) -> bool {
 pub struct Process {
     plan: Plan,
     child: Child,
-    guardian: &'static Guardian,
+    // Until the child has been reaped.
+    group: Option<Group>,
     ended: Option<ExitStatus>,
 }
 
@@ -229,7 +218,8 @@ impl Process {
             && let Ok(Some(status)) = self.child.try_wait()
         {
             self.ended = Some(status);
-            let _ = self.guardian.ended(self.child.id());
+            // What it started and left behind goes with it.
+            self.group = None;
         }
         self.ended
     }
@@ -302,10 +292,10 @@ impl Process {
 
     fn signal(&mut self, signal: Signal) {
         if self.exited().is_none()
-            && let Ok(pid) = i32::try_from(self.child.id())
+            && let Some(group) = &self.group
         {
             // It has not been reaped, so the number is still its own.
-            let _ = killpg(Pid::from_raw(pid), signal);
+            group.signal(signal);
         }
     }
 }
@@ -315,7 +305,6 @@ impl Drop for Process {
         if self.exited().is_none() {
             self.signal(Signal::SIGKILL);
             let _ = self.child.wait();
-            let _ = self.guardian.ended(self.child.id());
         }
     }
 }

@@ -1,0 +1,63 @@
+//! A process group that the guardian knows before there is anything in it to end.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+
+use camino::Utf8Path;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::guardian::Guardian;
+
+/// Waits for its first line before it becomes the program: so an owner that dies before the
+/// guardian knows the process leaves nothing.
+const GATE: &str = r#"IFS= read -r go && exec "$@" </dev/null"#;
+
+/// A command for this program, in a process group of its own, behind the gate: its standard
+/// input is what [`Group::open`] takes. `name` is what the shell calls itself.
+pub(crate) fn gated(name: &str, program: &Utf8Path) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", GATE, name, program.as_str()])
+        .process_group(0)
+        .stdin(Stdio::piped());
+    command
+}
+
+/// A running group. Dropped, whoever is still in it is killed.
+#[derive(Debug)]
+pub(crate) struct Group {
+    leader: u32,
+    guardian: &'static Guardian,
+}
+
+impl Group {
+    /// Tells the guardian of a child that [`gated`] made, and lets it run.
+    pub(crate) fn open(leader: u32, gate: impl Into<OwnedFd>) -> io::Result<Self> {
+        let guardian = Guardian::get()?;
+        guardian.process(leader)?;
+        let group = Self { leader, guardian };
+        File::from(gate.into()).write_all(b"go\n")?;
+        Ok(group)
+    }
+
+    /// Signals everyone in it.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Ok(leader) = i32::try_from(self.leader) {
+            // Nobody is left in it: no reason to fail.
+            let _ = killpg(Pid::from_raw(leader), signal);
+        }
+    }
+}
+
+impl Drop for Group {
+    /// The leader may have been reaped by now. As long as somebody is in the group, no other
+    /// process gets its number; and if nobody is, hardly one within this moment.
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+        let _ = self.guardian.ended(self.leader);
+    }
+}
