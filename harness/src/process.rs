@@ -17,8 +17,9 @@ use crate::wait::{Poll, Probe, WaitError, until};
 /// How often a child is asked whether it has ended. The question is one `waitpid`.
 const EXIT_POLL: Duration = Duration::from_millis(10);
 
-/// How many lines of a log stand in an error.
+/// How many lines of a log stand in an error, and how much of each.
 const TAIL_LINES: usize = 12;
+const TAIL_COLUMNS: usize = 400;
 
 /// Everything about a process that is not running yet. `Display` is a line for a shell.
 #[derive(Clone, Debug)]
@@ -309,22 +310,31 @@ impl Drop for Process {
     }
 }
 
-/// The last lines of a file, each indented by four blanks; what cannot be read is said.
+/// The last lines of a file, each indented by four blanks; what cannot be read is said. A Go
+/// program that panics ends its log with a stack trace: the lines that count stand before it.
 fn tail(log: &Utf8Path, lines: usize) -> String {
     let text = match std::fs::read(log) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => return format!("    (log not readable: {error})"),
     };
-    let all: Vec<&str> = text
+    let mut all: Vec<&str> = text
         .lines()
         .filter(|line| !line.trim().is_empty())
         .collect();
     if all.is_empty() {
         return "    (the log is empty)".to_owned();
     }
+    let trace = (all.iter()).position(|line| line.starts_with("goroutine "));
+    if let Some(trace) = trace {
+        all.truncate(trace);
+        all.push("(here the log has a stack trace)");
+    }
     all[all.len().saturating_sub(lines)..]
         .iter()
-        .map(|line| format!("    {line}"))
+        .map(|line| match line.char_indices().nth(TAIL_COLUMNS) {
+            Some((end, _)) => format!("    {}…", &line[..end]),
+            None => format!("    {line}"),
+        })
         .collect::<Vec<_>>()
         .join("\n")
 }
