@@ -8,6 +8,7 @@ mod failure;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,10 +62,7 @@ pub(crate) fn main() -> ExitCode {
 /// Runs the command until it ends or a signal comes. A signal drops it where it is: that ends
 /// its processes and deletes its folder.
 async fn interruptible(command: Command) -> anyhow::Result<ExitCode> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+    let mut signals = Signals::new()?;
     let run = async {
         match command {
             // Boxed: it holds a whole lab, some 20 KiB.
@@ -73,11 +71,47 @@ async fn interruptible(command: Command) -> anyhow::Result<ExitCode> {
             Command::Completions(args) => args.run(),
         }
     };
-    // The shells' convention: 128 and the signal's number.
+    // The branch that lost is dropped behind the `select!`: what follows a signal runs before.
+    let mut run = std::pin::pin!(run);
     tokio::select! {
-        ended = run => ended,
-        _ = interrupt.recv() => Ok(ExitCode::from(130)),
-        _ = terminate.recv() => Ok(ExitCode::from(143)),
-        _ = hangup.recv() => Ok(ExitCode::from(129)),
+        ended = &mut run => ended,
+        code = signals.next() => {
+            tokio::spawn(end_at_a_second_one(signals));
+            Ok(ExitCode::from(code))
+        }
+    }
+}
+
+#[expect(
+    clippy::exit,
+    reason = "what hangs is not waited for: the guardian ends the rest"
+)]
+async fn end_at_a_second_one(mut signals: Signals) {
+    std::process::exit(signals.next().await.into())
+}
+
+/// The signals that end the program.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for one, and tells the exit status by the shells' convention: 128 and its number.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 130,
+            _ = self.terminate.recv() => 143,
+            _ = self.hangup.recv() => 129,
+        }
     }
 }

@@ -3,16 +3,16 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use tokenlab_harness::LabError;
 use tokenlab_harness::assets::AssetsError;
+use tokenlab_harness::{LabError, RunFolderError};
 
 /// Prints the error with its causes, and the advice apart; tells the exit status.
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
-    let reader_left = |cause: &(dyn std::error::Error + 'static)| {
-        (cause.downcast_ref::<std::io::Error>())
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-    };
-    if error.chain().any(reader_left) {
+    // Only our own output: any other pipe that broke (the guardian's, say) has its place in
+    // the error's causes, and is one to tell.
+    let reader_left = (error.downcast_ref::<std::io::Error>())
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+    if reader_left {
         // As after SIGPIPE, which Rust programs ignore: 128 and the signal's number.
         return ExitCode::from(141);
     }
@@ -30,4 +30,5 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
 fn hint(error: &anyhow::Error) -> Option<String> {
     (error.downcast_ref::<LabError>().and_then(LabError::hint))
         .or_else(|| error.downcast_ref::<AssetsError>()?.hint())
+        .or_else(|| error.downcast_ref::<RunFolderError>()?.hint())
 }

@@ -75,8 +75,9 @@ pub(super) async fn ready(
                 .body(Vec::new())
                 .expect("a constant request is valid");
             // A connection that was accepted and never answered must not hold the wait.
-            let answer =
-                tokio::time::timeout(Duration::from_secs(5), client.request_text(request)).await;
+            // Boxed: it is some kilobytes large, and part of every future that starts a lab.
+            let answer = Box::pin(client.request_text(request));
+            let answer = tokio::time::timeout(Duration::from_secs(5), answer).await;
             match answer {
                 Ok(Ok(_)) => Probe::Ready(()),
                 Ok(Err(kube::Error::Api(status))) => {
