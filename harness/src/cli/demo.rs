@@ -2,9 +2,11 @@
 
 mod story;
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use camino::Utf8Path;
 use serde::Serialize;
 use tokenlab_harness::assets::Wanted;
 use tokenlab_harness::progress::Progress;
@@ -120,6 +122,7 @@ impl Args {
             forbidden,
         })?;
         if !forbidden {
+            lab.keep();
             lab.stop().await;
             bail!("kubectl did not say that \"mock\" is forbidden; it said:\n{output}");
         }
@@ -162,7 +165,8 @@ async fn post_review(story: &mut Story, plan: &LabPlan) -> anyhow::Result<serde_
     let file = plan
         .folder()
         .write("tokenreview.json", &review.to_string())?;
-    let ca = plan.folder().file("webhook-ca.crt");
+    let (file, ca) = (typed(&file), plan.folder().file("webhook-ca.crt"));
+    let ca = typed(&ca);
     let port = plan.webhook().address().port();
     story.step(
         "tokenreview.json posted to it: authenticated, user \"mock\"",
@@ -184,7 +188,7 @@ fn tell_config(story: &mut Story, plan: &LabPlan) -> anyhow::Result<()> {
     let file = plan.folder().file(CONFIG_FILE);
     story.step(
         &format!("{CONFIG_FILE} tells the apiserver where, by which CA and by which name"),
-        &[format!("cat {file}")],
+        &[format!("cat {}", typed(&file))],
     )
 }
 
@@ -211,7 +215,7 @@ async fn start(story: &mut Story, mut plan: LabPlan) -> anyhow::Result<Lab> {
 async fn get_namespaces(story: &mut Story, lab: &Lab) -> anyhow::Result<Output> {
     story.begin("kubeconfig");
     let kubectl = lab.kubectl_as(&Token::from(TOKEN))?;
-    let kubeconfig = kubectl.kubeconfig().to_owned();
+    let kubeconfig = typed(kubectl.kubeconfig());
     story.step(
         "a kubeconfig with the user webhook-test and the token",
         &[format!("cat {kubeconfig}")],
@@ -226,11 +230,17 @@ async fn get_namespaces(story: &mut Story, lab: &Lab) -> anyhow::Result<Output> 
     Ok(output)
 }
 
+/// A path as one would type it.
+fn typed(path: &Utf8Path) -> Cow<'_, str> {
+    // A NUL, the one thing that cannot be quoted, no path can hold either.
+    shlex::try_quote(path.as_str()).unwrap_or(Cow::Borrowed(path.as_str()))
+}
+
 async fn hold_until_interrupted(story: &mut Story, lab: &Lab) -> anyhow::Result<()> {
     story.say(&format!(
         "The lab runs until Ctrl-C. Try it:\n  export KUBECONFIG={}\n  {} auth can-i --list\nlogs and files: {}",
-        lab.folder().file("admin.kubeconfig"),
-        lab.assets().kubectl,
+        typed(&lab.folder().file("admin.kubeconfig")),
+        typed(&lab.assets().kubectl),
         lab.folder().path()
     ))?;
     std::future::pending::<()>().await;
