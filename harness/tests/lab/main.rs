@@ -1,0 +1,13 @@
+//! Tests of the harness with real processes: its failures, its end, its command line, its
+//! control planes. They find processes by `/proc`.
+#![cfg(target_os = "linux")]
+
+mod cli;
+mod control_plane;
+mod failures;
+mod filters;
+mod home;
+mod outlives;
+mod owner;
+mod programs;
+mod skipped;
