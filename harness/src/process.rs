@@ -155,6 +155,7 @@ impl Plan {
     fn try_spawn(self) -> Result<Process, (Box<Self>, io::Error)> {
         let started = (|| {
             let log = File::options().create(true).append(true).open(&self.log)?;
+            let log_began = log.metadata()?.len();
             let mut child = gated(self.name, &self.program)
                 .args(&self.args)
                 .envs(&self.env)
@@ -165,7 +166,7 @@ impl Plan {
             let gate = child.stdin.take();
             let gate = gate.ok_or_else(|| io::Error::other("no pipe"));
             match gate.and_then(|gate| Group::open(child.id(), gate)) {
-                Ok(group) => Ok((child, group)),
+                Ok(group) => Ok((child, group, log_began)),
                 Err(error) => {
                     let _ = child.kill();
                     let _ = child.wait();
@@ -174,8 +175,9 @@ impl Plan {
             }
         })();
         match started {
-            Ok((child, group)) => Ok(Process {
+            Ok((child, group, log_began)) => Ok(Process {
                 plan: self,
+                log_began,
                 child,
                 group: Some(group),
                 ended: None,
@@ -196,6 +198,8 @@ pub(crate) fn is_executable(path: &Utf8Path) -> bool {
 #[derive(Debug)]
 pub struct Process {
     plan: Plan,
+    // What stands before is of an earlier process: a restart goes on with the same log.
+    log_began: u64,
     child: Child,
     // Until the child has been reaped.
     group: Option<Group>,
@@ -235,9 +239,9 @@ impl Process {
         }
     }
 
-    /// The last lines of its log, each indented by four blanks.
+    /// The last lines that it logged, each indented by four blanks.
     pub fn log_tail(&self) -> String {
-        tail(&self.plan.log, TAIL_LINES)
+        tail(&self.plan.log, self.log_began, TAIL_LINES)
     }
 
     /// Waits until `look` finds it ready; its end, or the end of the time, is an error.
@@ -310,11 +314,12 @@ impl Drop for Process {
     }
 }
 
-/// The last lines of a file, each indented by four blanks; what cannot be read is said. A Go
+/// The last lines of a file from an offset on, each indented by four blanks; what cannot be read is said. A Go
 /// program that panics ends its log with a stack trace: the lines that count stand before it.
-fn tail(log: &Utf8Path, lines: usize) -> String {
+fn tail(log: &Utf8Path, from: u64, lines: usize) -> String {
+    let from = usize::try_from(from).unwrap_or(usize::MAX);
     let text = match std::fs::read(log) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Ok(bytes) => String::from_utf8_lossy(bytes.get(from..).unwrap_or_default()).into_owned(),
         Err(error) => return format!("    (log not readable: {error})"),
     };
     let mut all: Vec<&str> = text
@@ -337,4 +342,49 @@ fn tail(log: &Utf8Path, lines: usize) -> String {
         })
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tail_of(log: &str, from: u64) -> String {
+        let file = tempfile::NamedTempFile::new().expect("must be made");
+        std::fs::write(file.path(), log).expect("must be written");
+        let path = Utf8Path::from_path(file.path()).expect("must be UTF-8");
+        tail(path, from, 3)
+    }
+
+    #[test]
+    fn the_last_lines_of_a_log() {
+        assert_eq!(tail_of("1\n2\n\n3\n4", 0), "    2\n    3\n    4");
+        assert_eq!(tail_of("\n\n", 0), "    (the log is empty)");
+        assert_eq!(tail_of("old\nnew\n", 4), "    new");
+        let long = tail_of(&"é".repeat(1000), 0);
+        assert_eq!(long, format!("    {}…", "é".repeat(TAIL_COLUMNS)));
+        let missing = tail("/nowhere/log".into(), 0, 3);
+        assert!(missing.starts_with("    (log not readable: "), "{missing}");
+    }
+
+    #[test]
+    fn a_stack_trace_does_not_hide_what_led_to_it() {
+        let log = "no space\npanic: cannot\n\ngoroutine 1 [running]:\nmain.main()\n\t1\n\t2\n\t3\n";
+        assert_eq!(
+            tail_of(log, 0),
+            "    no space\n    panic: cannot\n    (here the log has a stack trace)"
+        );
+    }
+
+    #[test]
+    fn words_are_quoted_only_where_a_shell_needs_it() {
+        assert_eq!(quoted("--listen=[::1]:80"), "'--listen=[::1]:80'");
+        assert_eq!(
+            quoted("--etcd-servers=unix://a:0"),
+            "--etcd-servers=unix://a:0"
+        );
+        assert_eq!(quoted(""), "''");
+        let word = "it's $HOME \"now\" *";
+        let read = shlex::split(&quoted(word)).expect("must be read back");
+        assert_eq!(read, [word]);
+    }
 }
