@@ -96,3 +96,147 @@ fn start_time(pid: u32) -> String {
         })
         .unwrap_or_else(|| "-".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::process::Child;
+    use std::time::Duration;
+
+    use camino::Utf8PathBuf;
+
+    use super::*;
+    use crate::wait::{Poll, Probe, until};
+
+    /// A process that does nothing, in a group of its own.
+    struct Idle(Child);
+
+    impl Idle {
+        fn start() -> Self {
+            let mut sleep = Command::new("sleep");
+            Self(
+                sleep
+                    .arg("1000")
+                    .process_group(0)
+                    .spawn()
+                    .expect("must start"),
+            )
+        }
+
+        fn id(&self) -> u32 {
+            self.0.id()
+        }
+
+        fn runs(&mut self) -> bool {
+            self.0.try_wait().expect("must be a child").is_none()
+        }
+    }
+
+    impl Drop for Idle {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    /// A folder to delete; that it is gone shows that the guardian is done.
+    struct Scratch(tempfile::TempDir);
+
+    impl Scratch {
+        fn new() -> Self {
+            Self(tempfile::TempDir::new().expect("must be made"))
+        }
+
+        fn path(&self) -> Utf8PathBuf {
+            Utf8PathBuf::from_path_buf(self.0.path().to_owned()).expect("must be UTF-8")
+        }
+
+        async fn gone(&self) {
+            let poll = Poll {
+                every: Duration::from_millis(5),
+                within: Duration::from_secs(30),
+            };
+            let look = async || {
+                if self.0.path().exists() {
+                    Probe::<_, Infallible>::NotYet("it is there".into())
+                } else {
+                    Probe::Ready(())
+                }
+            };
+            until("the folder is gone", poll, look)
+                .await
+                .expect("must come true");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_kills_what_it_was_told_of_and_nobody_else() {
+        let guardian = Guardian::start().expect("must start");
+        let (mut known, mut reaped, mut another) = (Idle::start(), Idle::start(), Idle::start());
+        let done = Scratch::new();
+        guardian.process(known.id()).expect("must be told");
+        guardian.process(reaped.id()).expect("must be told");
+        guardian.ended(reaped.id()).expect("must be told");
+        // The number of a process that began at another time: it has been given away anew.
+        let reused = format!("process {} 1", another.id());
+        guardian.tell(&reused).expect("must be told");
+        guardian.folder(&done.path()).expect("must be told");
+        assert!(known.runs());
+        drop(guardian);
+        done.gone().await;
+        assert!(!known.runs());
+        assert!(reaped.runs());
+        assert!(another.runs());
+    }
+
+    #[tokio::test]
+    async fn it_kills_the_group_that_a_dead_leader_left() {
+        let guardian = Guardian::start().expect("must start");
+        let mut leader = Command::new("/bin/sh")
+            .args(["-c", "sleep 1000 & echo $!; read -r go"])
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("must start");
+        let mut member = String::new();
+        let stdout = leader.stdout.take().expect("must be a pipe");
+        let mut stdout = io::BufReader::new(stdout);
+        io::BufRead::read_line(&mut stdout, &mut member).expect("must tell");
+        let done = Scratch::new();
+        guardian.process(leader.id()).expect("must be told");
+        guardian.folder(&done.path()).expect("must be told");
+        drop(leader.stdin.take());
+        leader.wait().expect("must end");
+        drop(guardian);
+        done.gone().await;
+        // The pipe's other end closes with the last who holds it.
+        let left = io::Read::read_to_string(&mut stdout, &mut member);
+        assert_eq!(left.expect("must end"), 0);
+    }
+
+    #[tokio::test]
+    async fn it_deletes_folders_of_any_name_but_those_to_keep() {
+        let guardian = Guardian::start().expect("must start");
+        let (kept, done) = (Scratch::new(), Scratch::new());
+        let odd = kept.path().join(" two  blanks 'and' $HOME * \\n");
+        std::fs::create_dir(&odd).expect("must be made");
+        std::fs::write(odd.join("file"), "").expect("must be written");
+        guardian.folder(&kept.path()).expect("must be told");
+        guardian.folder(&odd).expect("must be told");
+        guardian.keep(&kept.path()).expect("must be told");
+        guardian.folder(&done.path()).expect("must be told");
+        drop(guardian);
+        done.gone().await;
+        assert!(kept.path().is_dir());
+        assert!(!odd.exists());
+    }
+
+    #[test]
+    fn a_line_break_in_a_path_is_refused() {
+        let guardian = Guardian::get().expect("must start");
+        let error = guardian.folder("/tmp/a\nfolder /home".into());
+        let error = error.expect_err("must be refused");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+}

@@ -239,4 +239,12 @@ mod tests {
         );
         assert!(error.hint().is_some_and(|hint| hint.contains("TMPDIR")));
     }
+    #[test]
+    fn a_full_disk_is_told_what_to_do_about() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let (path, source) = ("key".into(), kind.into());
+            let hint = RunFolderError::Write { path, source }.hint();
+            assert!(hint.is_some_and(|hint| hint.starts_with("free some space")));
+        }
+    }
 }

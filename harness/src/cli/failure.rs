@@ -32,3 +32,31 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         .or_else(|| error.downcast_ref::<AssetsError>()?.hint())
         .or_else(|| error.downcast_ref::<RunFolderError>()?.hint())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn only_a_broken_pipe_of_our_own_output_is_silent() {
+        let own = anyhow::Error::from(Error::from(ErrorKind::BrokenPipe));
+        assert_eq!(report(&own), ExitCode::from(141));
+        let guardians = RunFolderError::Create {
+            path: "folder".into(),
+            source: ErrorKind::BrokenPipe.into(),
+        };
+        assert_eq!(report(&guardians.into()), ExitCode::FAILURE);
+    }
+
+    #[test]
+    fn advice_is_found_in_each_kind_of_error() {
+        let full = || RunFolderError::Write {
+            path: "file".into(),
+            source: ErrorKind::StorageFull.into(),
+        };
+        assert!(hint(&full().into()).is_some());
+        assert!(hint(&LabError::from(full()).into()).is_some());
+    }
+}

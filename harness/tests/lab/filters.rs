@@ -1,19 +1,24 @@
 //! What in a text varies from run to run, from machine to machine, or with Kubernetes' patches.
 
 /// Each is replaced in this order.
-pub(crate) const FILTERS: [(&str, &str); 10] = [
+pub(crate) const FILTERS: [(&str, &str); 13] = [
     // A run folder's name is random, and it lies in the test's own folder.
-    (r#"[^\s`'"=]*/tokenlab-[0-9a-f]{12}"#, "[run folder]"),
+    (r#"[^\s`'"=@]*/tokenlab-[0-9a-f]{12}"#, "[run folder]"),
     // So is the name of the test's own folder.
-    (r#"/[^\s`'"=]*/\.tmp\w{6}"#, "[test folder]"),
+    (r#"/[^\s`'"=@]*/\.tmp\w{6}"#, "[test folder]"),
     // Kubernetes' programs lie where the search found them.
     (
-        r#"(?m)(^|[ `=])/[^\s`'"=]*/(etcd|kube-apiserver|kubectl)\b"#,
+        r#"(?m)(^|[ `=])/[^\s`'"=@]*/(etcd|kube-apiserver|kubectl)\b"#,
         "$1[programs]/$2",
     ),
     // Ports are whichever are free.
     (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
     (r"--secure-port=\d+", "--secure-port=[port]"),
+    (r"\.svc:\d+", ".svc:[port]"),
+    // So that two users of one name have two files.
+    (r"\btoken-[0-9a-f]{12}", "token-[random]"),
+    // The digest of a certificate, by which the apiserver tells one from another.
+    (r"X509SHA256=[0-9a-f]{64}", "X509SHA256=[digest]"),
     // Times.
     (r"\b\d+\.\d+ ?m?s\b", "[time]"),
     // The newest patch of a series is another each month, and the series is the caller's.

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -18,6 +19,11 @@ use crate::programs;
 
 /// Two cores start two control planes in the time of one.
 static OWNERS: Semaphore = Semaphore::const_new(2);
+
+/// Waits until this many control planes may start.
+pub(crate) async fn turn(planes: u32) -> SemaphorePermit<'static> {
+    OWNERS.acquire_many(planes).await.expect("is never closed")
+}
 
 /// Long enough for a busy machine; nothing that works takes that long.
 pub(crate) const SOON: Poll = Poll {
@@ -53,7 +59,7 @@ impl Home {
 
     /// One whose `TMPDIR` has this name.
     pub(crate) async fn named(name: &str) -> Self {
-        let turn = OWNERS.acquire().await.expect("is never closed");
+        let turn = turn(1).await;
         let root = TempDir::new().expect("must be made");
         let tmp = Utf8PathBuf::from_path_buf(root.path().join(name)).expect("must be UTF-8");
         std::fs::create_dir(&tmp).expect("must be made");
@@ -86,7 +92,9 @@ impl Home {
             .env("TEST_ASSET_ETCD", &assets.etcd)
             .env("TEST_ASSET_KUBE_APISERVER", &assets.kube_apiserver)
             .env("TEST_ASSET_KUBECTL", &assets.kubectl)
-            .stdin(std::process::Stdio::null())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true);
         for name in ["LAB_KEEP", "LAB_KUBERNETES", "LAB_BACKEND", "NO_COLOR"] {
             command.env_remove(name);

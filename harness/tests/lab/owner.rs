@@ -1,7 +1,6 @@
 //! Test processes that own a lab: this test binary, run again for one test of its own.
 
 use std::io::Write as _;
-use std::process::Stdio;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
@@ -65,10 +64,13 @@ pub(crate) async fn appears(file: &Utf8Path) {
 
 /// Runs an owner to its end.
 pub(crate) async fn ended(command: &mut Command) -> Output {
-    let output = tokio::time::timeout(SOON.within, command.output())
-        .await
-        .expect("must end")
-        .expect("must start");
+    // Not `Command::output`: it takes both streams, whatever they were set to.
+    let child = command.spawn().expect("must start");
+    let output = tokio::time::timeout(SOON.within, child.wait_with_output()).await;
+    text(output.expect("must end soon").expect("must be read"))
+}
+
+fn text(output: std::process::Output) -> Output {
     Output {
         status: output.status,
         stdout: String::from_utf8(output.stdout).expect("must be UTF-8"),
@@ -85,7 +87,6 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("must start");
         let stdout = child.stdout.take().expect("must be a pipe");
         Self {
@@ -118,6 +119,14 @@ impl Running {
         let pid = self.child.id().expect("must not have been reaped");
         let pid = pid.try_into().expect("must be a process number");
         nix::sys::signal::kill(Pid::from_raw(pid), signal).expect("must be sent");
+    }
+
+    /// Stops reading what it prints, and waits for its end.
+    pub(crate) async fn ended_unread(self) -> Output {
+        let Self { child, stdout, .. } = self;
+        drop(stdout);
+        let output = tokio::time::timeout(SOON.within, child.wait_with_output()).await;
+        text(output.expect("must end soon").expect("must be read"))
     }
 
     /// Waits for its end; what it has printed in all.

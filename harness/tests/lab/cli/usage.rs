@@ -1,0 +1,216 @@
+//! Help, versions, completions, and wrong usage: exit status 2, and what would be right.
+
+use std::process::Stdio;
+
+use rstest::rstest;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use super::outcome;
+use crate::filters::assert_text;
+use crate::skipped::{has, skip};
+
+#[tokio::test]
+async fn help() {
+    assert_text!(outcome(&["--help"]).await, @r#"
+    exit code: 0
+    ----- stdout -----
+    A lab for Kubernetes webhook token authentication: a real kube-apiserver, a webhook, and what they
+    say to each other
+
+    Usage: tokenlab <COMMAND>
+
+    Commands:
+      demo         From nothing to Forbidden for "mock": a webhook, a real kube-apiserver that asks it,
+                   and `kubectl get ns` under a token
+      assets       Find, download or build etcd, kube-apiserver and kubectl
+      completions  Print a completion script for a shell
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+
+    Examples:
+      tokenlab demo                      start a real kube-apiserver with the webhook wired in,
+                                         and see that it knows "mock"
+      tokenlab demo --verbose            the same, with the commands that a person would type
+      tokenlab demo --hold               leave it running until Ctrl-C, to try things
+      tokenlab demo --json | jq .kubectl what came of it, for scripts
+      tokenlab assets list               where etcd, kube-apiserver and kubectl come from
+      tokenlab assets fetch --kubernetes 1.36
+      tokenlab completions zsh >~/.zfunc/_tokenlab
+
+    Environment:
+      LAB_KUBERNETES    the version of Kubernetes: 1.37 (the newest patch) or v1.37.2
+      LAB_KEEP=1        keep the run folder: logs, keys, kubeconfigs, command lines
+      LAB_ENVTEST_INDEX another index to download Kubernetes' programs by
+      KUBEBUILDER_ASSETS, TEST_ASSET_ETCD, TEST_ASSET_KUBE_APISERVER, TEST_ASSET_KUBECTL
+                        programs that are there already, named as for envtest
+      NO_COLOR          no colours
+
+    Exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted.
+    "#);
+}
+
+#[tokio::test]
+async fn help_of_demo() {
+    assert_text!(outcome(&["demo", "--help"]).await, @r#"
+    exit code: 0
+    ----- stdout -----
+    From nothing to Forbidden for "mock": a webhook, a real kube-apiserver that asks it, and `kubectl
+    get ns` under a token
+
+    Usage: tokenlab demo [OPTIONS]
+
+    Options:
+          --backend <BACKEND>
+              What the control plane runs on
+
+              Possible values:
+              - bare: etcd and kube-apiserver as processes: no container needed
+              
+              [env: LAB_BACKEND=]
+              [default: bare]
+
+          --kubernetes <VERSION>
+              The version of Kubernetes: 1.37 (its newest patch) or v1.37.2
+              
+              [env: LAB_KUBERNETES=]
+
+      -v, --verbose
+              Show the commands that a person would type
+
+          --hold
+              Leave the lab running until Ctrl-C
+
+          --json
+              Print one JSON object instead of the story
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      tokenlab demo
+      tokenlab demo --verbose
+      tokenlab demo --kubernetes 1.36
+      tokenlab demo --json | jq -r .kubectl.stderr
+
+    It succeeds (exit status 0) only if the apiserver recognises "mock" and forbids it to list
+    namespaces.
+    "#);
+}
+
+#[tokio::test]
+async fn version() {
+    let output = outcome(&["--version"]).await;
+    assert!(output.status.success());
+    let version = concat!("tokenlab ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!(output.stdout, version);
+}
+
+#[tokio::test]
+async fn nothing_asked_for() {
+    let output = outcome(&[]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.stdout, "");
+    assert!(
+        output.stderr.contains("Usage: tokenlab <COMMAND>"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_command() {
+    assert_text!(outcome(&["dmeo"]).await, @"
+    exit code: 2
+    ----- stderr -----
+    error: unrecognized subcommand 'dmeo'
+
+      tip: a similar subcommand exists: 'demo'
+
+    Usage: tokenlab <COMMAND>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[tokio::test]
+async fn an_unknown_backend() {
+    assert_text!(outcome(&["demo", "--backend", "minikube"]).await, @"
+    exit code: 2
+    ----- stderr -----
+    error: invalid value 'minikube' for '--backend <BACKEND>'
+      [possible values: bare]
+
+    For more information, try '--help'.
+    ");
+}
+
+#[rstest]
+#[case::word("banana")]
+#[case::major_only("1")]
+#[case::four_parts("1.2.3.4")]
+#[case::empty("")]
+#[tokio::test]
+async fn a_version_that_is_none(#[case] text: &str) {
+    let output = outcome(&["demo", "--kubernetes", text]).await;
+    assert_eq!(output.status.code(), Some(2), "{output}");
+    assert_eq!(output.stdout, "");
+    let reason = format!(
+        "error: invalid value '{text}' for '--kubernetes <VERSION>': \
+         `{text}` is neither a series such as `1.36` nor a version such as `v1.36.3`\n"
+    );
+    assert!(output.stderr.starts_with(&reason), "{output}");
+}
+
+#[rstest]
+#[case::verbose("--verbose")]
+#[case::hold("--hold")]
+#[tokio::test]
+async fn json_does_not_go_with(#[case] flag: &str) {
+    let output = outcome(&["demo", "--json", flag]).await;
+    assert_eq!(output.status.code(), Some(2), "{output}");
+    assert_eq!(output.stdout, "");
+    let reason = format!("the argument '--json' cannot be used with '{flag}'\n");
+    assert!(output.stderr.contains(&reason), "{output}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn completions(#[values("bash", "elvish", "fish", "powershell", "zsh")] shell: &str) {
+    let output = outcome(&["completions", shell]).await;
+    assert!(output.status.success(), "{output}");
+    assert_eq!(output.stderr, "");
+    for word in ["tokenlab", "demo", "assets", "completions", "kubernetes"] {
+        assert!(output.stdout.contains(word), "{word}: {output}");
+    }
+    if !["bash", "fish", "zsh"].contains(&shell) {
+        return;
+    }
+    if !has(shell) {
+        skip(
+            &format!("cli::usage::completions ({shell} reads it)"),
+            "no such shell here",
+        );
+        return;
+    }
+    let mut reader = Command::new(shell)
+        .arg("-n")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("must start");
+    let mut stdin = reader.stdin.take().expect("must be a pipe");
+    stdin
+        .write_all(output.stdout.as_bytes())
+        .await
+        .expect("must be read");
+    drop(stdin);
+    let read = reader.wait_with_output().await.expect("must end");
+    assert!(
+        read.status.success(),
+        "{}",
+        String::from_utf8_lossy(&read.stderr)
+    );
+}

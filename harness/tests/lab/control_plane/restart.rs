@@ -1,0 +1,89 @@
+//! A control plane that is restarted, or stopped.
+
+use std::time::{Duration, Instant};
+
+use tokenlab_harness::{ControlPlanePlan, Lab, LabError, RunFolder, VERSION_FLAG};
+use tokenlab_webhook::ApiVersion;
+
+use super::{ann, scripted};
+use crate::filters::assert_text;
+use crate::home::{Home, turn};
+use crate::programs::real;
+
+#[tokio::test]
+async fn with_a_changed_flag_on_the_same_data() -> Result<(), LabError> {
+    let _turn = turn(1).await;
+    let (builder, webhook) = scripted();
+    let scope = async |lab: &mut Lab| -> Result<(), LabError> {
+        let (before, after) = (webhook.token(ann()), webhook.token(ann()));
+        lab.kubectl_as(&before)?.run(["auth", "whoami"]).await?;
+        assert_eq!(webhook.calls(&before)[0].api_version, ApiVersion::V1Beta1);
+        let admin = lab.kubectl()?;
+        let made = admin.run(["create", "namespace", "kept"]).await?;
+        assert!(made.status.success(), "{made}");
+
+        let plane = lab.control_plane_mut();
+        let old = plane.process_ids();
+        plane
+            .restart(|flags| _ = flags.set(VERSION_FLAG, "v1"))
+            .await?;
+        let new = plane.process_ids();
+        assert_eq!(new[0], old[0], "etcd stays");
+        assert_ne!(new[1], old[1], "kube-apiserver is another");
+
+        lab.kubectl_as(&after)?.run(["auth", "whoami"]).await?;
+        assert_eq!(webhook.calls(&after)[0].api_version, ApiVersion::V1);
+        let got = admin
+            .run(["get", "namespace", "kept", "-o", "name"])
+            .await?;
+        assert_eq!(got.stdout, "namespace/kept\n", "{got}");
+        Ok(())
+    };
+    builder.run(scope).await
+}
+
+#[tokio::test]
+async fn with_a_bad_flag_and_mended() -> Result<(), LabError> {
+    let _turn = turn(1).await;
+    let scope = async |lab: &mut Lab| -> Result<(), LabError> {
+        let plane = lab.control_plane_mut();
+        let restarted = plane
+            .restart(|flags| _ = flags.set("no-such-flag", "1"))
+            .await;
+        let error = restarted.expect_err("must fail");
+        assert_text!(error, @"
+        kube-apiserver ended before it was ready: exit status: 1
+          command: cd [run folder] && GOGC=400 [programs]/kube-apiserver [flags]
+          log: [run folder]/logs/kube-apiserver.log
+            Error: unknown flag: --no-such-flag
+        ");
+        assert!(error.hint().is_some());
+        assert_eq!(plane.process_ids().len(), 1, "only etcd runs");
+
+        plane
+            .restart(|flags| _ = flags.unset("no-such-flag"))
+            .await?;
+        let ready = lab.kubectl()?.run(["get", "--raw", "/readyz"]).await?;
+        assert_eq!(ready.stdout, "ok", "{ready}");
+        Ok(())
+    };
+    scripted().0.run(scope).await
+}
+
+#[tokio::test]
+async fn stopped_it_ends_by_itself() {
+    let home = Home::new().await;
+    let folder = RunFolder::create_in(home.tmp()).expect("must be made");
+    let plan = ControlPlanePlan::new(real().await, &folder).expect("must be planned");
+    let plane = plan.start().await.expect("must start");
+    let log = plane.logs().join("kube-apiserver.log");
+    let began = Instant::now();
+    plane.stop().await;
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "the force comes then"
+    );
+    let log = std::fs::read_to_string(log).expect("must be there");
+    assert!(log.contains("Stopped listening on 127.0.0.1"), "{log}");
+    home.no_process().await;
+}
