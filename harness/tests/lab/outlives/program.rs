@@ -51,7 +51,7 @@ async fn interrupted_twice() {
 #[tokio::test]
 async fn ended_while_kubectl_writes(#[case] signal: Signal) {
     let home = Home::new().await;
-    let script = "while :; do mkdir -p \"$HOME/.kube/cache\"; : >\"$HOME/.kube/cache/x\"; done";
+    let script = "while :; do mkdir -p \"$HOME/.kube/cache\"; touch \"$HOME/.kube/cache/x\"; done";
     let mut demo = home.tokenlab(&["demo"]).await;
     demo.env(
         "TEST_ASSET_KUBECTL",
