@@ -34,6 +34,7 @@ mod guardian;
 mod kubeconfig;
 mod kubectl;
 mod lab;
+mod log_tail;
 mod ports;
 mod process;
 mod run_folder;

@@ -12,14 +12,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 
 use crate::group::{Group, gated};
+use crate::log_tail;
 use crate::wait::{Poll, Probe, WaitError, until};
 
 /// How often a child is asked whether it has ended. The question is one `waitpid`.
 const EXIT_POLL: Duration = Duration::from_millis(10);
-
-/// How many lines of a log stand in an error, and how much of each.
-const TAIL_LINES: usize = 12;
-const TAIL_COLUMNS: usize = 400;
 
 /// Everything about a process that is not running yet. `Display` is a line for a shell.
 #[derive(Clone, Debug)]
@@ -241,7 +238,7 @@ impl Process {
 
     /// The last lines that it logged, each indented by four blanks.
     pub fn log_tail(&self) -> String {
-        tail(&self.plan.log, self.log_began, TAIL_LINES)
+        log_tail::tail(&self.plan.log, self.log_began, log_tail::LINES)
     }
 
     /// Waits until `look` finds it ready; its end, or the end of the time, is an error.
@@ -314,66 +311,9 @@ impl Drop for Process {
     }
 }
 
-/// The last lines of a file from an offset on, each indented by four blanks; what cannot be read is said. A Go
-/// program that panics ends its log with a stack trace: the lines that count stand before it.
-fn tail(log: &Utf8Path, from: u64, lines: usize) -> String {
-    let from = usize::try_from(from).unwrap_or(usize::MAX);
-    let text = match std::fs::read(log) {
-        Ok(bytes) => String::from_utf8_lossy(bytes.get(from..).unwrap_or_default()).into_owned(),
-        Err(error) => return format!("    (log not readable: {error})"),
-    };
-    let mut all: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    if all.is_empty() {
-        return "    (the log is empty)".to_owned();
-    }
-    let trace = (all.iter()).position(|line| line.starts_with("goroutine "));
-    if let Some(trace) = trace {
-        all.truncate(trace);
-        all.push("(here the log has a stack trace)");
-    }
-    all[all.len().saturating_sub(lines)..]
-        .iter()
-        .map(|line| match line.char_indices().nth(TAIL_COLUMNS) {
-            Some((end, _)) => format!("    {}…", &line[..end]),
-            None => format!("    {line}"),
-        })
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tail_of(log: &str, from: u64) -> String {
-        let file = tempfile::NamedTempFile::new().expect("must be made");
-        std::fs::write(file.path(), log).expect("must be written");
-        let path = Utf8Path::from_path(file.path()).expect("must be UTF-8");
-        tail(path, from, 3)
-    }
-
-    #[test]
-    fn the_last_lines_of_a_log() {
-        assert_eq!(tail_of("1\n2\n\n3\n4", 0), "    2\n    3\n    4");
-        assert_eq!(tail_of("\n\n", 0), "    (the log is empty)");
-        assert_eq!(tail_of("old\nnew\n", 4), "    new");
-        let long = tail_of(&"é".repeat(1000), 0);
-        assert_eq!(long, format!("    {}…", "é".repeat(TAIL_COLUMNS)));
-        let missing = tail("/nowhere/log".into(), 0, 3);
-        assert!(missing.starts_with("    (log not readable: "), "{missing}");
-    }
-
-    #[test]
-    fn a_stack_trace_does_not_hide_what_led_to_it() {
-        let log = "no space\npanic: cannot\n\ngoroutine 1 [running]:\nmain.main()\n\t1\n\t2\n\t3\n";
-        assert_eq!(
-            tail_of(log, 0),
-            "    no space\n    panic: cannot\n    (here the log has a stack trace)"
-        );
-    }
 
     #[test]
     fn words_are_quoted_only_where_a_shell_needs_it() {

@@ -28,7 +28,7 @@ pub(crate) async fn turn(planes: u32) -> SemaphorePermit<'static> {
 /// Long enough for a busy machine; nothing that works takes that long.
 pub(crate) const SOON: Poll = Poll {
     every: Duration::from_millis(10),
-    within: Duration::from_secs(30),
+    within: Duration::from_secs(60),
 };
 
 pub(crate) struct Home {
