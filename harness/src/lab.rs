@@ -326,3 +326,21 @@ async fn client(kubeconfig: &Kubeconfig) -> Result<kube::Client, LabError> {
     let client = kubeconfig.client().await;
     client.map_err(|error| LabError::Client(Box::new(error)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A lab can be started by a task of its own: this compiles.
+    #[test]
+    fn a_start_can_be_sent() {
+        fn sent<T: Send>(_: impl FnOnce() -> T) {}
+        sent(|| Lab::builder().start());
+        sent(|| async {
+            let mut lab = Lab::builder().start().await?;
+            lab.control_plane_mut().restart(|_| {}).await?;
+            lab.stop().await;
+            Ok::<_, LabError>(())
+        });
+    }
+}

@@ -242,10 +242,10 @@ impl Process {
     }
 
     /// Waits until `look` finds it ready; its end, or the end of the time, is an error.
-    pub async fn ready<T>(
+    pub async fn ready<T, F: Future<Output = Probe<T, std::convert::Infallible>>>(
         &mut self,
         poll: Poll,
-        look: impl AsyncFnMut() -> Probe<T, std::convert::Infallible>,
+        look: impl FnMut() -> F,
     ) -> Result<T, StartError> {
         let name = self.plan.name;
         let waited = tokio::select! {

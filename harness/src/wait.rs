@@ -43,10 +43,13 @@ pub enum WaitError<E> {
 
 /// Looks until the condition holds, can never hold, or the time is up. A look that does not end
 /// is given up with the rest.
-pub async fn until<T, E>(
+///
+/// `look` is an `async || …` that changes nothing it captures, so that the wait can be sent to
+/// another thread: of an `AsyncFnMut` the compiler (1.95) cannot tell.
+pub async fn until<T, E, F: Future<Output = Probe<T, E>>>(
     what: &str,
     poll: Poll,
-    mut look: impl AsyncFnMut() -> Probe<T, E>,
+    mut look: impl FnMut() -> F,
 ) -> Result<T, WaitError<E>> {
     let start = Instant::now();
     let mut last = Cow::Borrowed("nothing: the first look did not end");
@@ -72,6 +75,8 @@ pub async fn until<T, E>(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     const FAST: Poll = Poll {
@@ -81,14 +86,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_timeout_tells_what_was_last_seen() {
-        let mut looks = 0;
-        let error = until::<(), std::io::Error>("the tea is ready", FAST, async || {
-            looks += 1;
-            Probe::NotYet(format!("look {looks}").into())
+        let looks = Cell::new(0);
+        let error = until("the tea is ready", FAST, async || {
+            looks.set(looks.get() + 1);
+            Probe::<(), std::io::Error>::NotYet(format!("look {}", looks.get()).into())
         })
         .await
         .expect_err("must time out");
         let text = error.to_string();
+        let looks = looks.get();
         assert!(looks > 1);
         assert!(
             text.starts_with("the tea is ready: not so after "),
@@ -102,7 +108,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_that_does_not_end_is_given_up() {
-        let error = until::<(), std::io::Error>("the tea is ready", FAST, async || {
+        let error = until::<(), std::io::Error, _>("the tea is ready", FAST, async || {
             std::future::pending().await
         })
         .await
@@ -120,7 +126,7 @@ mod tests {
             within: Duration::from_secs(3600),
             ..FAST
         };
-        let error = until::<(), _>("the door opens", poll, async || {
+        let error = until::<(), _, _>("the door opens", poll, async || {
             Probe::Fatal(std::io::Error::other("it is a wall"))
         })
         .await

@@ -2,6 +2,7 @@
 //!
 //! What is run are the product's own command lines, as its plan prints them.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -201,7 +202,7 @@ async fn start(assets: &Assets, variant: &Variant) -> anyhow::Result<[Duration; 
     let mut etcd = etcd.spawn()?;
     let early = at_once.then(|| apiserver.clone().spawn()).transpose()?;
     let socket = folder.file("etcd.sock:0");
-    etcd.ready::<()>(every(5), async || -> Probe<(), Infallible> {
+    etcd.ready(every(5), async || -> Probe<(), Infallible> {
         if socket.exists() {
             Probe::Ready(())
         } else {
@@ -214,15 +215,15 @@ async fn start(assets: &Assets, variant: &Variant) -> anyhow::Result<[Duration; 
         Some(apiserver) => apiserver,
         None => apiserver.spawn()?,
     };
-    let mut answers = None;
+    let answers = OnceCell::new();
     let ready: Result<(), StartError> = apiserver
-        .ready::<()>(every(20), async || -> Probe<(), Infallible> {
+        .ready(every(20), async || -> Probe<(), Infallible> {
             let request = Request::get("/readyz").body(Vec::new());
             let request = request.expect("a constant request is valid");
             match client.request_text(request).await {
                 Ok(_) => Probe::Ready(()),
                 Err(kube::Error::Api(status)) => {
-                    answers.get_or_insert_with(|| begin.elapsed());
+                    answers.get_or_init(|| begin.elapsed());
                     Probe::NotYet(status.message.into())
                 }
                 Err(error) => Probe::NotYet(error.to_string().into()),
@@ -233,7 +234,7 @@ async fn start(assets: &Assets, variant: &Variant) -> anyhow::Result<[Duration; 
     ready.inspect_err(|_| folder.keep())?;
     apiserver.kill().await;
     etcd.kill().await;
-    Ok([listens, answers.unwrap_or(elapsed), elapsed])
+    Ok([listens, answers.into_inner().unwrap_or(elapsed), elapsed])
 }
 
 fn every(milliseconds: u64) -> Poll {

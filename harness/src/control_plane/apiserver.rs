@@ -70,7 +70,7 @@ pub(super) async fn ready(
         within: Duration::from_secs(120),
     };
     apiserver
-        .ready::<()>(poll, async || -> Probe<(), Infallible> {
+        .ready(poll, async || -> Probe<(), Infallible> {
             let request = http::Request::get("/readyz?verbose")
                 .body(Vec::new())
                 .expect("a constant request is valid");

@@ -51,7 +51,7 @@ pub(super) async fn ready(etcd: &mut Process) -> Result<(), StartError> {
         every: Duration::from_millis(5),
         within: Duration::from_secs(30),
     };
-    etcd.ready::<()>(poll, async || -> Probe<(), Infallible> {
+    etcd.ready(poll, async || -> Probe<(), Infallible> {
         if socket.exists() {
             Probe::Ready(())
         } else {

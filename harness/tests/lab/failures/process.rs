@@ -33,7 +33,7 @@ fn plan(home: &Home, script: &str) -> Plan {
 async fn waits(plan: Plan, poll: Poll) -> StartError {
     let mut process = plan.spawn().expect("must start");
     process
-        .ready::<()>(poll, async || {
+        .ready::<(), _>(poll, async || {
             Probe::<_, Infallible>::NotYet("no port".into())
         })
         .await
@@ -135,7 +135,7 @@ async fn one_that_hangs_is_ended_and_its_log_told() {
 async fn a_look_that_hangs_does_not_hold_the_wait() {
     let home = Home::new().await;
     let mut process = plan(&home, "exec sleep 1000").spawn().expect("must start");
-    let waited = process.ready::<()>(SHORT, async || std::future::pending().await);
+    let waited = process.ready::<(), _>(SHORT, async || std::future::pending().await);
     let waited = tokio::time::timeout(SOON.within, waited).await;
     let error = waited.expect("must end").expect_err("must fail");
     assert!(matches!(error, StartError::TimedOut { .. }), "{error}");
