@@ -19,7 +19,7 @@ async fn holding(home: &Home) -> Running {
 #[case::interrupt(Signal::SIGINT, Some(130))]
 #[case::terminate(Signal::SIGTERM, Some(143))]
 #[case::hangup(Signal::SIGHUP, Some(129))]
-#[case::quit(Signal::SIGQUIT, None)]
+#[case::one_that_it_does_not_handle(Signal::SIGUSR1, None)]
 #[case::kill(Signal::SIGKILL, None)]
 #[tokio::test]
 async fn ended_by_a_signal(#[case] signal: Signal, #[case] code: Option<i32>) {
