@@ -3,8 +3,9 @@
 //! It prints a Markdown table of three parts, in which less is better:
 //!
 //! 1. Start and end of a control plane beside those of controller-runtime's envtest, with the same
-//!    three programs, in turns: each round has tokenlab, envtest, tokenlab. A start reaches from
-//!    nothing to ready, with certificates and folders; an end reaches to the deleted folder.
+//!    three programs, in turns: a round is tokenlab and envtest, every other time in this order,
+//!    and tokenlab once more to end it gracefully. A start reaches from nothing to ready, with
+//!    certificates and folders; an end reaches to the deleted folder.
 //!    tokenlab is ready when `/readyz` answers `ok` to the admin, envtest when `/healthz` does
 //!    and the namespace `default` is there; the note below the table says whether it was
 //!    there for tokenlab too. The ratio is that of the medians; beside it stands the median of
