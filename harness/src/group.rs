@@ -18,10 +18,15 @@ const GATE: &str = r#"IFS= read -r go && exec "$@" </dev/null"#;
 
 /// A command for this program, in a process group of its own, behind the gate: its standard
 /// input is what [`Group::open`] takes. `name` is what the shell calls itself.
+///
+/// Of the environment it gets `PATH` alone: etcd takes any `ETCD_…` for a flag, client-go any
+/// `KUBE_FEATURE_…` for a gate, and what is printed shall be all that there is.
 pub(crate) fn gated(name: &str, program: &Utf8Path) -> Command {
     let mut command = Command::new("/bin/sh");
     command
         .args(["-c", GATE, name, program.as_str()])
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .process_group(0)
         .stdin(Stdio::piped());
     command

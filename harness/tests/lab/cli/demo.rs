@@ -163,3 +163,13 @@ async fn when_mock_is_not_forbidden() {
     assert!(!output.stderr.contains(TOKEN), "{output}");
     home.only_the_folder_left(&output.stderr).await;
 }
+
+/// etcd takes `ETCD_NAME` for its flag, and would not find itself in its cluster.
+#[tokio::test]
+async fn whatever_the_environment_tells_etcd() {
+    let home = Home::new().await;
+    let mut demo = home.tokenlab(&["demo"]).await;
+    let output = ended(demo.env("ETCD_NAME", "another")).await;
+    assert!(output.status.success(), "{output}");
+    home.nothing_left().await;
+}
