@@ -4,6 +4,7 @@ mod apiserver;
 mod etcd;
 
 use std::fmt;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -196,6 +197,20 @@ impl ControlPlane {
         ready?;
         self.apiserver = Some(process);
         Ok(())
+    }
+
+    /// Resolves when etcd or kube-apiserver has ended by itself: which of them, and how.
+    pub async fn ended(&mut self) -> (&'static str, ExitStatus) {
+        let apiserver = async {
+            match &mut self.apiserver {
+                Some(process) => process.exit().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            status = self.etcd.exit() => ("etcd", status),
+            status = apiserver => ("kube-apiserver", status),
+        }
     }
 
     /// Kills both at once: for a control plane whose data nobody wants.

@@ -105,7 +105,7 @@ impl Args {
         let review = post_review(&mut story, &plan).await?;
         tell_config(&mut story, &plan)?;
 
-        let lab = start(&mut story, plan).await?;
+        let mut lab = start(&mut story, plan).await?;
         let output = get_namespaces(&mut story, &lab).await?;
 
         let forbidden = output.status.code() == Some(1) && output.stderr.trim_end() == FORBIDDEN;
@@ -128,7 +128,7 @@ impl Args {
         }
         story.conclude()?;
         if hold {
-            hold_until_interrupted(&mut story, &lab).await?;
+            hold_until_interrupted(&story, &mut lab).await?;
         }
         lab.stop().await;
         Ok(ExitCode::SUCCESS)
@@ -236,13 +236,16 @@ fn typed(path: &Utf8Path) -> Cow<'_, str> {
     shlex::try_quote(path.as_str()).unwrap_or(Cow::Borrowed(path.as_str()))
 }
 
-async fn hold_until_interrupted(story: &mut Story, lab: &Lab) -> anyhow::Result<()> {
+/// Ends by a signal, which drops it; or with the control plane, which is an error.
+async fn hold_until_interrupted(story: &Story, lab: &mut Lab) -> anyhow::Result<()> {
     story.say(&format!(
         "The lab runs until Ctrl-C. Try it:\n  export KUBECONFIG={}\n  {} auth can-i --list\nlogs and files: {}",
         typed(&lab.folder().file("admin.kubeconfig")),
         typed(&lab.assets().kubectl),
-        lab.folder().path()
+        typed(lab.folder().path())
     ))?;
-    std::future::pending::<()>().await;
-    Ok(())
+    let (name, status) = lab.control_plane_mut().ended().await;
+    lab.keep();
+    let log = lab.control_plane().logs().join(format!("{name}.log"));
+    bail!("{name} ended by itself: {status}\n  log: {log}")
 }

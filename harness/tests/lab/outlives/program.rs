@@ -70,3 +70,18 @@ async fn ended_while_kubectl_writes(#[case] signal: Signal) {
     owner.ended().await;
     home.nothing_left().await;
 }
+
+/// Held, it would otherwise wait for ever for a control plane that is gone.
+#[tokio::test]
+async fn whose_kube_apiserver_dies() {
+    let home = Home::new().await;
+    let owner = holding(&home).await;
+    let pid = home.works("kube-apiserver").await.pid;
+    let pid = pid.try_into().expect("must be a process number");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).expect("must be sent");
+    let output = owner.ended().await;
+    assert_eq!(output.status.code(), Some(1), "{output}");
+    let error = "error: kube-apiserver ended by itself: signal: 9 (SIGKILL)\n  log: ";
+    assert!(output.stderr.contains(error), "{output}");
+    home.only_the_folder_left(&output.stderr).await;
+}
