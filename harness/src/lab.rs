@@ -149,15 +149,13 @@ impl LabBuilder {
             apiserver.set(VERSION_FLAG, bare);
         }
         apiserver.merge(flags);
-        let plan = LabPlan {
+        Ok(LabPlan {
             control_plane,
             webhook,
             assets,
             folder,
             progress,
-        };
-        plan.folder.write("command-lines", &format!("{plan}\n"))?;
-        Ok(plan)
+        })
     }
 
     /// Starts the lab, and returns when it is ready.

@@ -143,22 +143,7 @@ impl RunFolder {
     /// Writes a file that only the user may read (0600), in one step: a reader sees the old
     /// text or the new one.
     pub fn write(&self, name: &str, contents: &str) -> Result<Utf8PathBuf, RunFolderError> {
-        let path = self.file(name);
-        let new = self.file(&format!(".{name}.new"));
-        let written = (|| {
-            std::fs::File::options()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&new)?
-                .write_all(contents.as_bytes())?;
-            std::fs::rename(&new, &path)
-        })();
-        match written {
-            Ok(()) => Ok(path),
-            Err(source) => Err(RunFolderError::Write { path, source }),
-        }
+        write(&self.path, name, contents)
     }
 
     /// Leaves the folder where it is, whatever comes, and says so on standard error.
@@ -173,6 +158,30 @@ impl RunFolder {
                 self.path
             );
         }
+    }
+}
+
+/// [`RunFolder::write`], for those who only know where the folder is.
+pub(crate) fn write(
+    folder: &Utf8Path,
+    name: &str,
+    contents: &str,
+) -> Result<Utf8PathBuf, RunFolderError> {
+    let path = folder.join(name);
+    let new = folder.join(format!(".{name}.new"));
+    let written = (|| {
+        std::fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?
+            .write_all(contents.as_bytes())?;
+        std::fs::rename(&new, &path)
+    })();
+    match written {
+        Ok(()) => Ok(path),
+        Err(source) => Err(RunFolderError::Write { path, source }),
     }
 }
 

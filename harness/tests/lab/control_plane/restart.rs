@@ -31,6 +31,10 @@ async fn with_a_changed_flag_on_the_same_data() -> Result<(), LabError> {
         assert_eq!(new[0], old[0], "etcd stays");
         assert_ne!(new[1], old[1], "kube-apiserver is another");
 
+        let lines = std::fs::read_to_string(lab.folder().file("command-lines"));
+        let lines = lines.expect("must be written");
+        assert!(lines.contains(&format!("--{VERSION_FLAG}=v1 ")), "{lines}");
+
         lab.kubectl_as(&after)?.run(["auth", "whoami"]).await?;
         assert_eq!(webhook.calls(&after)[0].api_version, ApiVersion::V1);
         let got = admin
