@@ -16,12 +16,8 @@ pub(crate) async fn lab() -> SharedLab {
 
 /// The configuration of that lab, for those that change a part of it.
 pub(crate) fn config() -> SharedConfig {
-    let kubernetes = match std::env::var("LAB_KUBERNETES") {
-        Ok(text) => text.parse().expect("LAB_KUBERNETES must be a version"),
-        Err(_not_set) => Wanted::Default,
-    };
     SharedConfig {
-        kubernetes,
+        kubernetes: Wanted::from_env().expect("LAB_KUBERNETES must be a version"),
         ..SharedConfig::default()
     }
 }

@@ -8,6 +8,7 @@ mod failure;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokenlab_harness::assets::{Wanted, WantedError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 const EXAMPLES: &str = "\
@@ -45,6 +46,14 @@ enum Command {
     Demo(demo::Args),
     Assets(assets::Args),
     Completions(completions::Args),
+}
+
+/// A version of Kubernetes; an empty one, as a CI's matrix may set it, is none.
+fn version(text: &str) -> Result<Wanted, WantedError> {
+    if text.is_empty() {
+        return Ok(Wanted::Default);
+    }
+    text.parse()
 }
 
 pub(crate) fn main() -> ExitCode {

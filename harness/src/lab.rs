@@ -47,7 +47,8 @@ pub struct LabPlan {
     progress: Progress,
 }
 
-/// A running lab. Dropped, it ends at once; [`stop`](Self::stop) is the orderly way.
+/// A running lab. [`stop`](Self::stop) ends it. Dropped, it ends too, and its run folder is kept
+/// and announced: a test that returned early, panicked or was given up has failed.
 #[derive(Debug)]
 pub struct Lab {
     // Dropped in this order: the folder goes when nobody writes to it any more.
@@ -212,12 +213,15 @@ impl LabPlan {
         } = self;
         let title = format!("starting etcd and kube-apiserver {}", assets.version);
         match progress.step(&title, control_plane.start()).await {
-            Ok(control_plane) => Ok(Lab {
-                control_plane,
-                webhook,
-                assets,
-                folder,
-            }),
+            Ok(control_plane) => {
+                folder.set_evidence(true);
+                Ok(Lab {
+                    control_plane,
+                    webhook,
+                    assets,
+                    folder,
+                })
+            }
             Err(error) => {
                 folder.keep();
                 Err(error.into())
@@ -301,6 +305,12 @@ impl Lab {
         &self.folder
     }
 
+    /// Has the run folder deleted when this is dropped: for an owner who is interrupted on
+    /// purpose, and leaves nothing.
+    pub fn discard_on_drop(&self) {
+        self.folder.set_evidence(false);
+    }
+
     /// Leaves the run folder when the lab ends, and says so on standard error.
     pub fn keep(&self) {
         self.folder.keep();
@@ -316,7 +326,7 @@ impl Lab {
         } = self;
         control_plane.kill().await;
         webhook.stop().await;
-        drop(folder);
+        folder.set_evidence(false);
     }
 }
 

@@ -83,8 +83,8 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// It ended before it was ready.
-    #[error("{name} ended before it was ready: {status}\n  command: {plan}\n  log: {}\n{tail}", plan.log)]
+    /// It ended before it was ready, or while what stands on it started.
+    #[error("{name} ended early: {status}\n  command: {plan}\n  log: {}\n{tail}", plan.log)]
     Exited {
         /// What messages call it.
         name: &'static str,

@@ -16,12 +16,14 @@ pub const KEEP: &str = "LAB_KEEP";
 ///
 /// It is `tokenlab-<random>` in the system's folder for temporary files (`TMPDIR`), with mode
 /// 0700; keys and kubeconfigs in it have 0600. It is deleted when dropped, and by the
-/// guardian when its owner is gone, unless it is [kept](Self::keep).
+/// guardian when its owner is gone, unless it is [kept](Self::keep). A lab's folder is kept, too,
+/// when the lab is dropped without having been stopped: then a test has failed half-way.
 #[derive(Debug)]
 pub struct RunFolder {
     path: Utf8PathBuf,
     guardian: &'static Guardian,
     kept: AtomicBool,
+    evidence: AtomicBool,
 }
 
 /// Why a file or folder of a lab could not be written.
@@ -109,6 +111,7 @@ impl RunFolder {
                     path,
                     guardian,
                     kept: AtomicBool::new(false),
+                    evidence: AtomicBool::new(false),
                 };
                 if std::env::var(KEEP).is_ok_and(|value| !matches!(&*value, "" | "0")) {
                     folder.keep();
@@ -144,6 +147,11 @@ impl RunFolder {
     /// text or the new one.
     pub fn write(&self, name: &str, contents: &str) -> Result<Utf8PathBuf, RunFolderError> {
         write(&self.path, name, contents)
+    }
+
+    /// Whether dropping the folder means that something went wrong, so that it is kept.
+    pub(crate) fn set_evidence(&self, evidence: bool) {
+        self.evidence.store(evidence, Ordering::Relaxed);
     }
 
     /// Leaves the folder where it is, whatever comes, and says so on standard error.
@@ -186,9 +194,9 @@ pub(crate) fn write(
 }
 
 impl Drop for RunFolder {
-    /// Deletes the folder, unless it is kept or a panic is what drops it.
+    /// Deletes the folder, unless it is kept, is evidence, or is dropped by a panic.
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if *self.evidence.get_mut() || std::thread::panicking() {
             self.keep();
         }
         if !*self.kept.get_mut() && std::fs::remove_dir_all(&self.path).is_ok() {

@@ -29,7 +29,8 @@ pub struct SharedConfig {
     pub flags: Vec<(&'static str, String)>,
 }
 
-/// A test's hold on a shared lab. Dropped by a panic, it has the run folder kept.
+/// A test's hold on a shared lab. Dropped by a panic, it has the run folder kept; a test that
+/// fails by returning an error runs in [`run`](Self::run).
 #[derive(Debug)]
 pub struct SharedLab {
     lab: &'static Started,
@@ -66,6 +67,15 @@ impl SharedLab {
             Ok(lab) => Self { lab },
             Err(report) => panic!("the shared lab must start: {report}"),
         }
+    }
+
+    /// Runs a test that may return an error: then, as after a panic, the run folder is kept.
+    pub async fn run<T, E>(self, test: impl AsyncFnOnce(&Self) -> Result<T, E>) -> Result<T, E> {
+        let outcome = test(&self).await;
+        if outcome.is_err() {
+            self.keep();
+        }
+        outcome
     }
 
     /// The webhook's script and record.

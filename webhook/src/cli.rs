@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// What to log on stderr: off, error, warn, info, debug or trace. Never a token
     #[arg(
         long,
-        env = "LOG",
+        env = "TOKENLAB_LOG",
         default_value = "info",
         value_name = "LEVEL",
         global = true

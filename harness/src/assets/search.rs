@@ -243,7 +243,7 @@ impl<'a> Search<'a> {
                 ));
                 let reason = chain(&error);
                 progress.note(&format!(
-                    "no download, so it is built, which takes minutes: {reason}"
+                    "no download, so a build is tried, which takes minutes: {reason}"
                 ));
                 self.build(progress).await
             }

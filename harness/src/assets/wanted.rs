@@ -28,6 +28,15 @@ pub enum Wanted {
 }
 
 impl Wanted {
+    /// What `LAB_KUBERNETES` names. Set but empty, as a CI's matrix may have it, it counts as not
+    /// set.
+    pub fn from_env() -> Result<Self, WantedError> {
+        match std::env::var("LAB_KUBERNETES") {
+            Ok(text) if !text.is_empty() => text.parse(),
+            _ => Ok(Self::Default),
+        }
+    }
+
     /// Whether the version is one of those asked for. Pre-releases only count when named exactly.
     pub fn accepts(&self, version: &Version) -> bool {
         let (major, minor) = match self {

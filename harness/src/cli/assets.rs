@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use camino::Utf8Path;
 use serde::Serialize;
 use tokenlab_harness::assets::{Assets, AssetsError, Place, Sources, Wanted};
@@ -52,7 +53,7 @@ enum Command {
 struct Choice {
     /// The version of Kubernetes: a series such as 1.36, or a version such as v1.36.3
     /// [default: what the environment names, else the newest 1.37]
-    #[arg(long, value_name = "VERSION", env = "LAB_KUBERNETES")]
+    #[arg(long, value_name = "VERSION", env = "LAB_KUBERNETES", value_parser = super::version)]
     kubernetes: Option<Wanted>,
     /// Print JSON
     #[arg(long)]
@@ -169,5 +170,5 @@ fn json(value: &impl Serialize) -> anyhow::Result<()> {
 }
 
 fn print(text: &str) -> anyhow::Result<()> {
-    Ok(writeln!(std::io::stdout(), "{text}")?)
+    writeln!(std::io::stdout(), "{text}").context("cannot write to the standard output")
 }

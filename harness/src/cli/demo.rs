@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use tokenlab_harness::assets::Wanted;
 use tokenlab_harness::progress::Progress;
@@ -40,7 +40,7 @@ pub(super) struct Args {
     backend: Backend,
 
     /// The version of Kubernetes: 1.37 (its newest patch) or v1.37.2
-    #[arg(long, value_name = "VERSION", env = "LAB_KUBERNETES")]
+    #[arg(long, value_name = "VERSION", env = "LAB_KUBERNETES", value_parser = super::version)]
     kubernetes: Option<Wanted>,
 
     /// Show the commands that a person would type
@@ -60,7 +60,9 @@ pub(super) struct Args {
 #[serde(rename_all = "lowercase")]
 enum Backend {
     /// etcd and kube-apiserver as processes: no container needed
+    // The empty alias: a variable that is set but empty counts as not set.
     #[default]
+    #[value(alias = "")]
     Bare,
 }
 
@@ -106,7 +108,7 @@ impl Args {
         tell_config(&mut story, &plan)?;
 
         let mut lab = start(&mut story, plan).await?;
-        let output = get_namespaces(&mut story, &lab).await?;
+        let (kubeconfig, output) = get_namespaces(&mut story, &lab).await?;
 
         let forbidden = output.status.code() == Some(1) && output.stderr.trim_end() == FORBIDDEN;
         story.end(&Report {
@@ -128,7 +130,9 @@ impl Args {
         }
         story.conclude()?;
         if hold {
-            hold_until_interrupted(&story, &mut lab).await?;
+            hold_until_interrupted(&story, &mut lab, &kubeconfig).await?;
+        } else if verbose {
+            story.say("With --hold the lab stays, and these commands work.")?;
         }
         lab.stop().await;
         Ok(ExitCode::SUCCESS)
@@ -141,10 +145,8 @@ fn tell_webhook(story: &mut Story, plan: &LabPlan) -> anyhow::Result<()> {
         &format!("the webhook answers at {url}; its certificate names {SERVICE_NAME}"),
         &[
             format!("tokenlab-webhook certs --out . --name {SERVICE_NAME}"),
-            format!(
-                "tokenlab-webhook serve --mock --listen {} --tls-cert-file tls.crt --tls-private-key-file tls.key",
-                plan.webhook().address()
-            ),
+            "tokenlab-webhook serve --mock --tls-cert-file tls.crt --tls-private-key-file tls.key"
+                .to_owned(),
         ],
     )
 }
@@ -198,6 +200,8 @@ async fn start(story: &mut Story, mut plan: LabPlan) -> anyhow::Result<Lab> {
     let flags = plan.flags().get(CONFIG_FILE_FLAG).to_vec();
     let version = plan.assets().version.clone();
     let lab = plan.start().await?;
+    // Interrupted, the demo leaves nothing; what goes wrong is kept where it does.
+    lab.discard_on_drop();
     // One flag a line: nobody reads a line of 900 characters.
     let commands: Vec<String> = (command_lines.lines())
         .map(|line| line.replace(" --", " \\\n        --"))
@@ -212,7 +216,8 @@ async fn start(story: &mut Story, mut plan: LabPlan) -> anyhow::Result<Lab> {
     Ok(lab)
 }
 
-async fn get_namespaces(story: &mut Story, lab: &Lab) -> anyhow::Result<Output> {
+/// The kubeconfig of the tutorial's user, and what kubectl made of it.
+async fn get_namespaces(story: &mut Story, lab: &Lab) -> anyhow::Result<(Utf8PathBuf, Output)> {
     story.begin("kubeconfig");
     let kubectl = lab.kubectl_as(&Token::from(TOKEN))?;
     let kubeconfig = typed(kubectl.kubeconfig());
@@ -224,10 +229,13 @@ async fn get_namespaces(story: &mut Story, lab: &Lab) -> anyhow::Result<Output> 
     let output = kubectl.run(["get", "ns"]).await?;
     story.step(
         "kubectl get ns",
-        &[format!("kubectl --kubeconfig {kubeconfig} get ns")],
+        &[format!(
+            "{} --kubeconfig {kubeconfig} get ns",
+            typed(&lab.assets().kubectl)
+        )],
     )?;
     story.show(output.stderr.trim_end())?;
-    Ok(output)
+    Ok((kubectl.kubeconfig().to_owned(), output))
 }
 
 /// A path as one would type it.
@@ -237,11 +245,21 @@ fn typed(path: &Utf8Path) -> Cow<'_, str> {
 }
 
 /// Ends by a signal, which drops it; or with the control plane, which is an error.
-async fn hold_until_interrupted(story: &Story, lab: &mut Lab) -> anyhow::Result<()> {
+async fn hold_until_interrupted(
+    story: &Story,
+    lab: &mut Lab,
+    kubeconfig: &Utf8Path,
+) -> anyhow::Result<()> {
+    let kubectl = typed(&lab.assets().kubectl);
     story.say(&format!(
-        "The lab runs until Ctrl-C. Try it:\n  export KUBECONFIG={}\n  {} auth can-i --list\nlogs and files: {}",
+        "The lab runs until Ctrl-C. Who is who, and how to let mock in:\n  \
+         {kubectl} --kubeconfig {} auth whoami\n  \
+         export KUBECONFIG={} # the admin\n  \
+         {kubectl} create clusterrole look --verb list --resource namespaces\n  \
+         {kubectl} create clusterrolebinding mock-looks --clusterrole look --group group-mock\n\
+         logs and files: {}",
+        typed(kubeconfig),
         typed(&lab.folder().file("admin.kubeconfig")),
-        typed(&lab.assets().kubectl),
         typed(lab.folder().path())
     ))?;
     let (name, status) = lab.control_plane_mut().ended().await;

@@ -10,10 +10,7 @@ use tokio::sync::OnceCell;
 
 /// The version that is tested: `LAB_KUBERNETES`, or the default.
 pub(crate) fn wanted() -> Wanted {
-    match std::env::var("LAB_KUBERNETES") {
-        Ok(text) => text.parse().expect("LAB_KUBERNETES must be a version"),
-        Err(_not_set) => Wanted::Default,
-    }
+    Wanted::from_env().expect("LAB_KUBERNETES must be a version")
 }
 
 /// The real ones. Found, downloaded or built before an owner is started that needs them.

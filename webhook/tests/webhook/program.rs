@@ -25,7 +25,7 @@ impl Program {
     pub(crate) async fn serve(args: &[&str], log: &str) -> Self {
         let mut command = Command::new(PROGRAM);
         command.args(["serve", "--mock", "--listen", "127.0.0.1:0"]);
-        Self::start(command.args(args).env("LOG", log)).await
+        Self::start(command.args(args).env("TOKENLAB_LOG", log)).await
     }
 
     /// Starts a command and waits for the line that says where it listens.
@@ -86,7 +86,7 @@ impl Program {
 pub(crate) async fn run(args: &[&str], dir: &Path) -> String {
     let mut command = Command::new(PROGRAM);
     let command = command.args(args).current_dir(dir);
-    let command = command.env_remove("LOG").kill_on_drop(true);
+    let command = command.env_remove("TOKENLAB_LOG").kill_on_drop(true);
     let output = soon(command.output()).await.expect("a program");
     let text = |octets: Vec<u8>| String::from_utf8(octets).expect("UTF-8");
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));

@@ -181,7 +181,7 @@ async fn it_survives_a_lack_of_file_descriptors() {
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -n 16; exec \"$0\" \"$@\"", PROGRAM]);
     limited.args(["serve", "--mock", "--plain-http", "--listen", "127.0.0.1:0"]);
-    let mut program = Program::start(limited.env("LOG", "warn")).await;
+    let mut program = Program::start(limited.env("TOKENLAB_LOG", "warn")).await;
     let mut idle = Vec::new();
     for _ in 0..16 {
         idle.push(TcpStream::connect(program.address).await.expect("a server"));
@@ -346,7 +346,7 @@ async fn usage() {
 
     Options:
           --log <LEVEL>                  What to log on stderr: off, error, warn, info, debug or trace.
-                                         Never a token [env: LOG=] [default: info]
+                                         Never a token [env: TOKENLAB_LOG=] [default: info]
           --mock                         Recognise EVERY token, as user `mock` of group `group-mock`.
                                          For labs only
           --plain-http                   Speak HTTP without TLS: everybody on the way can read the

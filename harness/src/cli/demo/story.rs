@@ -4,8 +4,10 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
 use serde::Serialize;
 
+const UNWRITABLE: &str = "cannot write to the standard output";
 const MARK: Style = AnsiColor::Green.on_default().bold();
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
@@ -85,8 +87,7 @@ impl Story {
     pub(super) fn say(&self, text: &str) -> anyhow::Result<()> {
         if !self.json {
             let mut stdout = anstream::stdout().lock();
-            writeln!(stdout, "{text}")?;
-            stdout.flush()?;
+            (writeln!(stdout, "{text}").and_then(|()| stdout.flush())).context(UNWRITABLE)?;
         }
         Ok(())
     }
@@ -110,7 +111,7 @@ impl Story {
                 seconds: seconds(self.began.elapsed()),
             };
             let text = serde_json::to_string_pretty(&whole)?;
-            writeln!(std::io::stdout().lock(), "{text}")?;
+            writeln!(std::io::stdout().lock(), "{text}").context(UNWRITABLE)?;
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ async fn for_people_who_would_type_it() {
     assert_text!(output.stdout, @r#"
     ✓ 1 the webhook answers at https://127.0.0.1:[port]/authenticate; its certificate names my-authn.kube-system.svc [time]
         $ tokenlab-webhook certs --out . --name my-authn.kube-system.svc
-        $ tokenlab-webhook serve --mock --listen 127.0.0.1:[port] --tls-cert-file tls.crt --tls-private-key-file tls.key
+        $ tokenlab-webhook serve --mock --tls-cert-file tls.crt --tls-private-key-file tls.key
     ✓ 2 tokenreview.json posted to it: authenticated, user "mock" [time]
         $ cat [run folder]/tokenreview.json
         $ curl --cacert [run folder]/webhook-ca.crt --resolve my-authn.kube-system.svc:[port]:127.0.0.1 -H 'Content-Type: application/json' -d @[run folder]/tokenreview.json https://my-authn.kube-system.svc:[port]/authenticate
@@ -89,12 +89,13 @@ async fn for_people_who_would_type_it() {
     ✓ 5 a kubeconfig with the user webhook-test and the token [time]
         $ cat [run folder]/token-[random].kubeconfig
     ✓ 6 kubectl get ns [time]
-        $ kubectl --kubeconfig [run folder]/token-[random].kubeconfig get ns
+        $ [programs]/kubectl --kubeconfig [run folder]/token-[random].kubeconfig get ns
         Error from server (Forbidden): namespaces is forbidden: User "mock" cannot list resource "namespaces" in API group "" at the cluster scope
 
     The token was recognised, and mock may do nothing. A token that the webhook refuses is
     Unauthorized (401); this one is Forbidden (403): no role is bound to "mock" or "group-mock".
     [time] in all
+    With --hold the lab stays, and these commands work.
     "#);
     home.nothing_left().await;
 }
@@ -170,6 +171,16 @@ async fn whatever_the_environment_tells_etcd() {
     let home = Home::new().await;
     let mut demo = home.tokenlab(&["demo"]).await;
     let output = ended(demo.env("ETCD_NAME", "another")).await;
+    assert!(output.status.success(), "{output}");
+    home.nothing_left().await;
+}
+
+/// A CI's matrix sets variables to nothing.
+#[tokio::test]
+async fn variables_that_are_set_but_empty() {
+    let home = Home::new().await;
+    let mut demo = home.tokenlab(&["demo"]).await;
+    let output = ended(demo.env("LAB_KUBERNETES", "").env("LAB_BACKEND", "")).await;
     assert!(output.status.success(), "{output}");
     home.nothing_left().await;
 }

@@ -151,7 +151,6 @@ async fn an_unknown_backend() {
 #[case::word("banana")]
 #[case::major_only("1")]
 #[case::four_parts("1.2.3.4")]
-#[case::empty("")]
 #[tokio::test]
 async fn a_version_that_is_none(#[case] text: &str) {
     let output = outcome(&["demo", "--kubernetes", text]).await;

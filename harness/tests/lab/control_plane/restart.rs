@@ -56,7 +56,7 @@ async fn with_a_bad_flag_and_mended() -> Result<(), LabError> {
             .await;
         let error = restarted.expect_err("must fail");
         assert_text!(error, @"
-        kube-apiserver ended before it was ready: exit status: 1
+        kube-apiserver ended early: exit status: 1
           command: cd [run folder] && GOGC=400 [programs]/kube-apiserver [flags]
           log: [run folder]/logs/kube-apiserver.log
             Error: unknown flag: --no-such-flag

@@ -22,7 +22,7 @@ async fn etcd_that_exits_at_once_is_the_error() {
     assert_text!(output.stderr, @"
     ✗ starting etcd and kube-apiserver [version] ([time])
     tokenlab: the run folder is kept: [run folder]
-    error: etcd ended before it was ready: exit status: 7
+    error: etcd ended early: exit status: 7
       command: cd [run folder] && GOGC=400 [test folder]/etcd [flags]
       log: [run folder]/logs/etcd.log
         etcdmain: disk on fire
@@ -44,7 +44,7 @@ async fn kube_apiserver_that_exits_at_once_is_the_error() {
     assert_text!(output.stderr, @"
     ✗ starting etcd and kube-apiserver [version] ([time])
     tokenlab: the run folder is kept: [run folder]
-    error: kube-apiserver ended before it was ready: exit status: 1
+    error: kube-apiserver ended early: exit status: 1
       command: cd [run folder] && GOGC=400 [test folder]/kube-apiserver [flags]
       log: [run folder]/logs/kube-apiserver.log
         Error: no such wonder
@@ -80,7 +80,7 @@ async fn etcd_that_dies_while_the_apiserver_starts_is_the_error() {
     let plan = ControlPlanePlan::new(&assets, &folder).expect("must be planned");
     let error = plan.start().await.expect_err("must fail");
     assert_text!(error, @"
-    etcd ended before it was ready: exit status: 7
+    etcd ended early: exit status: 7
       command: cd [run folder] && GOGC=400 [test folder]/etcd [flags]
       log: [run folder]/logs/etcd.log
         etcdmain: disk on fire

@@ -39,7 +39,7 @@ async fn refusal(home: &Home, flag: &str, value: &str) -> String {
 async fn an_unknown_flag() {
     let home = Home::new().await;
     assert_text!(refusal(&home, "no-such-flag", "1").await, @"
-    kube-apiserver ended before it was ready: exit status: 1
+    kube-apiserver ended early: exit status: 1
       command: cd [run folder] && GOGC=400 [programs]/kube-apiserver [flags]
       log: [run folder]/logs/kube-apiserver.log
         Error: unknown flag: --no-such-flag
@@ -54,7 +54,7 @@ async fn a_port_that_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("must listen");
     let port = taken.local_addr().expect("must be bound").port();
     assert_text!(refusal(&home, "secure-port", &port.to_string()).await, @r#"
-    kube-apiserver ended before it was ready: exit status: 1
+    kube-apiserver ended early: exit status: 1
       command: cd [run folder] && GOGC=400 [programs]/kube-apiserver [flags]
       log: [run folder]/logs/kube-apiserver.log
         [E run.go] "command failed" err="failed to create listener: failed to listen on 127.0.0.1:[port]: listen tcp 127.0.0.1:[port]: bind: address already in use"
@@ -68,7 +68,7 @@ async fn a_webhook_config_that_is_not_there() {
     let home = Home::new().await;
     let file = home.file("nowhere.yml");
     assert_text!(refusal(&home, CONFIG_FILE_FLAG, file.as_str()).await, @r#"
-    kube-apiserver ended before it was ready: exit status: 1
+    kube-apiserver ended early: exit status: 1
       command: cd [run folder] && GOGC=400 [programs]/kube-apiserver [flags]
       log: [run folder]/logs/kube-apiserver.log
         [E run.go] "command failed" err="stat [test folder]/nowhere.yml: no such file or directory"
@@ -83,7 +83,7 @@ async fn a_webhook_config_that_is_broken() {
     let file = home.file("broken.yml");
     std::fs::write(&file, "clusters: 7\n").expect("must be written");
     assert_text!(refusal(&home, CONFIG_FILE_FLAG, file.as_str()).await, @r#"
-    kube-apiserver ended before it was ready: exit status: 1
+    kube-apiserver ended early: exit status: 1
       command: cd [run folder] && GOGC=400 [programs]/kube-apiserver [flags]
       log: [run folder]/logs/kube-apiserver.log
         [E run.go] "command failed" err="error loading config file \"[test folder]/broken.yml\": json: cannot unmarshal number into Go struct field Config.clusters of type []v1.NamedCluster"

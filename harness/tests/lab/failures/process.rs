@@ -85,7 +85,7 @@ async fn an_early_end_tells_status_command_line_and_the_log_s_end() {
     let script = "i=0; while [ $i -lt 20 ]; do i=$((i + 1)); echo \"line $i\"; echo; done; exit 3";
     let error = waits(plan(&home, script), SOON).await;
     assert_text!(error, @"
-    server ended before it was ready: exit status: 3
+    server ended early: exit status: 3
       command: cd [test folder]/tmp && GOGC=400 [test folder]/server '--listen=a b'
       log: [test folder]/server.log
         line 9
@@ -110,7 +110,7 @@ async fn an_early_end_by_a_signal_names_it() {
     let home = Home::new().await;
     let error = waits(plan(&home, "kill -SEGV $$"), SOON).await;
     assert_text!(error, @"
-    server ended before it was ready: signal: 11 (SIGSEGV)
+    server ended early: signal: 11 (SIGSEGV)
       command: cd [test folder]/tmp && GOGC=400 [test folder]/server '--listen=a b'
       log: [test folder]/server.log
         (the log is empty)

@@ -96,6 +96,6 @@ async fn a_text_instead_of_etcd() {
     let text = refusal(&home, &folder).await;
     home.only_the_folder_left(&text).await;
     // A shell reads it as a script; how it complains is the shell's own.
-    let error = "error: etcd ended before it was ready: exit status: ";
+    let error = "error: etcd ended early: exit status: ";
     assert!(text.contains(error), "{text}");
 }

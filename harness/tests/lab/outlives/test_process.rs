@@ -1,6 +1,7 @@
 //! The owner is a test process.
 
 use nix::sys::signal::Signal;
+use rstest::rstest;
 use tokenlab_harness::{KEEP, Lab, LabError, Output, SharedConfig, SharedLab};
 
 use crate::home::Home;
@@ -61,6 +62,34 @@ async fn owner_that_returns_an_error() -> anyhow::Result<()> {
     Lab::builder().run(scope).await
 }
 
+/// Dropped by `?`, the lab was never stopped.
+#[tokio::test]
+#[ignore = "an owner: started by the tests of this file"]
+async fn owner_that_returns_early() -> anyhow::Result<()> {
+    let Some(report) = report() else {
+        return Ok(());
+    };
+    let lab = Lab::builder().start().await?;
+    report.write(lab.folder().path().as_str());
+    anyhow::bail!("the owner's own failure")
+}
+
+#[tokio::test]
+#[ignore = "an owner: started by the tests of this file"]
+async fn owner_that_returns_an_error_of_a_shared_lab() -> anyhow::Result<()> {
+    let Some(report) = report() else {
+        return Ok(());
+    };
+    let scope = async |lab: &SharedLab| {
+        report.write(lab.folder().path().as_str());
+        anyhow::bail!("the owner's own failure")
+    };
+    SharedLab::get(SharedConfig::default())
+        .await
+        .run(scope)
+        .await
+}
+
 #[tokio::test]
 #[ignore = "an owner: started by the tests of this file"]
 async fn owner_that_waits() {
@@ -108,21 +137,29 @@ async fn one_that_panics_in_its_scope() {
     home.only_the_folder_left(&output.stderr).await;
 }
 
+#[rstest]
+#[case::in_its_scope("owner_that_returns_an_error")]
+#[case::without_a_scope("owner_that_returns_early")]
+#[case::of_a_shared_lab("owner_that_returns_an_error_of_a_shared_lab")]
 #[tokio::test]
-async fn one_that_returns_an_error() {
+async fn one_that_returns_an_error(#[case] owner: &str) {
     let home = Home::new().await;
-    let output = outcome(&home, "owner_that_returns_an_error").await;
+    let output = outcome(&home, owner).await;
     assert_eq!(output.status.code(), Some(101), "{output}");
     home.only_the_folder_left(&output.stderr).await;
 }
 
+/// SIGINT and SIGHUP do what SIGTERM does, but a shell or `nohup` may have had them ignored.
+#[rstest]
+#[case::kill(Signal::SIGKILL)]
+#[case::terminate(Signal::SIGTERM)]
 #[tokio::test]
-async fn one_that_is_killed() {
+async fn one_that_is_ended_by(#[case] signal: Signal) {
     let home = Home::new().await;
     let owner = Running::start(owner(&home, &name("owner_that_waits")).await);
     appears(&home.file("report")).await;
     home.has_a_lab();
-    owner.signal(Signal::SIGKILL);
+    owner.signal(signal);
     owner.ended().await;
     home.nothing_left().await;
 }
