@@ -31,10 +31,12 @@ mod control_plane;
 mod flags;
 mod group;
 mod guardian;
+mod image;
 mod kubeconfig;
 mod kubectl;
 mod lab;
 mod log_tail;
+mod manifests;
 mod ports;
 mod process;
 mod run_folder;
@@ -47,9 +49,14 @@ mod webhook;
 pub use control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan};
 pub use flags::Flags;
 pub use guardian::Guardian;
+pub use image::{
+    Architecture, IMAGE_NAME, Image, ImageBuildError, ImageBuilder, ImageError, ImageName,
+    ImageNameError, ProgramError,
+};
 pub use kubeconfig::{Identity, Kubeconfig};
 pub use kubectl::{Kubectl, KubectlError, Output};
 pub use lab::{CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabBuilder, LabError, LabPlan, VERSION_FLAG};
+pub use manifests::{LABEL, Manifests};
 pub use ports::Port;
 pub use process::{Plan, Process, StartError};
 pub use run_folder::{KEEP, RunFolder, RunFolderError};
