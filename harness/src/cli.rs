@@ -4,6 +4,9 @@ mod assets;
 mod completions;
 mod demo;
 mod failure;
+mod file;
+mod image;
+mod manifests;
 
 use std::process::ExitCode;
 
@@ -20,6 +23,8 @@ Examples:
   tokenlab demo --json | jq .kubectl what came of it, for scripts
   tokenlab assets list               where etcd, kube-apiserver and kubectl come from
   tokenlab assets fetch --kubernetes 1.36
+  tokenlab image build               the webhook's container image, as an archive
+  tokenlab manifests                 its Deployment and Service, as YAML
   tokenlab completions zsh >~/.zfunc/_tokenlab
 
 Environment:
@@ -45,6 +50,8 @@ struct Args {
 enum Command {
     Demo(demo::Args),
     Assets(assets::Args),
+    Image(image::Args),
+    Manifests(manifests::Args),
     Completions(completions::Args),
 }
 
@@ -77,6 +84,8 @@ async fn interruptible(command: Command) -> anyhow::Result<ExitCode> {
             // Boxed: it holds a whole lab, some 20 KiB.
             Command::Demo(args) => Box::pin(args.run()).await,
             Command::Assets(args) => args.run().await,
+            Command::Image(args) => args.run().await,
+            Command::Manifests(args) => args.run(),
             Command::Completions(args) => args.run(),
         }
     };

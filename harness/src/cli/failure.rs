@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use tokenlab_harness::assets::AssetsError;
-use tokenlab_harness::{LabError, RunFolderError};
+use tokenlab_harness::{ImageError, LabError, RunFolderError};
 
 /// Prints the error with its causes, and the advice apart; tells the exit status.
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
@@ -31,6 +31,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     (error.downcast_ref::<LabError>().and_then(LabError::hint))
         .or_else(|| error.downcast_ref::<AssetsError>()?.hint())
         .or_else(|| error.downcast_ref::<RunFolderError>()?.hint())
+        .or_else(|| error.downcast_ref::<ImageError>()?.hint())
 }
 
 #[cfg(test)]

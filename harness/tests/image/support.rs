@@ -39,6 +39,17 @@ impl Folder {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("must set the mode");
         path
     }
+
+    /// The names of what is in it.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.path).expect("must be read");
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.expect("must be read").file_name())
+            .map(|name| name.into_string().expect("must be UTF-8"))
+            .collect();
+        names.sort();
+        names
+    }
 }
 
 /// A static program that does nothing: the header of an ELF file for this processor (`elf(5)`).

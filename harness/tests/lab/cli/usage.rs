@@ -24,6 +24,8 @@ async fn help() {
       demo         From nothing to Forbidden for "mock": a webhook, a real kube-apiserver that asks it,
                    and `kubectl get ns` under a token
       assets       Find, download or build etcd, kube-apiserver and kubectl
+      image        Make the webhook's container image, without a container engine
+      manifests    Print the webhook's Deployment and Service, with a fresh certificate, as YAML
       completions  Print a completion script for a shell
       help         Print this message or the help of the given subcommand(s)
 
@@ -39,6 +41,8 @@ async fn help() {
       tokenlab demo --json | jq .kubectl what came of it, for scripts
       tokenlab assets list               where etcd, kube-apiserver and kubectl come from
       tokenlab assets fetch --kubernetes 1.36
+      tokenlab image build               the webhook's container image, as an archive
+      tokenlab manifests                 its Deployment and Service, as YAML
       tokenlab completions zsh >~/.zfunc/_tokenlab
 
     Environment:
