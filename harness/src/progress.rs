@@ -32,6 +32,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct Progress {
     output: Output,
     patience: Duration,
+    brief: bool,
 }
 
 #[derive(Clone)]
@@ -63,6 +64,7 @@ impl Progress {
         Self {
             output,
             patience: PATIENCE,
+            brief: false,
         }
     }
 
@@ -71,7 +73,15 @@ impl Progress {
         Self {
             output: Output::Hidden,
             patience: PATIENCE,
+            brief: false,
         }
+    }
+
+    /// Has a step that succeeded leave no line: for a caller that tells of it by itself.
+    #[must_use]
+    pub fn brief(mut self) -> Self {
+        self.brief = true;
+        self
     }
 
     /// Shows that `work` is under way, and marks the line by its result: `✓ title (1.2 s)`.
@@ -89,11 +99,11 @@ impl Progress {
             self.plain(&format!("… {title}"));
             work.await
         };
-        step.end(if result.is_ok() {
-            Mark::Done
-        } else {
-            Mark::Failed
-        });
+        match &result {
+            Ok(_) if self.brief => step.vanish(),
+            Ok(_) => step.end(Mark::Done),
+            Err(_) => step.end(Mark::Failed),
+        }
         result
     }
 
@@ -242,6 +252,14 @@ impl Step {
         self.mark(mark);
     }
 
+    fn vanish(mut self) {
+        self.ended = true;
+        self.bar.finish_and_clear();
+        if let Output::Terminal(terminal) = &self.progress.output {
+            terminal.remove(&self.bar);
+        }
+    }
+
     fn mark(&mut self, mark: Mark) {
         if std::mem::replace(&mut self.ended, true) {
             return;
@@ -299,6 +317,7 @@ mod tests {
             Progress {
                 output: Output::Plain(Arc::new(Mutex::new(self.clone()))),
                 patience: PATIENCE,
+                brief: false,
             }
         }
 
@@ -322,6 +341,16 @@ mod tests {
             Err(4)
         );
         assert_eq!(pipe.lines(), ["✓ good ([time])", "✗ bad ([time])"]);
+    }
+
+    #[tokio::test]
+    async fn a_brief_one_tells_of_failures_alone() {
+        let pipe = Pipe::default();
+        let progress = pipe.progress().brief();
+        assert_eq!(progress.step("good", async { Ok::<_, ()>(3) }).await, Ok(3));
+        let bad = progress.step("bad", async { Err::<(), _>(4) }).await;
+        assert_eq!(bad, Err(4));
+        assert_eq!(pipe.lines(), ["✗ bad ([time])"]);
     }
 
     #[tokio::test]

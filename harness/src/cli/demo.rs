@@ -94,7 +94,7 @@ impl Args {
             json,
         } = self;
         let mut story = Story::new(json, verbose);
-        let progress = Progress::stderr();
+        let progress = Progress::stderr().brief();
         let wanted = kubernetes.unwrap_or_default();
 
         story.begin("webhook");
@@ -132,7 +132,10 @@ impl Args {
         if hold {
             hold_until_interrupted(&story, &mut lab, &kubeconfig).await?;
         } else if verbose {
-            story.say("With --hold the lab stays, and these commands work.")?;
+            story.say(
+                "With --hold the lab stays, and the cat, curl and kubectl lines work; \
+                 the others show what it runs.",
+            )?;
         }
         lab.stop().await;
         Ok(ExitCode::SUCCESS)
@@ -250,17 +253,20 @@ async fn hold_until_interrupted(
     lab: &mut Lab,
     kubeconfig: &Utf8Path,
 ) -> anyhow::Result<()> {
-    let kubectl = typed(&lab.assets().kubectl);
     story.say(&format!(
-        "The lab runs until Ctrl-C. Who is who, and how to let mock in:\n  \
-         {kubectl} --kubeconfig {} auth whoami\n  \
-         export KUBECONFIG={} # the admin\n  \
-         {kubectl} create clusterrole look --verb list --resource namespaces\n  \
-         {kubectl} create clusterrolebinding mock-looks --clusterrole look --group group-mock\n\
-         logs and files: {}",
+        "The lab runs until Ctrl-C. Its files are in {}\n\
+         Who mock is, how to let it in, and that it is in:\n\n  \
+         kubectl={}\n  \
+         mock={}\n  \
+         admin={}\n  \
+         $kubectl --kubeconfig $mock auth whoami\n  \
+         $kubectl --kubeconfig $admin create clusterrole look --verb list --resource namespaces\n  \
+         $kubectl --kubeconfig $admin create clusterrolebinding mock --clusterrole look --group group-mock\n  \
+         $kubectl --kubeconfig $mock get ns",
+        typed(lab.folder().path()),
+        typed(&lab.assets().kubectl),
         typed(kubeconfig),
         typed(&lab.folder().file("admin.kubeconfig")),
-        typed(lab.folder().path())
     ))?;
     let (name, status) = lab.control_plane_mut().ended().await;
     lab.keep();

@@ -67,7 +67,7 @@ impl Story {
         });
         let number = self.steps.len();
         self.say(&format!(
-            "{MARK}✓{MARK:#} {number} {said} {DIM}{seconds:.2} s{DIM:#}"
+            "{MARK}✓{MARK:#} {number} {said} {DIM}({seconds:.2} s){DIM:#}"
         ))?;
         if self.verbose {
             for command in commands {

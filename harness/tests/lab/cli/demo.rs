@@ -16,13 +16,13 @@ async fn for_people() {
     let output = ended(&mut home.tokenlab(&["demo"]).await).await;
     assert!(output.status.success(), "{output}");
     assert_text!(output.stdout, @r#"
-    ✓ 1 the webhook answers at https://127.0.0.1:[port]/authenticate; its certificate names my-authn.kube-system.svc [time]
-    ✓ 2 tokenreview.json posted to it: authenticated, user "mock" [time]
+    ✓ 1 the webhook answers at https://127.0.0.1:[port]/authenticate; its certificate names my-authn.kube-system.svc ([time])
+    ✓ 2 tokenreview.json posted to it: authenticated, user "mock" ([time])
         {"apiVersion":"authentication.k8s.io/v1beta1","kind":"TokenReview","status":{"authenticated":true,"user":{"username":"mock","uid":"mock","groups":["group-mock"]}}}
-    ✓ 3 webhook-config.yml tells the apiserver where, by which CA and by which name [time]
-    ✓ 4 kube-apiserver [version] is ready, with --authentication-token-webhook-config-file=[run folder]/webhook-config.yml [time]
-    ✓ 5 a kubeconfig with the user webhook-test and the token [time]
-    ✓ 6 kubectl get ns [time]
+    ✓ 3 webhook-config.yml tells the apiserver where, by which CA and by which name ([time])
+    ✓ 4 kube-apiserver [version] is ready, with --authentication-token-webhook-config-file=[run folder]/webhook-config.yml ([time])
+    ✓ 5 a kubeconfig with the user webhook-test and the token ([time])
+    ✓ 6 kubectl get ns ([time])
         Error from server (Forbidden): namespaces is forbidden: User "mock" cannot list resource "namespaces" in API group "" at the cluster scope
 
     The token was recognised, and mock may do nothing. A token that the webhook refuses is
@@ -48,16 +48,16 @@ async fn for_people_who_would_type_it() {
     let output = ended(&mut home.tokenlab(&["demo", "--verbose"]).await).await;
     assert!(output.status.success(), "{output}");
     assert_text!(output.stdout, @r#"
-    ✓ 1 the webhook answers at https://127.0.0.1:[port]/authenticate; its certificate names my-authn.kube-system.svc [time]
+    ✓ 1 the webhook answers at https://127.0.0.1:[port]/authenticate; its certificate names my-authn.kube-system.svc ([time])
         $ tokenlab-webhook certs --out . --name my-authn.kube-system.svc
         $ tokenlab-webhook serve --mock --tls-cert-file tls.crt --tls-private-key-file tls.key
-    ✓ 2 tokenreview.json posted to it: authenticated, user "mock" [time]
+    ✓ 2 tokenreview.json posted to it: authenticated, user "mock" ([time])
         $ cat [run folder]/tokenreview.json
         $ curl --cacert [run folder]/webhook-ca.crt --resolve my-authn.kube-system.svc:[port]:127.0.0.1 -H 'Content-Type: application/json' -d @[run folder]/tokenreview.json https://my-authn.kube-system.svc:[port]/authenticate
         {"apiVersion":"authentication.k8s.io/v1beta1","kind":"TokenReview","status":{"authenticated":true,"user":{"username":"mock","uid":"mock","groups":["group-mock"]}}}
-    ✓ 3 webhook-config.yml tells the apiserver where, by which CA and by which name [time]
+    ✓ 3 webhook-config.yml tells the apiserver where, by which CA and by which name ([time])
         $ cat [run folder]/webhook-config.yml
-    ✓ 4 kube-apiserver [version] is ready, with --authentication-token-webhook-config-file=[run folder]/webhook-config.yml [time]
+    ✓ 4 kube-apiserver [version] is ready, with --authentication-token-webhook-config-file=[run folder]/webhook-config.yml ([time])
         $ cd [run folder] && GOGC=400 [programs]/etcd \
             --advertise-client-urls=unix://etcd.sock:0 \
             --data-dir=etcd \
@@ -86,16 +86,16 @@ async fn for_people_who_would_type_it() {
             --service-cluster-ip-range=10.0.0.0/24 \
             --tls-cert-file=[run folder]/apiserver.crt \
             --tls-private-key-file=[run folder]/apiserver.key
-    ✓ 5 a kubeconfig with the user webhook-test and the token [time]
+    ✓ 5 a kubeconfig with the user webhook-test and the token ([time])
         $ cat [run folder]/token-[random].kubeconfig
-    ✓ 6 kubectl get ns [time]
+    ✓ 6 kubectl get ns ([time])
         $ [programs]/kubectl --kubeconfig [run folder]/token-[random].kubeconfig get ns
         Error from server (Forbidden): namespaces is forbidden: User "mock" cannot list resource "namespaces" in API group "" at the cluster scope
 
     The token was recognised, and mock may do nothing. A token that the webhook refuses is
     Unauthorized (401); this one is Forbidden (403): no role is bound to "mock" or "group-mock".
     [time] in all
-    With --hold the lab stays, and these commands work.
+    With --hold the lab stays, and the cat, curl and kubectl lines work; the others show what it runs.
     "#);
     home.nothing_left().await;
 }
