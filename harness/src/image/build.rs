@@ -209,7 +209,10 @@ impl Build<'_> {
                 .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
         };
         let found = if cargo.as_str().contains('/') {
-            Some(cargo.clone()).filter(is_program)
+            // Cargo runs in the workspace: a relative path would be another one there.
+            (std::path::absolute(&cargo).ok())
+                .and_then(|path| Utf8PathBuf::from_path_buf(path).ok())
+                .filter(is_program)
         } else {
             std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
                 .filter_map(|folder| {
@@ -250,7 +253,9 @@ impl Build<'_> {
             "-Ctarget-feature=+crt-static".to_owned(),
             format!("--remap-path-prefix={}=/tokenlab", self.workspace),
         ];
-        let home = std::env::var("CARGO_HOME").ok().or_else(|| {
+        // To cargo an empty one is none; rustc would put the prefix before every path.
+        let home = std::env::var("CARGO_HOME").ok();
+        let home = home.filter(|home| !home.is_empty()).or_else(|| {
             let home = Utf8PathBuf::from_path_buf(std::env::home_dir()?).ok()?;
             Some(home.join(".cargo").into_string())
         });
