@@ -65,7 +65,11 @@ impl ImageName {
             path,
             tag,
         } = self;
-        let registry = registry.as_deref().unwrap_or("docker.io");
+        // The second is the old name of the first (`normalize.go`: `legacyDefaultDomain`).
+        let registry = match registry.as_deref() {
+            None | Some("index.docker.io") => "docker.io",
+            Some(registry) => registry,
+        };
         let library = if registry == "docker.io" && !path.contains('/') {
             "library/"
         } else {
@@ -143,7 +147,12 @@ fn is_registry(registry: &str) -> bool {
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
         .is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
-    (address || host.split('.').all(label)) && port.is_none_or(|port| port.parse::<u16>().is_ok())
+    (address || host.split('.').all(label)) && port.is_none_or(is_port)
+}
+
+/// Not `parse` alone: it takes `+80`.
+fn is_port(port: &str) -> bool {
+    port.bytes().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok()
 }
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`, as in `distribution/reference`, `regexp.go`.
@@ -167,6 +176,7 @@ mod tests {
     #[case::the_tutorials("pwk/authn-webhook:v0.1", "docker.io/pwk/authn-webhook:v0.1")]
     #[case::one_part("authn", "docker.io/library/authn:latest")]
     #[case::docker_hub("docker.io/authn:1", "docker.io/library/authn:1")]
+    #[case::docker_hubs_old_name("index.docker.io/authn:1", "docker.io/library/authn:1")]
     #[case::port("localhost:5000/authn", "localhost:5000/authn:latest")]
     #[case::port_and_tag(
         "10.0.0.1:5000/a/b_c__d--e.f:A_1.x-",
@@ -194,6 +204,7 @@ mod tests {
     #[case::tag_with_a_dot_first("pwk/authn:.1", ImageNameError::Tag)]
     #[case::digest("authn@sha256:00", ImageNameError::Digest)]
     #[case::port("localhost:99999/authn", ImageNameError::Registry)]
+    #[case::signed_port("localhost:+80/authn", ImageNameError::Registry)]
     #[case::host("-x.example/authn", ImageNameError::Registry)]
     fn what_no_engine_takes_is_refused(#[case] text: &str, #[case] error: ImageNameError) {
         assert_eq!(text.parse::<ImageName>(), Err(error));
