@@ -147,8 +147,11 @@ impl Header {
         if !file.starts_with(b"\x7fELF\x02\x01") {
             return None;
         }
-        if !matches!(half(file, 16)?, EXECUTABLE | POSITION_INDEPENDENT) {
-            return None;
+        match (half(file, 16)?, word(file, 24)?) {
+            // A library, which names no dynamic linker either, but has no place to start at.
+            (POSITION_INDEPENDENT, 0) => return None,
+            (EXECUTABLE | POSITION_INDEPENDENT, _) => {}
+            _ => return None,
         }
         let (table, size, count) = (word(file, 32)?, half(file, 54)?, half(file, 56)?);
         let mut interpreter = None;

@@ -139,9 +139,17 @@ async fn the_processor_is_the_programs(#[case] machine: u16, #[case] expected: A
     assert_eq!(image("authn", machine).await.architecture(), expected);
 }
 
+/// A shared library: it has no place to start at.
+fn library() -> Vec<u8> {
+    let mut file = elf(AMD64);
+    file[16] = 3;
+    file
+}
+
 #[rstest]
 #[case::text(b"#!/bin/sh\n".to_vec(), "is not a program for Linux")]
 #[case::nothing(Vec::new(), "is not a program for Linux")]
+#[case::library(library(), "is not a program for Linux")]
 #[case::riscv(elf(243), "(ELF machine 243) that is neither amd64 nor arm64")]
 #[tokio::test]
 async fn another_file_is_no_image(#[case] contents: Vec<u8>, #[case] expected: &str) {
