@@ -22,7 +22,8 @@ then be made resolvable where the apiserver runs.";
 ///
 /// Also printed are the Secret with the certificate AND ITS KEY, and an account without rights. The
 /// authority's key is thrown away, so each call's webhook-config.yml goes with that call's
-/// Secret and with no other.
+/// Secret and with no other. Both end after 7 days: then the apiserver accepts no answer, until
+/// both are made and applied anew.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -43,7 +44,8 @@ pub(super) struct Args {
     replicas: i32,
 
     /// Write what the apiserver needs to reach it to this file
-    #[arg(long, value_name = "FILE")]
+    // Standard output is taken: `-` would be a file of that name, unlike in `image build`.
+    #[arg(long, value_name = "FILE", value_parser = file)]
     webhook_config: Option<Utf8PathBuf>,
 }
 
@@ -73,6 +75,13 @@ impl Args {
         let yaml = manifests.yaml(&certificate);
         std::io::stdout().write_all(yaml.as_bytes())?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn file(text: &str) -> Result<Utf8PathBuf, &'static str> {
+    match text {
+        "-" => Err("the manifests go to standard output; name a file, `./-` for one of that name"),
+        _ => Ok(text.into()),
     }
 }
 

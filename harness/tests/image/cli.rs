@@ -204,6 +204,7 @@ fn a_link_and_a_device_stay_what_they_are() {
 #[case::namespace("manifests --namespace Kube")]
 #[case::empty_namespace("manifests --namespace=")]
 #[case::replicas("manifests --replicas 0")]
+#[case::config_and_manifests("manifests --webhook-config -")]
 fn usage_errors_are_2(#[case] args: &str) {
     let folder = Folder::new();
     let output = run(&folder, &args.split(' ').collect::<Vec<_>>());
