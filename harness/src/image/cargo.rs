@@ -47,6 +47,8 @@ impl Cargo {
             // Before all other places that flags can come from, so that they are the same for
             // everyone.
             .env("CARGO_ENCODED_RUSTFLAGS", flags)
+            // Incremental code is other code: the same sources would give another program.
+            .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_TERM_COLOR", "never")
             .env("CARGO_TERM_PROGRESS_WHEN", "never")
             .current_dir(folder)
