@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use camino::Utf8Path;
 use nix::sys::signal::{Signal, killpg};
@@ -40,6 +40,18 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// Opens the gate of a child of the standard library's; where that fails, the child is ended.
+    pub(crate) fn of(child: &mut Child) -> io::Result<Self> {
+        let gate = child.stdin.take();
+        let gate = gate.ok_or_else(|| io::Error::other("no pipe"));
+        let opened = gate.and_then(|gate| Self::open(child.id(), gate));
+        if opened.is_err() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        opened
+    }
+
     /// Tells the guardian of a child that [`gated`] made, and lets it run.
     pub(crate) fn open(leader: u32, gate: impl Into<OwnedFd>) -> io::Result<Self> {
         let guardian = Guardian::get()?;

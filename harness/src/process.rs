@@ -160,16 +160,8 @@ impl Plan {
                 .stdout(log.try_clone()?)
                 .stderr(log)
                 .spawn()?;
-            let gate = child.stdin.take();
-            let gate = gate.ok_or_else(|| io::Error::other("no pipe"));
-            match gate.and_then(|gate| Group::open(child.id(), gate)) {
-                Ok(group) => Ok((child, group, log_began)),
-                Err(error) => {
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    Err(error)
-                }
-            }
+            let group = Group::of(&mut child)?;
+            Ok((child, group, log_began))
         })();
         match started {
             Ok((child, group, log_began)) => Ok(Process {

@@ -4,6 +4,7 @@
 //! plain lines, few enough for a log. Colour only on a terminal, and not with `NO_COLOR`.
 //! Everything goes to the raw error output, so that it shows under libtest's capture too.
 
+mod step;
 mod unit;
 
 use std::fmt;
@@ -11,9 +12,9 @@ use std::io::{self, IsTerminal as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 
+use self::step::{Mark, Step};
 pub use self::unit::Unit;
 use self::unit::{elapsed, style};
 
@@ -216,82 +217,6 @@ impl Bar {
 
     fn told(&self) -> std::sync::MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// How something ended.
-#[derive(Clone, Copy, Debug)]
-enum Mark {
-    Done,
-    Failed,
-    Dropped,
-}
-
-/// Something under way: ends with exactly one line.
-#[derive(Debug)]
-struct Step {
-    progress: Progress,
-    bar: ProgressBar,
-    title: String,
-    begun: Instant,
-    ended: bool,
-}
-
-impl Step {
-    fn new(progress: &Progress, bar: ProgressBar, title: &str) -> Self {
-        Self {
-            progress: progress.clone(),
-            bar,
-            title: title.to_owned(),
-            begun: Instant::now(),
-            ended: false,
-        }
-    }
-
-    fn end(mut self, mark: Mark) {
-        self.mark(mark);
-    }
-
-    fn vanish(mut self) {
-        self.ended = true;
-        self.bar.finish_and_clear();
-        if let Output::Terminal(terminal) = &self.progress.output {
-            terminal.remove(&self.bar);
-        }
-    }
-
-    fn mark(&mut self, mark: Mark) {
-        if std::mem::replace(&mut self.ended, true) {
-            return;
-        }
-        self.bar.finish_and_clear();
-        let (sign, color, note) = match mark {
-            Mark::Done => ("✓", AnsiColor::Green, ""),
-            Mark::Failed => ("✗", AnsiColor::Red, ""),
-            Mark::Dropped => ("✗", AnsiColor::Red, ", not finished"),
-        };
-        let text = format!("{} ({}{note})", self.title, elapsed(self.begun.elapsed()));
-        match &self.progress.output {
-            Output::Hidden => {}
-            Output::Plain(_) => self.progress.plain(&format!("{sign} {text}")),
-            Output::Terminal(terminal) => {
-                terminal.remove(&self.bar);
-                let colors =
-                    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-                let style = if colors {
-                    color.on_default()
-                } else {
-                    Style::new()
-                };
-                let _ = terminal.println(format!("{style}{sign}{style:#} {text}"));
-            }
-        }
-    }
-}
-
-impl Drop for Step {
-    fn drop(&mut self) {
-        self.mark(Mark::Dropped);
     }
 }
 

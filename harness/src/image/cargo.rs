@@ -55,16 +55,8 @@ impl Cargo {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        let gate = child.stdin.take();
-        let gate = gate.ok_or_else(|| io::Error::other("no pipe"));
-        match gate.and_then(|gate| Group::open(child.id(), gate)) {
-            Ok(group) => Ok(Self { child, group }),
-            Err(error) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(error)
-            }
-        }
+        let group = Group::of(&mut child)?;
+        Ok(Self { child, group })
     }
 
     /// How it ended; `None` while it runs.
