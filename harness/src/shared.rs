@@ -13,7 +13,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use tokenlab_webhook::ApiVersion;
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::assets::Wanted;
+use crate::assets::{Wanted, chain};
 use crate::lab::{Lab, LabError};
 use crate::progress::Progress;
 use crate::scripted::Scripted;
@@ -120,12 +120,7 @@ impl Started {
 
 /// An error with its causes and the advice.
 fn report(error: &LabError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
+    let text = chain(error);
     match error.hint() {
         Some(hint) => format!("{text}\n\nhint: {hint}"),
         None => text,

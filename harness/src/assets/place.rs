@@ -129,7 +129,7 @@ impl fmt::Display for Place {
 }
 
 /// An error with its sources, each after a colon.
-pub(super) fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -94,13 +94,14 @@ impl Args {
             json,
         } = self;
         let mut story = Story::new(json, verbose);
-        let progress = Progress::stderr().brief();
         let wanted = kubernetes.unwrap_or_default();
 
         story.begin("webhook");
-        let plan = (Lab::builder().kubernetes(wanted).progress(progress.clone()))
-            .plan()
-            .await?;
+        let plan = (Lab::builder()
+            .kubernetes(wanted)
+            .progress(Progress::stderr().brief()))
+        .plan()
+        .await?;
         let kubernetes = plan.assets().version.to_string();
         let source = plan.assets().source.to_string();
         tell_webhook(&mut story, &plan)?;

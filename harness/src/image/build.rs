@@ -1,14 +1,13 @@
 //! The program of the image, built by cargo.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::cargo::{Cargo, Watch};
-use crate::process::quoted;
+use crate::process::{is_executable, quoted};
 use crate::progress::{Progress, Unit};
 use crate::run_folder::{RunFolder, RunFolderError};
 
@@ -204,10 +203,7 @@ impl Build<'_> {
         let cargo = named
             .or_else(|| Some(std::env::var("CARGO").ok()?.into()))
             .unwrap_or_else(|| "cargo".into());
-        let is_program = |path: &Utf8PathBuf| {
-            (path.metadata())
-                .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
-        };
+        let is_program = |path: &Utf8PathBuf| is_executable(path);
         let found = if cargo.as_str().contains('/') {
             // Cargo runs in the workspace: a relative path would be another one there.
             (std::path::absolute(&cargo).ok())
