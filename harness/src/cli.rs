@@ -7,6 +7,7 @@ mod failure;
 mod file;
 mod image;
 mod manifests;
+mod node_image;
 
 use std::process::ExitCode;
 
@@ -25,10 +26,13 @@ Examples:
   tokenlab assets fetch --kubernetes 1.36
   tokenlab image build               the webhook's container image, as an archive
   tokenlab manifests                 its Deployment and Service, as YAML
+  tokenlab demo --backend kind       the same on a real cluster, which needs Docker
+  tokenlab node-image build          an image for kind's nodes, where no registry has one
   tokenlab completions zsh >~/.zfunc/_tokenlab
 
 Environment:
   LAB_KUBERNETES    the version of Kubernetes: 1.37 (the newest patch) or v1.37.2
+  LAB_BACKEND       what the demo and the tests run on: bare (the default) or kind
   LAB_KEEP=1        keep the run folder: logs, keys, kubeconfigs, command lines
   LAB_ENVTEST_INDEX another index to download Kubernetes' programs by
   KUBEBUILDER_ASSETS, TEST_ASSET_ETCD, TEST_ASSET_KUBE_APISERVER, TEST_ASSET_KUBECTL
@@ -52,6 +56,7 @@ enum Command {
     Assets(assets::Args),
     Image(image::Args),
     Manifests(manifests::Args),
+    NodeImage(node_image::Args),
     Completions(completions::Args),
 }
 
@@ -86,6 +91,7 @@ async fn interruptible(command: Command) -> anyhow::Result<ExitCode> {
             Command::Assets(args) => args.run().await,
             Command::Image(args) => args.run().await,
             Command::Manifests(args) => args.run(),
+            Command::NodeImage(args) => Box::pin(args.run()).await,
             Command::Completions(args) => args.run(),
         }
     };

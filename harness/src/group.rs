@@ -16,17 +16,32 @@ use crate::guardian::Guardian;
 /// guardian knows the process leaves nothing.
 const GATE: &str = r#"IFS= read -r go && exec "$@" </dev/null"#;
 
+/// The same, for a program that reads what comes behind the line.
+const OPEN_GATE: &str = r#"IFS= read -r go && exec "$@""#;
+
 /// A command for this program, in a process group of its own, behind the gate: its standard
 /// input is what [`Group::open`] takes. `name` is what the shell calls itself.
 ///
 /// Of the environment it gets `PATH` alone: etcd takes any `ETCD_…` for a flag, client-go any
 /// `KUBE_FEATURE_…` for a gate, and what is printed shall be all that there is.
 pub(crate) fn gated(name: &str, program: &Utf8Path) -> Command {
+    let mut command = behind(GATE, name, program);
+    command
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    command
+}
+
+/// As [`gated`], with all of the environment, for a program that reads: what is written to its standard input behind the gate's line reaches the
+/// program: a shell reads no further than to the line's end (POSIX, `read`).
+pub(crate) fn gated_fed(name: &str, program: &Utf8Path) -> Command {
+    behind(OPEN_GATE, name, program)
+}
+
+fn behind(gate: &str, name: &str, program: &Utf8Path) -> Command {
     let mut command = Command::new("/bin/sh");
     command
-        .args(["-c", GATE, name, program.as_str()])
-        .env_clear()
-        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .args(["-c", gate, name, program.as_str()])
         .process_group(0)
         .stdin(Stdio::piped());
     command
@@ -54,11 +69,18 @@ impl Group {
 
     /// Tells the guardian of a child that [`gated`] made, and lets it run.
     pub(crate) fn open(leader: u32, gate: impl Into<OwnedFd>) -> io::Result<Self> {
+        let (group, _gate) = Self::open_to_feed(leader, gate)?;
+        Ok(group)
+    }
+
+    /// The same for [`gated_fed`]; what it returns leads to the program.
+    pub(crate) fn open_to_feed(leader: u32, gate: impl Into<OwnedFd>) -> io::Result<(Self, File)> {
         let guardian = Guardian::get()?;
         guardian.process(leader)?;
         let group = Self { leader, guardian };
-        File::from(gate.into()).write_all(b"go\n")?;
-        Ok(group)
+        let mut gate = File::from(gate.into());
+        gate.write_all(b"go\n")?;
+        Ok((group, gate))
     }
 
     /// Signals everyone in it.

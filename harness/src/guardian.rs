@@ -12,6 +12,24 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use camino::Utf8Path;
 
+/// What the container engine keeps, and the guardian removes by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// A container, with its volumes.
+    Container,
+    /// A network, once nothing is attached to it.
+    Network,
+}
+
+impl Kept {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Container => "container",
+            Self::Network => "network",
+        }
+    }
+}
+
 /// The guardian of this process; one, started when it is first needed.
 #[derive(Debug)]
 pub struct Guardian {
@@ -77,6 +95,16 @@ impl Guardian {
     /// Do not delete this folder: it is kept on purpose, or already gone.
     pub(crate) fn keep(&self, path: &Utf8Path) -> io::Result<()> {
         self.tell(&format!("keep {path}"))
+    }
+
+    /// Remove this when the owner is gone. Told before it is made.
+    pub(crate) fn kept(&self, kept: Kept, name: &str) -> io::Result<()> {
+        self.tell(&format!("{} {name}", kept.word()))
+    }
+
+    /// It is gone already.
+    pub(crate) fn gone(&self, kept: Kept, name: &str) -> io::Result<()> {
+        self.tell(&format!("gone {} {name}", kept.word()))
     }
 
     fn tell(&self, line: &str) -> io::Result<()> {

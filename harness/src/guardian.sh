@@ -8,11 +8,15 @@
 #   ended PID           it has ended, and its number may be another's by now
 #   folder PATH         a folder to delete
 #   keep PATH           do not delete it after all (or it is gone)
+#   container NAME      what the container engine keeps, to be removed
+#   network NAME
+#   gone KIND NAME      it has been removed
 trap '' INT TERM HUP QUIT
 newline='
 '
 processes=$newline
 folders=$newline
+kept=$newline
 
 # What /proc says of PID: its state, and when it began. Nothing if there is no such process.
 look() {
@@ -46,18 +50,23 @@ while IFS= read -r line; do
   case $line in
     "process "*) processes=$processes$rest$newline ;;
     "ended "*)
-      kept=$newline
+      others=$newline
       while read -r pid start; do
-        [ -z "$pid" ] || [ "$pid" = "$rest" ] || kept="$kept$pid $start$newline"
+        [ -z "$pid" ] || [ "$pid" = "$rest" ] || others="$others$pid $start$newline"
       done <<EOT
 $processes
 EOT
-      processes=$kept
+      processes=$others
       ;;
     "folder "*) folders=$folders$rest$newline ;;
     "keep "*)
       before=${folders%%"$newline$rest$newline"*}
       [ "$before" = "$folders" ] || folders=$before$newline${folders#*"$newline$rest$newline"}
+      ;;
+    "container "* | "network "*) kept=$kept$line$newline ;;
+    "gone "*)
+      before=${kept%%"$newline$rest$newline"*}
+      [ "$before" = "$kept" ] || kept=$before$newline${kept#*"$newline$rest$newline"}
       ;;
   esac
 done
@@ -79,6 +88,23 @@ while read -r pid start; do
 done <<EOT
 $processes
 EOT
+# The engine may be about to make what a killed client asked for: what is gone is looked for a
+# second time, two seconds later. A network goes when its containers have.
+remove() {
+  while read -r kind name; do
+    case $kind in
+      container) docker rm --force --volumes "$name" ;;
+      network) docker network rm "$name" ;;
+    esac
+  done >/dev/null 2>&1 <<EOT
+$kept
+EOT
+}
+if [ "$kept" != "$newline" ]; then
+  remove
+  sleep 2
+  remove
+fi
 # Someone whom the guardian does not know may write there still, for a moment.
 while IFS= read -r folder; do
   tries=0

@@ -27,40 +27,53 @@
 pub mod assets;
 pub mod progress;
 
+mod backend;
 mod control_plane;
+mod docker;
 mod flags;
 mod group;
 mod guardian;
 mod image;
+mod kind;
 mod kubeconfig;
 mod kubectl;
 mod lab;
 mod log_tail;
 mod manifests;
+mod node_image;
 mod ports;
 mod process;
 mod run_folder;
 mod runtime;
 mod scripted;
 mod shared;
+mod tool;
 mod wait;
 mod webhook;
 
+pub use backend::{BACKEND, Backend, BackendError, UnknownBackend};
 pub use control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan};
+pub use docker::DockerError;
 pub use flags::Flags;
 pub use guardian::Guardian;
 pub use image::{
     Architecture, IMAGE_NAME, Image, ImageBuildError, ImageBuilder, ImageError, ImageName,
     ImageNameError, ProgramError,
 };
+pub use kind::{
+    DeploymentError, KindBuilder, KindError, KindLab, KindPlan, ManifestError, NODE_CONFIG_FILE,
+    Wire, Wired, WiringError,
+};
 pub use kubeconfig::{Identity, Kubeconfig};
 pub use kubectl::{Kubectl, KubectlError, Output};
 pub use lab::{CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabBuilder, LabError, LabPlan, VERSION_FLAG};
 pub use manifests::{LABEL, Manifests};
+pub use node_image::{NodeImage, NodeImageBuilt, NodeImageError};
 pub use ports::Port;
 pub use process::{Plan, Process, StartError};
 pub use run_folder::{KEEP, RunFolder, RunFolderError};
 pub use scripted::{Call, Scripted, fresh_token};
 pub use shared::{SharedConfig, SharedLab};
+pub use tool::ToolError;
 pub use wait::{Poll, Probe, WaitError, until};
 pub use webhook::{Answer, SERVICE_NAME, Webhook, WebhookError};

@@ -150,7 +150,7 @@ pub(super) async fn build(
 }
 
 /// The version of the staging modules: 1.37.2 has v0.37.2.
-fn staging(version: &Version) -> String {
+pub(super) fn staging(version: &Version) -> String {
     format!(
         "v{}",
         Version {
@@ -162,7 +162,7 @@ fn staging(version: &Version) -> String {
 
 /// What the linker writes into the programs, so that they know their version
 /// (kubernetes, `hack/lib/version.sh`).
-fn stamps(version: &Version) -> String {
+pub(super) fn stamps(version: &Version) -> String {
     let stamp = |library: &str| {
         let Version { major, minor, .. } = version;
         let library = format!("-X k8s.io/{library}");
@@ -174,19 +174,19 @@ fn stamps(version: &Version) -> String {
 }
 
 /// Programs that are built by one command.
-#[derive(Debug)]
-struct Target {
-    title: String,
-    module: &'static str,
-    version: String,
-    staging: Option<String>,
-    packages: Vec<String>,
-    output: String,
-    stamps: String,
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) title: String,
+    pub(super) module: &'static str,
+    pub(super) version: String,
+    pub(super) staging: Option<String>,
+    pub(super) packages: Vec<String>,
+    pub(super) output: String,
+    pub(super) stamps: String,
 }
 
 impl Target {
-    async fn build(
+    pub(super) async fn build(
         &self,
         go: &mut Go,
         workspace: &Workspace,

@@ -1,8 +1,8 @@
-//! The right to fill one version's folder of the store, and how it is filled.
+//! The right to fill one folder of the store, and how it is filled.
 //!
 //! Everything that is under way lies in the store's folder `.tokenlab`: the lock of each version,
 //! what a cut download left, the log of a build, and temporary folders. Only a folder with all
-//! three programs is moved to where it counts, by a rename; so killing at any moment leaves nothing
+//! its programs is moved to where it counts, by a rename; so killing at any moment leaves nothing
 //! that is taken for whole.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -11,39 +11,47 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use semver::Version;
 
-use super::program::Program;
 use super::store::{Store, StoreError, unwritable};
+use crate::guardian::Guardian;
 use crate::progress::Progress;
 
 /// How often a lock that another holds is tried.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// A version's lock in the store. It ends with the value, and with the process.
+/// A folder of programs that is to be filled.
+#[derive(Clone, Debug)]
+pub(super) struct Goods {
+    /// What all files of it are called: `1.37.2-linux-amd64`.
+    pub(super) name: String,
+    /// What messages call it: `Kubernetes 1.37.2`.
+    pub(super) title: String,
+    /// Where its programs go.
+    pub(super) folder: Utf8PathBuf,
+    /// The names of its programs. Where they are moved one by one, the last goes in at the end.
+    pub(super) programs: Vec<&'static str>,
+}
+
+/// A folder's lock in the store. It ends with the value, and with the process.
 #[derive(Debug)]
 pub(super) struct Claim {
     /// Dropping it gives the lock back; its content names the holder.
     lock: File,
     /// The store's folder `.tokenlab`.
     folder: Utf8PathBuf,
-    /// What all files of this version are called: `1.37.2-linux-amd64`.
-    name: String,
-    /// Where the programs go.
-    target: Utf8PathBuf,
+    goods: Goods,
 }
 
 impl Claim {
     /// Takes the lock, waiting for whoever holds it.
     pub(super) async fn take(
         store: Store<'_>,
-        version: &Version,
+        goods: Goods,
         patience: Duration,
         progress: &Progress,
     ) -> Result<Self, StoreError> {
         let folder = store.workshop()?;
-        let name = store.name(version);
-        let path = folder.join(format!("{name}.lock"));
+        let path = folder.join(format!("{}.lock", goods.name));
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -56,15 +64,15 @@ impl Claim {
         } else {
             let holder = holder(&path);
             let title = format!(
-                "waiting for another process that is fetching Kubernetes {version} ({holder})"
+                "waiting for another process that is fetching {} ({holder})",
+                goods.title
             );
             progress.step(&title, wait(lock, &path, patience)).await?
         };
         let claim = Self {
             lock,
-            target: store.folder(version),
             folder,
-            name,
+            goods,
         };
         claim.sign(&path)?;
         claim.sweep()?;
@@ -79,7 +87,7 @@ impl Claim {
             .map_err(unwritable(path))
     }
 
-    /// Removes the temporary folders of this version: their owners are dead, for the lock is ours.
+    /// Removes its temporary folders: their owners are dead, for the lock is ours.
     fn sweep(&self) -> Result<(), StoreError> {
         for entry in self
             .folder
@@ -95,7 +103,7 @@ impl Claim {
     }
 
     fn prefix(&self) -> String {
-        format!("{}.tmp-", self.name)
+        format!("{}.tmp-", self.goods.name)
     }
 
     /// A new temporary folder, gone with the value.
@@ -111,30 +119,34 @@ impl Claim {
                 .and_then(|name| name.to_str())
                 .unwrap_or_default(),
         );
-        let programs = path.join("programs");
-        fs::create_dir(&programs).map_err(unwritable(&programs))?;
-        Ok(Workspace {
+        let guardian = Guardian::get().map_err(unwritable(&path))?;
+        guardian.folder(&path).map_err(unwritable(&path))?;
+        let workspace = Workspace {
+            programs: path.join("programs"),
             path,
-            programs,
+            guardian,
             _folder: folder,
-        })
+        };
+        fs::create_dir(&workspace.programs).map_err(unwritable(&workspace.programs))?;
+        Ok(workspace)
     }
 
     /// Where a download is collected; what a cut one left there is taken up.
     pub(super) fn partial(&self) -> Utf8PathBuf {
-        self.folder.join(format!("{}.tar.gz.partial", self.name))
+        self.folder
+            .join(format!("{}.tar.gz.partial", self.goods.name))
     }
 
     /// Where the output of a build is kept.
     pub(super) fn log(&self) -> Utf8PathBuf {
-        self.folder.join(format!("{}.build.log", self.name))
+        self.folder.join(format!("{}.build.log", self.goods.name))
     }
 
-    /// Moves the three programs from the workspace to where they count.
+    /// Moves the programs from the workspace to where they count.
     pub(super) fn install(&self, workspace: &Workspace) -> Result<(), StoreError> {
         let from = &workspace.programs;
-        for program in Program::ALL {
-            let path = from.join(program.name());
+        for program in &self.goods.programs {
+            let path = from.join(program);
             executable(&path)
                 .and_then(|()| sync(&path))
                 .map_err(unwritable(&path))?;
@@ -142,7 +154,7 @@ impl Claim {
         executable(from)
             .and_then(|()| sync(from))
             .map_err(unwritable(from))?;
-        match fs::rename(from, &self.target) {
+        match fs::rename(from, &self.goods.folder) {
             Ok(()) => {}
             Err(error)
                 if matches!(
@@ -152,29 +164,31 @@ impl Claim {
             {
                 self.mend(from)?;
             }
-            Err(source) => return Err(unwritable(&self.target)(source)),
+            Err(source) => return Err(unwritable(&self.goods.folder)(source)),
         }
-        let store = self.target.parent().unwrap_or(&self.target);
+        let store = self.goods.folder.parent().unwrap_or(&self.goods.folder);
         sync(store).map_err(unwritable(store))
     }
 
-    /// Fills a folder that lacked something, and leaves what else is in it. kube-apiserver goes out
-    /// of it first and comes in last, so that at no moment it holds three programs of two makings.
+    /// Fills a folder that lacked something, and leaves what else is in it. The last program goes out
+    /// of it first and comes in last, so that at no moment it holds all programs, of two makings.
     fn mend(&self, from: &Utf8Path) -> Result<(), StoreError> {
         // `setup-envtest` leaves its folders read-only.
-        executable(&self.target).map_err(unwritable(&self.target))?;
-        let old = self.target.join(Program::KubeApiserver.name());
-        match fs::remove_file(&old) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(unwritable(&old)(error));
+        executable(&self.goods.folder).map_err(unwritable(&self.goods.folder))?;
+        if let Some(last) = self.goods.programs.last() {
+            let old = self.goods.folder.join(last);
+            match fs::remove_file(&old) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(unwritable(&old)(error));
+                }
+                _ => {}
             }
-            _ => {}
         }
-        for program in Program::ALL {
-            let path = self.target.join(program.name());
-            fs::rename(from.join(program.name()), &path).map_err(unwritable(&path))?;
+        for program in &self.goods.programs {
+            let path = self.goods.folder.join(program);
+            fs::rename(from.join(program), &path).map_err(unwritable(&path))?;
         }
-        sync(&self.target).map_err(unwritable(&self.target))
+        sync(&self.goods.folder).map_err(unwritable(&self.goods.folder))
     }
 }
 
@@ -183,10 +197,19 @@ impl Claim {
 pub(super) struct Workspace {
     /// The folder.
     pub(super) path: Utf8PathBuf,
-    /// A folder in it, for the three programs and nothing else.
+    /// A folder in it, for the programs and nothing else.
     pub(super) programs: Utf8PathBuf,
+    guardian: &'static Guardian,
     /// Removes it when dropped.
     _folder: tempfile::TempDir,
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if fs::remove_dir_all(&self.path).is_ok() {
+            let _ = self.guardian.keep(&self.path);
+        }
+    }
 }
 
 fn executable(path: &Utf8Path) -> io::Result<()> {

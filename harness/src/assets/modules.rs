@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use camino::Utf8PathBuf;
 use semver::Version;
 use serde::Deserialize;
 
@@ -53,6 +54,13 @@ struct Download {
     go_mod: String,
 }
 
+/// The part of `go mod download -json` that says where the module's files are.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Unpacked {
+    dir: Utf8PathBuf,
+}
+
 /// The part of `go list -m -versions -json` that has the versions.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -72,6 +80,19 @@ pub(super) async fn versions(go: &mut Go) -> Result<Vec<Version>, GoError> {
         .collect();
     versions.sort();
     Ok(versions)
+}
+
+/// The folder with the files of a module, read-only and in Go's module cache; downloaded when it
+/// is not there.
+pub(super) async fn folder(
+    go: &mut Go,
+    module: &str,
+    version: &str,
+) -> Result<Utf8PathBuf, GoError> {
+    let reference = format!("{module}@{version}");
+    let args = ["mod", "download", "-json", &reference];
+    let unpacked: Unpacked = read(&args, &go.run(&args, |_| {}).await?)?;
+    Ok(unpacked.dir)
 }
 
 /// Writes the `go.mod` for programs of `module` at `version` (`v1.37.2`).

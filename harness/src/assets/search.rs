@@ -313,7 +313,9 @@ impl<'a> Search<'a> {
     }
 
     async fn claim(&self, version: &Version, progress: &Progress) -> Result<Claim, StoreError> {
-        Claim::take(self.store(), version, self.sources.patience.lock, progress).await
+        let store = self.store();
+        let goods = store.goods(version);
+        Claim::take(store, goods, self.sources.patience.lock, progress).await
     }
 
     /// What the store has by now: another process may have fetched it while this one waited.

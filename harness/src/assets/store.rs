@@ -10,6 +10,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
 
+use super::claim::Goods;
 use super::place::{Place, State};
 use super::program::{self, Fault, Program};
 use super::{Assets, Platform, Source, Wanted, explicit};
@@ -108,6 +109,16 @@ impl<'a> Store<'a> {
         let folder = self.root.join(".tokenlab");
         fs::create_dir_all(&folder).map_err(unwritable(&folder))?;
         Ok(folder)
+    }
+
+    /// A version's folder, as something to fill.
+    pub(super) fn goods(self, version: &Version) -> Goods {
+        Goods {
+            name: self.name(version),
+            title: format!("Kubernetes {version}"),
+            folder: self.folder(version),
+            programs: Program::ALL.map(Program::name).to_vec(),
+        }
     }
 
     /// The programs of a version, whether they are there or not.

@@ -4,7 +4,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use tokenlab_harness::assets::AssetsError;
-use tokenlab_harness::{ImageError, LabError, RunFolderError};
+use tokenlab_harness::{
+    BackendError, ImageError, KindError, LabError, NodeImageError, RunFolderError,
+};
 
 /// Prints the error with its causes, and the advice apart; tells the exit status.
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
@@ -32,6 +34,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         .or_else(|| error.downcast_ref::<AssetsError>()?.hint())
         .or_else(|| error.downcast_ref::<RunFolderError>()?.hint())
         .or_else(|| error.downcast_ref::<ImageError>()?.hint())
+        .or_else(|| error.downcast_ref::<NodeImageError>()?.hint())
+        .or_else(|| error.downcast_ref::<BackendError>()?.hint())
+        .or_else(|| error.downcast_ref::<KindError>()?.hint())
 }
 
 #[cfg(test)]

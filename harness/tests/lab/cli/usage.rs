@@ -26,6 +26,7 @@ async fn help() {
       assets       Find, download or build etcd, kube-apiserver and kubectl
       image        Make the webhook's container image, without a container engine
       manifests    Print the webhook's Deployment and Service, with a fresh certificate, as YAML
+      node-image   Make, list and remove images for kind's nodes, without a registry
       completions  Print a completion script for a shell
       help         Print this message or the help of the given subcommand(s)
 
@@ -43,10 +44,13 @@ async fn help() {
       tokenlab assets fetch --kubernetes 1.36
       tokenlab image build               the webhook's container image, as an archive
       tokenlab manifests                 its Deployment and Service, as YAML
+      tokenlab demo --backend kind       the same on a real cluster, which needs Docker
+      tokenlab node-image build          an image for kind's nodes, where no registry has one
       tokenlab completions zsh >~/.zfunc/_tokenlab
 
     Environment:
       LAB_KUBERNETES    the version of Kubernetes: 1.37 (the newest patch) or v1.37.2
+      LAB_BACKEND       what the demo and the tests run on: bare (the default) or kind
       LAB_KEEP=1        keep the run folder: logs, keys, kubeconfigs, command lines
       LAB_ENVTEST_INDEX another index to download Kubernetes' programs by
       KUBEBUILDER_ASSETS, TEST_ASSET_ETCD, TEST_ASSET_KUBE_APISERVER, TEST_ASSET_KUBECTL

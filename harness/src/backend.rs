@@ -1,0 +1,114 @@
+//! What a lab runs on.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::assets::{SettingError, Sources};
+use crate::docker::{Docker, DockerError};
+
+/// The environment variable that names the backend of tests and of the demo.
+pub const BACKEND: &str = "LAB_BACKEND";
+
+/// What a lab runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// etcd and kube-apiserver as processes: no container needed
+    // The empty alias: a variable that is set but empty counts as not set.
+    #[default]
+    #[value(alias = "")]
+    Bare,
+    /// A cluster of one node by kind, the webhook deployed in it: needs Docker
+    Kind,
+}
+
+/// There is no such backend.
+#[derive(Debug, thiserror::Error)]
+#[error("`{text}` is no backend: there are `bare` and `kind`")]
+pub struct UnknownBackend {
+    text: String,
+}
+
+/// What this machine lacks for a backend.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// Docker cannot be used.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    /// A setting is malformed.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+}
+
+impl BackendError {
+    /// The remedy.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Docker(error) => error.hint(),
+            Self::Setting(error) => error.hint(),
+        }
+    }
+}
+
+impl Backend {
+    /// Looks for what this machine lacks, before anything is started.
+    pub async fn check(self) -> Result<(), BackendError> {
+        Sources::from_env()?;
+        match self {
+            Self::Bare => Ok(()),
+            Self::Kind => Ok(Docker::check().await.map(drop)?),
+        }
+    }
+
+    /// Whether the webhook is served by the lab's owner, who can script it. On a real cluster
+    /// it is the product's image, and knows everybody as the mock.
+    pub fn scripts_its_webhook(self) -> bool {
+        match self {
+            Self::Bare => true,
+            Self::Kind => false,
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Bare => "bare",
+            Self::Kind => "kind",
+        })
+    }
+}
+
+impl FromStr for Backend {
+    type Err = UnknownBackend;
+
+    fn from_str(text: &str) -> Result<Self, UnknownBackend> {
+        match text {
+            "" | "bare" => Ok(Self::Bare),
+            "kind" => Ok(Self::Kind),
+            text => Err(UnknownBackend {
+                text: text.to_owned(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backends_are_read_as_they_are_written() {
+        for backend in [Backend::Bare, Backend::Kind] {
+            assert_eq!(backend.to_string().parse::<Backend>().ok(), Some(backend));
+        }
+        let error = "docker".parse::<Backend>().expect_err("must be unknown");
+        assert_eq!(
+            error.to_string(),
+            "`docker` is no backend: there are `bare` and `kind`"
+        );
+    }
+}

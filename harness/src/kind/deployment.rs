@@ -1,0 +1,171 @@
+//! The webhook in the cluster: waited for, with the reason when it does not come.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
+use kube::api::{Api, ListParams, LogParams};
+
+use crate::manifests::Manifests;
+use crate::wait::{Poll, Probe, WaitError, until};
+
+/// Why the webhook does not answer in the cluster.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeploymentError {
+    /// It was not available in time.
+    #[error("the webhook is not available in the cluster: {seen}\n{reasons}")]
+    NotAvailable {
+        /// What the Deployment said.
+        seen: String,
+        /// States of containers, events, the end of its log.
+        reasons: String,
+    },
+    /// Its image cannot be had.
+    #[error("the cluster does not get the image `{image}`: {said}")]
+    NoImage {
+        /// The image.
+        image: String,
+        /// What the kubelet said.
+        said: String,
+    },
+    /// The apiserver did not answer.
+    #[error("the cluster could not be asked for the webhook")]
+    Ask(#[source] Box<kube::Error>),
+}
+
+impl DeploymentError {
+    /// The way out, where one is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoImage { .. } => Some(
+                "load it into the node first: `tokenlab image build --out image.tar`, then `kind load image-archive image.tar`".to_owned(),
+            ),
+            Self::NotAvailable { .. } | Self::Ask(_) => None,
+        }
+    }
+}
+
+const POLL: Poll = Poll {
+    every: Duration::from_millis(100),
+    within: Duration::from_secs(120),
+};
+
+/// Waits until a Pod of it is ready.
+pub(super) async fn available(
+    client: &kube::Client,
+    manifests: &Manifests,
+) -> Result<(), DeploymentError> {
+    let namespace = &manifests.namespace;
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let of_it =
+        ListParams::default().labels(&format!("app.kubernetes.io/instance={}", manifests.name));
+    let look = async || {
+        let deployment = match deployments.get_status(&manifests.name).await {
+            Ok(deployment) => deployment,
+            Err(error) => return Probe::NotYet(error.to_string().into()),
+        };
+        let status = deployment.status.unwrap_or_default();
+        let ready = status.ready_replicas.unwrap_or_default();
+        if ready >= manifests.replicas {
+            return Probe::Ready(());
+        }
+        match pods.list(&of_it).await {
+            Ok(list) => match list.items.iter().find_map(no_image) {
+                Some(said) => Probe::Fatal(DeploymentError::NoImage {
+                    image: manifests.image.to_string(),
+                    said,
+                }),
+                None => Probe::NotYet(
+                    format!("{ready} of {} Pods are ready", manifests.replicas).into(),
+                ),
+            },
+            Err(error) => Probe::NotYet(error.to_string().into()),
+        }
+    };
+    match until("the webhook is available", POLL, look).await {
+        Ok(()) => Ok(()),
+        Err(WaitError::Fatal(error)) => Err(error),
+        Err(error @ WaitError::TimedOut { .. }) => {
+            let list = pods.list(&of_it).await;
+            let list = list.map_err(|error| DeploymentError::Ask(Box::new(error)))?;
+            Err(DeploymentError::NotAvailable {
+                seen: error.to_string(),
+                reasons: reasons(client, namespace, &pods, &list.items).await,
+            })
+        }
+    }
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.iter();
+    status.flat_map(|status| status.container_statuses.iter().flatten())
+}
+
+/// What the kubelet says of an image that will not come by itself.
+fn no_image(pod: &Pod) -> Option<String> {
+    const NEVER: [&str; 3] = ["ErrImageNeverPull", "InvalidImageName", "ImagePullBackOff"];
+    statuses(pod).find_map(|status| {
+        let waiting = status.state.as_ref()?.waiting.as_ref()?;
+        let reason = waiting.reason.as_deref()?;
+        let message = waiting.message.as_deref().unwrap_or_default();
+        NEVER
+            .contains(&reason)
+            .then(|| format!("{reason} {message}").trim().to_owned())
+    })
+}
+
+async fn reasons(client: &kube::Client, namespace: &str, api: &Api<Pod>, pods: &[Pod]) -> String {
+    let mut lines = Vec::new();
+    for pod in pods {
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        for status in statuses(pod) {
+            let state = serde_json::to_string(&status.state).unwrap_or_default();
+            lines.push(format!("  {name}: {} {state}", status.name));
+        }
+        let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+        let of_pod = ListParams::default().fields(&format!("involvedObject.name={name}"));
+        for event in events.list(&of_pod).await.into_iter().flatten() {
+            lines.push(format!(
+                "  event: {} {}",
+                event.reason.unwrap_or_default(),
+                event.message.unwrap_or_default()
+            ));
+        }
+        let tail = LogParams {
+            tail_lines: Some(8),
+            ..LogParams::default()
+        };
+        if let Ok(log) = api.logs(name, &tail).await {
+            lines.extend(log.lines().map(|line| format!("  log: {line}")));
+        }
+    }
+    if lines.is_empty() {
+        lines.push("  no Pod was made: is kube-controller-manager running?".to_owned());
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(reason: &str) -> Pod {
+        let pod = serde_json::json!({
+            "metadata": { "name": "my-authn-1" },
+            "status": { "containerStatuses": [{
+                "name": "webhook", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
+                "state": { "waiting": { "reason": reason, "message": "it is not there" } },
+            }] },
+        });
+        serde_json::from_value(pod).expect("must be a Pod")
+    }
+
+    #[test]
+    fn an_image_that_never_comes_is_told_from_one_that_may() {
+        let said = no_image(&pod("ErrImageNeverPull"));
+        assert_eq!(said.as_deref(), Some("ErrImageNeverPull it is not there"));
+        assert_eq!(no_image(&pod("ContainerCreating")), None);
+    }
+}

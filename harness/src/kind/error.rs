@@ -1,0 +1,136 @@
+//! Why there is no cluster, or no webhook in it.
+
+use std::io;
+
+use camino::Utf8PathBuf;
+use tokenlab_webhook::pki::PkiError;
+
+use super::{DeploymentError, WiringError};
+use crate::assets::{AssetsError, BuildError};
+use crate::docker::DockerError;
+use crate::kubectl::{KubectlError, Output};
+use crate::node_image::NodeImageError;
+use crate::run_folder::RunFolderError;
+use crate::tool::ToolError;
+
+/// Why there is no cluster, or no webhook in it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KindError {
+    /// Docker cannot be used.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    /// Kubernetes' programs were not to be had.
+    #[error(transparent)]
+    Assets(#[from] AssetsError),
+    /// kind was not to be had.
+    #[error(transparent)]
+    Kind(#[from] BuildError),
+    /// There is no image for the node.
+    #[error(transparent)]
+    NodeImage(#[from] NodeImageError),
+    /// The run folder could not be written.
+    #[error(transparent)]
+    Folder(#[from] RunFolderError),
+    /// A file in it could not be written.
+    #[error("`{path}` could not be written")]
+    Write {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A certificate could not be made.
+    #[error("the webhook's certificates could not be made")]
+    Pki(#[from] PkiError),
+    /// kind did not create the cluster.
+    #[error("the cluster was not created")]
+    Create(#[source] ToolError),
+    /// Another command of kind failed.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// The kubeconfig that kind wrote is not usable.
+    #[error("the kubeconfig `{path}` that kind wrote {what}")]
+    Kubeconfig {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// kubectl could not be run.
+    #[error(transparent)]
+    Kubectl(#[from] KubectlError),
+    /// The webhook's objects were refused.
+    #[error("the cluster refused the webhook's manifests; {0}")]
+    Apply(Box<Output>),
+    /// The webhook does not come.
+    #[error(transparent)]
+    Deployment(#[from] DeploymentError),
+    /// The webhook is there, and the node does not reach it.
+    #[error("the node does not reach the webhook's Service: {seen}")]
+    Unreachable {
+        /// What it last saw.
+        seen: String,
+    },
+    /// The apiserver's flag is not set.
+    #[error(transparent)]
+    Wiring(#[from] WiringError),
+    /// A client could not be made.
+    #[error("the client could not be made")]
+    Client(#[source] Box<kube::Error>),
+}
+
+impl KindError {
+    /// The way out, where one is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Docker(error) => error.hint(),
+            Self::Assets(error) => error.hint(),
+            Self::Kind(error) => error.hint(),
+            Self::NodeImage(error) => error.hint(),
+            Self::Folder(error) | Self::Kubectl(KubectlError::Folder(error)) => error.hint(),
+            Self::Deployment(error) => error.hint(),
+            Self::Wiring(error) => error.hint(),
+            Self::Create(error) => of_creation(error.said()).map(str::to_owned),
+            Self::Unreachable { .. } => Some(
+                "kube-proxy makes the Service reachable: look at its log (`kubectl --namespace kube-system logs ds/kube-proxy`)".to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// The texts are those of kind, Docker and the kubelet.
+fn of_creation(said: &str) -> Option<&'static str> {
+    let says = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
+    if says(&["already exist for a cluster with the name"]) {
+        Some("delete the cluster of that name (`kind delete cluster --name …`), or take another")
+    } else if says(&["no space left on device"]) {
+        Some("free some space (`docker system df`, `docker system prune`); a node takes about 2 GB")
+    } else if says(&["too many open files"]) {
+        Some("raise fs.inotify.max_user_watches to 524288 and fs.inotify.max_user_instances to 512")
+    } else if says(&[
+        "could not find an available",
+        "all predefined address pools",
+    ]) {
+        Some("remove networks that nobody uses (`docker network prune`)")
+    } else if says(&["operation not permitted"]) {
+        Some(
+            "this host lacks a capability that privileged containers are given (often CAP_SYS_RESOURCE): set a default runtime that drops it in /etc/docker/daemon.json",
+        )
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_failures_of_creation_have_a_way_out() {
+        let hint = of_creation("ERROR: node(s) already exist for a cluster with the name \"a\"");
+        assert!(hint.is_some_and(|hint| hint.contains("kind delete cluster")));
+        assert_eq!(of_creation("something new"), None);
+    }
+}

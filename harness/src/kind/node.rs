@@ -1,0 +1,62 @@
+//! The one node of a cluster: commands and files in its container.
+
+use camino::Utf8Path;
+
+use crate::docker::{Docker, DockerError, Owned};
+use crate::tool::{Input, ToolError};
+
+/// Where tokenlab keeps what it writes on the way: on the file system of the manifests, and
+/// outside of their folder, where the kubelet takes each file for a Pod.
+pub(super) const FOLDER: &str = "/etc/kubernetes/tokenlab";
+
+/// A running node.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) docker: Docker,
+    pub(super) container: Owned,
+}
+
+impl Node {
+    /// Runs a command in it, and returns the standard output.
+    pub(super) async fn run(&self, args: &[&str]) -> Result<String, DockerError> {
+        let args = [&["exec", self.container.name()], args].concat();
+        self.docker.run(&args).await
+    }
+
+    /// The same, with something to read.
+    pub(super) async fn feed(&self, args: &[&str], bytes: &[u8]) -> Result<String, DockerError> {
+        let args = [&["exec", "--interactive", self.container.name()], args].concat();
+        let fed = self.docker.tool().feed(&args, Input::Bytes(bytes));
+        Ok(fed.await?)
+    }
+
+    /// The content of a file; `None` when there is none.
+    pub(super) async fn read(&self, path: &str) -> Result<Option<String>, DockerError> {
+        match self.run(&["cat", path]).await {
+            Ok(text) => Ok(Some(text)),
+            Err(DockerError::Tool(ToolError::Failed { output, .. }))
+                if output.stderr.contains("No such file") =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a file that only root may read, in one step: written elsewhere and renamed in. The
+    /// kubelet never sees half a manifest.
+    pub(super) async fn write(&self, path: &str, text: &str) -> Result<(), DockerError> {
+        const WRITE: &str = r#"umask 077 && mkdir -p "$1" && cat >"$2" && mv "$2" "$3""#;
+        let name = Utf8Path::new(path).file_name().unwrap_or_default();
+        let new = format!("{FOLDER}/{name}.new");
+        let args = ["sh", "-c", WRITE, "sh", FOLDER, &new, path];
+        self.feed(&args, text.as_bytes()).await?;
+        Ok(())
+    }
+
+    /// Removes a file, if it is there.
+    pub(super) async fn remove(&self, path: &str) -> Result<(), DockerError> {
+        self.run(&["rm", "-f", path]).await?;
+        Ok(())
+    }
+}

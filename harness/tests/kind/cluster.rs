@@ -1,0 +1,63 @@
+//! One cluster, wired and unwired.
+
+use tokenlab_harness::{Image, KindError, KindLab, Wire, Wired, WiringError, fresh_token};
+
+const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
+
+async fn manifest(lab: &KindLab) -> String {
+    lab.in_node(&["cat", MANIFEST]).await.expect("must be read")
+}
+
+async fn says(lab: &KindLab) -> String {
+    // A fresh token each time: the apiserver remembers what it was told of one.
+    let kubectl = lab.kubectl_as(&fresh_token()).expect("must be written");
+    kubectl.run(["get", "ns"]).await.expect("must run").stderr
+}
+
+#[tokio::test]
+async fn the_flag_is_set_kept_rolled_back_and_undone() {
+    if !super::allowed("kind::cluster::the_flag_is_set_kept_rolled_back_and_undone") {
+        return;
+    }
+    let image = Image::builder().build().await.expect("must be built");
+    let plan = KindLab::builder().wire(Wire::Patch).plan().await;
+    let lab = plan.expect("must be planned").start().await;
+    let lab = lab.expect("must start");
+    lab.load(&image).await.expect("must be loaded");
+    lab.deploy().await.expect("must answer");
+    let before = manifest(&lab).await;
+    assert!(says(&lab).await.contains("You must be logged in"));
+
+    let wired = lab.wire().await.expect("must be wired");
+    assert_eq!(wired, Wired::Changed);
+    let said = says(&lab).await;
+    assert!(
+        said.contains(r#"User "mock" cannot list resource"#),
+        "{said}"
+    );
+    let wired = lab.wire().await.expect("must be wired");
+    assert_eq!(wired, Wired::Already);
+
+    let with_flag = manifest(&lab).await;
+    let error = lab.wire_by("this is no kubeconfig").await;
+    let error = error.expect_err("must fail");
+    assert!(
+        matches!(&error, KindError::Wiring(WiringError::RolledBack { .. })),
+        "{error}"
+    );
+    assert_eq!(manifest(&lab).await, with_flag);
+    let said = says(&lab).await;
+    assert!(
+        said.contains(r#"User "mock" cannot list resource"#),
+        "{said}"
+    );
+
+    lab.unwire().await.expect("must be unwired");
+    assert_eq!(manifest(&lab).await, before);
+    assert!(says(&lab).await.contains("You must be logged in"));
+    let manifests = lab
+        .in_node(&["ls", "-A", "/etc/kubernetes/manifests"])
+        .await;
+    assert_eq!(manifests.expect("must be listed").lines().count(), 4);
+    lab.stop().await;
+}
