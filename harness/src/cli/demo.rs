@@ -1,5 +1,6 @@
 //! `tokenlab demo`: the tutorial's story from nothing to Forbidden for "mock".
 
+mod cluster;
 mod story;
 
 use std::borrow::Cow;
@@ -10,7 +11,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use tokenlab_harness::assets::Wanted;
 use tokenlab_harness::progress::Progress;
-use tokenlab_harness::{CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabPlan, Output, SERVICE_NAME};
+use tokenlab_harness::{
+    Backend, CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabPlan, Output, SERVICE_NAME, Wire,
+};
 use tokenlab_webhook::Token;
 
 use story::Story;
@@ -25,6 +28,8 @@ Examples:
   tokenlab demo
   tokenlab demo --verbose
   tokenlab demo --kubernetes 1.36
+  tokenlab demo --backend kind               on a real cluster, the webhook deployed in it
+  tokenlab demo --backend kind --wire create
   tokenlab demo --json | jq -r .kubectl.stderr
 
 It succeeds (exit status 0) only if the apiserver recognises \"mock\" and forbids it to list
@@ -38,6 +43,10 @@ pub(super) struct Args {
     /// What the control plane runs on
     #[arg(long, value_enum, default_value_t, env = "LAB_BACKEND")]
     backend: Backend,
+
+    /// When the webhook is wired into the apiserver of a real cluster
+    #[arg(long, value_enum, default_value_t)]
+    wire: Wire,
 
     /// The version of Kubernetes: 1.37 (its newest patch) or v1.37.2
     #[arg(long, value_name = "VERSION", env = "LAB_KUBERNETES", value_parser = super::version)]
@@ -54,16 +63,6 @@ pub(super) struct Args {
     /// Print one JSON object instead of the story
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Backend {
-    /// etcd and kube-apiserver as processes: no container needed
-    // The empty alias: a variable that is set but empty counts as not set.
-    #[default]
-    #[value(alias = "")]
-    Bare,
 }
 
 /// What `--json` prints, with the steps of the story.
@@ -84,10 +83,32 @@ struct Kubectl<'a> {
     stderr: &'a str,
 }
 
+impl<'a> Kubectl<'a> {
+    fn of(output: &'a Output) -> Self {
+        Self {
+            exit_code: output.status.code(),
+            stdout: &output.stdout,
+            stderr: &output.stderr,
+        }
+    }
+}
+
+fn is_forbidden(output: &Output) -> bool {
+    output.status.code() == Some(1) && output.stderr.trim_end() == FORBIDDEN
+}
+
 impl Args {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.backend {
+            Backend::Bare => Box::pin(self.bare()).await,
+            Backend::Kind => Box::pin(self.cluster()).await,
+        }
+    }
+
+    async fn bare(self) -> anyhow::Result<ExitCode> {
         let Self {
             backend,
+            wire: _,
             kubernetes,
             verbose,
             hold,
@@ -111,17 +132,13 @@ impl Args {
         let mut lab = start(&mut story, plan).await?;
         let (kubeconfig, output) = get_namespaces(&mut story, &lab).await?;
 
-        let forbidden = output.status.code() == Some(1) && output.stderr.trim_end() == FORBIDDEN;
+        let forbidden = is_forbidden(&output);
         story.end(&Report {
             backend,
             kubernetes,
             source,
             review,
-            kubectl: Kubectl {
-                exit_code: output.status.code(),
-                stdout: &output.stdout,
-                stderr: &output.stderr,
-            },
+            kubectl: Kubectl::of(&output),
             forbidden,
         })?;
         if !forbidden {

@@ -77,9 +77,20 @@ async fn help_of_demo() {
 
               Possible values:
               - bare: etcd and kube-apiserver as processes: no container needed
+              - kind: A cluster of one node by kind, the webhook deployed in it: needs Docker
               
               [env: LAB_BACKEND=]
               [default: bare]
+
+          --wire <WIRE>
+              When the webhook is wired into the apiserver of a real cluster
+
+              Possible values:
+              - patch:  In the manifest of the running apiserver, once the webhook answers: the
+                tutorial's way
+              - create: When the cluster is created: no restart, and no webhook yet
+              
+              [default: patch]
 
           --kubernetes <VERSION>
               The version of Kubernetes: 1.37 (its newest patch) or v1.37.2
@@ -102,6 +113,8 @@ async fn help_of_demo() {
       tokenlab demo
       tokenlab demo --verbose
       tokenlab demo --kubernetes 1.36
+      tokenlab demo --backend kind               on a real cluster, the webhook deployed in it
+      tokenlab demo --backend kind --wire create
       tokenlab demo --json | jq -r .kubectl.stderr
 
     It succeeds (exit status 0) only if the apiserver recognises "mock" and forbids it to list
@@ -149,7 +162,7 @@ async fn an_unknown_backend() {
     exit code: 2
     ----- stderr -----
     error: invalid value 'minikube' for '--backend <BACKEND>'
-      [possible values: bare]
+      [possible values: bare, kind]
 
     For more information, try '--help'.
     ");

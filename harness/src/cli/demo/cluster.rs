@@ -1,0 +1,174 @@
+//! The story on a real cluster: the tutorial's own steps.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use tokenlab_harness::progress::Progress;
+use tokenlab_harness::{
+    CONFIG_FILE_FLAG, IMAGE_NAME, Image, KindError, KindLab, NODE_CONFIG_FILE, Output, Wire,
+};
+use tokenlab_webhook::Token;
+
+use super::{Args, Kubectl, Report, Story, TOKEN, is_forbidden, typed};
+
+impl Args {
+    pub(super) async fn cluster(self) -> anyhow::Result<ExitCode> {
+        let Self {
+            backend,
+            wire,
+            kubernetes,
+            verbose,
+            hold,
+            json,
+        } = self;
+        backend.check().await?;
+        let mut story = Story::new(json, verbose);
+        let progress = Progress::stderr();
+
+        story.begin("image");
+        let image = Image::builder().progress(progress.clone()).build().await?;
+        story.step(
+            &format!(
+                "the webhook's image {IMAGE_NAME}: one static program, {:.1} MB",
+                megabytes(image.archive().len())
+            ),
+            &["tokenlab image build --out image.tar".to_owned()],
+        )?;
+
+        let lab = create(&mut story, wire, kubernetes.unwrap_or_default(), &progress).await?;
+        let version = lab.plan().assets().version.to_string();
+        let source = lab.plan().image().to_owned();
+        let told = tell(&mut story, &lab, &image, wire).await;
+        let (review, output) = match told {
+            Ok(told) => told,
+            Err(error) => {
+                lab.keep().await;
+                lab.stop().await;
+                return Err(error);
+            }
+        };
+
+        let forbidden = is_forbidden(&output);
+        story.end(&Report {
+            backend,
+            kubernetes: version,
+            source,
+            review,
+            kubectl: Kubectl::of(&output),
+            forbidden,
+        })?;
+        if !forbidden {
+            lab.keep().await;
+            lab.stop().await;
+            bail!("kubectl did not say that \"mock\" is forbidden; it said:\n{output}");
+        }
+        story.conclude()?;
+        if hold {
+            let kubectl = lab.kubectl()?;
+            story.say(&format!(
+                "The cluster runs until Ctrl-C. Try it:\n  export KUBECONFIG={}\n  {} get pods --all-namespaces\nfiles: {}",
+                typed(kubectl.kubeconfig()),
+                typed(&lab.plan().assets().kubectl),
+                lab.plan().folder().path()
+            ))?;
+            std::future::pending::<()>().await;
+        }
+        lab.stop().await;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn create(
+    story: &mut Story,
+    wire: Wire,
+    wanted: tokenlab_harness::assets::Wanted,
+    progress: &Progress,
+) -> anyhow::Result<KindLab> {
+    story.begin("cluster");
+    let builder = KindLab::builder().kubernetes(wanted).wire(wire);
+    let plan = builder.progress(progress.clone()).plan().await?;
+    let said = match wire {
+        Wire::Patch => "",
+        Wire::Create => ", the webhook's flag set from the beginning",
+    };
+    let (version, node) = (plan.assets().version.clone(), plan.image().to_owned());
+    let config = plan.folder().file("kind.yaml");
+    let lab = plan.start().await?;
+    story.step(
+        &format!("a cluster of Kubernetes {version} by kind, its node made of {node}{said}"),
+        &[format!(
+            "kind create cluster --config {} --kubeconfig {}",
+            typed(&config),
+            typed(&lab.plan().folder().file("kind.kubeconfig"))
+        )],
+    )?;
+    Ok(lab)
+}
+
+async fn tell(
+    story: &mut Story,
+    lab: &KindLab,
+    image: &Image,
+    wire: Wire,
+) -> anyhow::Result<(serde_json::Value, Output)> {
+    let plan = lab.plan();
+    story.begin("load");
+    lab.load(image).await?;
+    story.step(
+        "the image is in the node",
+        &[format!(
+            "kind load image-archive image.tar --name {}",
+            plan.name()
+        )],
+    )?;
+
+    story.begin("deploy");
+    let answer = lab.deploy().await?;
+    let review = serde_json::from_str(&answer).context("the webhook's answer is not JSON")?;
+    story.step(
+        &format!(
+            "Deployment and Service {} in {}; the node is answered: authenticated, user \"mock\"",
+            plan.manifests().name,
+            plan.manifests().namespace
+        ),
+        &[format!(
+            "kubectl apply -f {}",
+            typed(&plan.folder().file("authn-webhook-deploy.yml"))
+        )],
+    )?;
+
+    if wire == Wire::Patch {
+        story.begin("wire");
+        lab.wire().await?;
+        story.step(
+            &format!("kube-apiserver runs with --{CONFIG_FILE_FLAG}={NODE_CONFIG_FILE}"),
+            &[
+                format!(
+                    "docker cp webhook-config.yml {}-control-plane:{NODE_CONFIG_FILE}",
+                    plan.name()
+                ),
+                "vi /etc/kubernetes/manifests/kube-apiserver.yaml    # in the node: one more line"
+                    .to_owned(),
+                "crictl stop --timeout 0 $(crictl ps --quiet --name kube-apiserver)".to_owned(),
+            ],
+        )?;
+    }
+
+    story.begin("kubectl");
+    let kubectl = lab.kubectl_as(&Token::from(TOKEN))?;
+    let output = kubectl.run(["get", "ns"]).await.map_err(KindError::from)?;
+    story.step(
+        "kubectl get ns, as the user webhook-test with the token",
+        &[format!(
+            "kubectl --kubeconfig {} get ns",
+            typed(kubectl.kubeconfig())
+        )],
+    )?;
+    story.show(output.stderr.trim_end())?;
+    Ok((review, output))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "it is shown with one digit")]
+fn megabytes(bytes: usize) -> f64 {
+    bytes as f64 / 1_000_000.0
+}
