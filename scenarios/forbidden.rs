@@ -1,9 +1,8 @@
 //! The claim that everything stands on: the token is recognised, and mock may do nothing.
 
 use rstest::{Context, rstest};
-use tokenlab_harness::SharedLab;
 
-use crate::support::{assert_output, lab, mock};
+use crate::support::{MockLab, assert_output, mock_lab};
 
 /// Forbidden (403) names the user that the webhook named; Unauthorized (401) would name none.
 #[rstest]
@@ -17,22 +16,16 @@ use crate::support::{assert_output, lab, mock};
 #[case::read_metrics(&["get", "--raw", "/metrics"])]
 #[tokio::test]
 async fn mock_is_forbidden(
-    #[future(awt)] lab: SharedLab,
+    #[future(awt)] mock_lab: MockLab,
     #[context] context: Context,
     #[case] args: &[&str],
 ) {
-    let token = lab.scripted().token(mock().await);
+    let token = mock_lab.token().await;
 
-    let output = lab
-        .kubectl_as(&token)
-        .expect("must be made")
-        .run(args)
-        .await;
+    let output = mock_lab.kubectl_as(&token).run(args).await;
 
     assert_output!(context, output.expect("must run"));
-    assert_eq!(
-        lab.scripted().calls(&token).len(),
-        1,
-        "asked once, then cached"
-    );
+    if let Some(calls) = mock_lab.calls(&token) {
+        assert_eq!(calls, 1, "asked once, then cached");
+    }
 }

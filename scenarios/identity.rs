@@ -6,17 +6,17 @@ use rstest::{Context, rstest};
 use tokenlab_harness::SharedLab;
 use tokenlab_webhook::{Decision, User};
 
-use crate::support::{assert_output, assert_reviewed, lab, mock};
+use crate::support::{MockLab, assert_output, assert_reviewed, lab, mock, mock_lab};
 
 /// The apiserver's own answer to "who am I", through a client.
 #[rstest]
 #[tokio::test]
 async fn mock_is_known_to_the_apiserver(
-    #[future(awt)] lab: SharedLab,
+    #[future(awt)] mock_lab: MockLab,
     #[context] context: Context,
 ) {
-    let token = lab.scripted().token(mock().await);
-    let client = lab.client_as(&token).await.expect("must be made");
+    let token = mock_lab.token().await;
+    let client = mock_lab.client_as(&token).await;
 
     let answer = kube::Api::<SelfSubjectReview>::all(client)
         .create(&PostParams::default(), &SelfSubjectReview::default())

@@ -5,6 +5,7 @@ mod deployment;
 mod error;
 mod node;
 mod plan;
+mod shared;
 mod static_pod;
 mod wiring;
 

@@ -8,6 +8,7 @@ use tokenlab_webhook::pki::PkiError;
 use super::{DeploymentError, WiringError};
 use crate::assets::{AssetsError, BuildError};
 use crate::docker::DockerError;
+use crate::image::ImageError;
 use crate::kubectl::{KubectlError, Output};
 use crate::node_image::NodeImageError;
 use crate::run_folder::RunFolderError;
@@ -40,6 +41,9 @@ pub enum KindError {
         /// What the system said.
         source: io::Error,
     },
+    /// The webhook's image was not made.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// A certificate could not be made.
     #[error("the webhook's certificates could not be made")]
     Pki(#[from] PkiError),
@@ -89,6 +93,7 @@ impl KindError {
             Self::Kind(error) => error.hint(),
             Self::NodeImage(error) => error.hint(),
             Self::Folder(error) | Self::Kubectl(KubectlError::Folder(error)) => error.hint(),
+            Self::Image(error) => error.hint(),
             Self::Deployment(error) => error.hint(),
             Self::Wiring(error) => error.hint(),
             Self::Create(error) => of_creation(error.said()).map(str::to_owned),
