@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rstest::{Context, fixture};
 use tokenlab_harness::assets::Wanted;
-use tokenlab_harness::{BACKEND, Backend, KindLab, Kubectl, SharedConfig, SharedLab, fresh_token};
+use tokenlab_harness::{Backend, Cluster, Kubectl, SharedConfig, SharedLab, fresh_token};
 use tokenlab_webhook::{Authenticator as _, Decision, Mock, Review, Token};
 
 /// The lab that all scenarios share which need no flags of their own. `LAB_KUBERNETES` names
@@ -18,16 +18,17 @@ pub(crate) async fn lab() -> SharedLab {
 /// a real cluster that is the product's image.
 pub(crate) enum MockLab {
     Bare(SharedLab),
-    Kind(&'static KindLab),
+    Cluster(&'static Cluster),
 }
 
 /// The lab for the claims that need nothing but the mock: they hold on every backend.
 #[fixture]
 pub(crate) async fn mock_lab() -> MockLab {
-    let backend = std::env::var(BACKEND).unwrap_or_default();
-    match backend.parse().expect("LAB_BACKEND must be a backend") {
+    match Backend::from_env().expect("LAB_BACKEND must be a backend") {
         Backend::Bare => MockLab::Bare(SharedLab::get(config()).await),
-        Backend::Kind => MockLab::Kind(KindLab::shared(config().kubernetes).await),
+        backend @ Backend::Kind => {
+            MockLab::Cluster(Cluster::shared(backend, config().kubernetes).await)
+        }
     }
 }
 
@@ -36,21 +37,21 @@ impl MockLab {
     pub(crate) async fn token(&self) -> Token {
         match self {
             Self::Bare(lab) => lab.scripted().token(mock().await),
-            Self::Kind(_everybody_is_mock) => fresh_token(),
+            Self::Cluster(_everybody_is_mock) => fresh_token(),
         }
     }
 
     pub(crate) fn kubectl_as(&self, token: &Token) -> Kubectl {
         match self {
             Self::Bare(lab) => lab.kubectl_as(token).expect("must be made"),
-            Self::Kind(lab) => lab.kubectl_as(token).expect("must be made"),
+            Self::Cluster(lab) => lab.kubectl_as(token).expect("must be made"),
         }
     }
 
     pub(crate) async fn client_as(&self, token: &Token) -> kube::Client {
         match self {
             Self::Bare(lab) => lab.client_as(token).await.expect("must be made"),
-            Self::Kind(lab) => lab.client_as(token).await.expect("must be made"),
+            Self::Cluster(lab) => lab.client_as(token).await.expect("must be made"),
         }
     }
 
@@ -58,7 +59,7 @@ impl MockLab {
     pub(crate) fn calls(&self, token: &Token) -> Option<usize> {
         match self {
             Self::Bare(lab) => Some(lab.scripted().calls(token).len()),
-            Self::Kind(_) => None,
+            Self::Cluster(_) => None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a lab runs on.
 
+mod mock_lab;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,6 +9,8 @@ use serde::Serialize;
 
 use crate::assets::{SettingError, Sources};
 use crate::docker::{Docker, DockerError};
+
+pub use mock_lab::{MockLab, MockLabError};
 
 /// The environment variable that names the backend of tests and of the demo.
 pub const BACKEND: &str = "LAB_BACKEND";
@@ -61,6 +65,11 @@ impl Backend {
             Self::Bare => Ok(()),
             Self::Kind => Ok(Docker::check().await.map(drop)?),
         }
+    }
+
+    /// The backend that `LAB_BACKEND` names; the bare one when it names none.
+    pub fn from_env() -> Result<Self, UnknownBackend> {
+        std::env::var(BACKEND).unwrap_or_default().parse()
     }
 
     /// Whether the webhook is served by the lab's owner, who can script it. On a real cluster

@@ -65,7 +65,48 @@ pub struct Kubeconfig {
     pub identity: Identity,
 }
 
+/// Why a kubeconfig does not tell who the admin is.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// It is not YAML.
+    #[error("it is not YAML")]
+    NotYaml(#[source] Box<serde_saphyr::Error>),
+    /// Something is not in it, or not in a form that is known.
+    #[error("it has no `{0}`")]
+    Lacks(&'static str),
+}
+
 impl Kubeconfig {
+    /// The admin of the first cluster, from a file with inline data, as kind and k3s write it.
+    pub(crate) fn admin(text: &str) -> Result<Self, AdminError> {
+        let file: serde_json::Value =
+            serde_saphyr::from_str(text).map_err(|error| AdminError::NotYaml(Box::new(error)))?;
+        let cluster = &file["clusters"][0]["cluster"];
+        let user = &file["users"][0]["user"];
+        let plain = |entry: &serde_json::Value, key| {
+            let value = entry[key].as_str();
+            value.map(str::to_owned).ok_or(AdminError::Lacks(key))
+        };
+        let decoded = |entry, key| {
+            let bytes = STANDARD.decode(plain(entry, key)?);
+            bytes
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .ok_or(AdminError::Lacks(key))
+        };
+        Ok(Self {
+            cluster: "lab".to_owned(),
+            user: "admin".to_owned(),
+            server: plain(cluster, "server")?,
+            certificate_authority: decoded(cluster, "certificate-authority-data")?,
+            tls_server_name: None,
+            identity: Identity::ClientCertificate {
+                certificate: decoded(user, "client-certificate-data")?,
+                key: decoded(user, "client-key-data")?,
+            },
+        })
+    }
+
     /// The file as YAML.
     pub fn yaml(&self) -> String {
         serde_saphyr::to_string(&self.file()).expect("plain strings always serialise")
@@ -181,4 +222,34 @@ struct NamedContext<'a> {
 struct Context<'a> {
     cluster: &'a str,
     user: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_admin_is_read_back() {
+        let written = Kubeconfig {
+            cluster: "lab".to_owned(),
+            user: "admin".to_owned(),
+            server: "https://127.0.0.1:6443".to_owned(),
+            certificate_authority: "authority".to_owned(),
+            tls_server_name: None,
+            identity: Identity::ClientCertificate {
+                certificate: "certificate".to_owned(),
+                key: "key".to_owned(),
+            },
+        };
+        let read = Kubeconfig::admin(&written.yaml()).expect("must be read");
+        assert_eq!(read.yaml(), written.yaml());
+    }
+
+    #[test]
+    fn what_an_admins_file_lacks_is_named() {
+        let error = Kubeconfig::admin("clusters: []").expect_err("must fail");
+        assert_eq!(error.to_string(), "it has no `server`");
+        let error = Kubeconfig::admin("[").expect_err("must fail");
+        assert_eq!(error.to_string(), "it is not YAML");
+    }
 }

@@ -28,6 +28,7 @@ pub mod assets;
 pub mod progress;
 
 mod backend;
+mod cluster;
 mod control_plane;
 mod docker;
 mod flags;
@@ -40,6 +41,7 @@ mod kubectl;
 mod lab;
 mod log_tail;
 mod manifests;
+mod node;
 mod node_image;
 mod ports;
 mod process;
@@ -51,7 +53,11 @@ mod tool;
 mod wait;
 mod webhook;
 
-pub use backend::{BACKEND, Backend, BackendError, UnknownBackend};
+pub use backend::{BACKEND, Backend, BackendError, MockLab, MockLabError, UnknownBackend};
+pub use cluster::{
+    Cluster, ClusterBuilder, ClusterError, ClusterPlan, DeploymentError, Reach, ServiceAddress,
+    ServiceAddressError, Wire, Wired,
+};
 pub use control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan};
 pub use docker::DockerError;
 pub use flags::Flags;
@@ -60,11 +66,8 @@ pub use image::{
     Architecture, IMAGE_NAME, Image, ImageBuildError, ImageBuilder, ImageError, ImageName,
     ImageNameError, ProgramError,
 };
-pub use kind::{
-    DeploymentError, KindBuilder, KindError, KindLab, KindPlan, ManifestError, NODE_CONFIG_FILE,
-    Wire, Wired, WiringError,
-};
-pub use kubeconfig::{Identity, Kubeconfig};
+pub use kind::{ManifestError, WiringError};
+pub use kubeconfig::{AdminError, Identity, Kubeconfig};
 pub use kubectl::{Kubectl, KubectlError, Output};
 pub use lab::{CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabBuilder, LabError, LabPlan, VERSION_FLAG};
 pub use manifests::{LABEL, Manifests};

@@ -12,7 +12,8 @@ use serde::Serialize;
 use tokenlab_harness::assets::Wanted;
 use tokenlab_harness::progress::Progress;
 use tokenlab_harness::{
-    Backend, CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabPlan, Output, SERVICE_NAME, Wire,
+    Backend, CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabPlan, Output, Reach, SERVICE_NAME,
+    ServiceAddress, Wire,
 };
 use tokenlab_webhook::Token;
 
@@ -29,7 +30,7 @@ Examples:
   tokenlab demo --verbose
   tokenlab demo --kubernetes 1.36
   tokenlab demo --backend kind               on a real cluster, the webhook deployed in it
-  tokenlab demo --backend kind --wire create
+  tokenlab demo --backend kind --wire create --reach dns
   tokenlab demo --json | jq -r .kubectl.stderr
 
 It succeeds (exit status 0) only if the apiserver recognises \"mock\" and forbids it to list
@@ -47,6 +48,15 @@ pub(super) struct Args {
     /// When the webhook is wired into the apiserver of a real cluster
     #[arg(long, value_enum, default_value_t)]
     wire: Wire,
+
+    /// How the apiserver of a real cluster finds the webhook
+    #[arg(long, value_enum, default_value_t)]
+    reach: Reach,
+
+    /// The address of the webhook's Service in a real cluster; `auto`: the one that the cluster
+    /// chooses [default: one that is known beforehand]
+    #[arg(long, value_name = "IP|auto")]
+    service_address: Option<ServiceAddress>,
 
     /// The version of Kubernetes: 1.37 (its newest patch) or v1.37.2
     #[arg(long, value_name = "VERSION", env = "LAB_KUBERNETES", value_parser = super::version)]
@@ -109,6 +119,8 @@ impl Args {
         let Self {
             backend,
             wire: _,
+            reach: _,
+            service_address: _,
             kubernetes,
             verbose,
             hold,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use tokenlab_harness::assets::AssetsError;
 use tokenlab_harness::{
-    BackendError, ImageError, KindError, LabError, NodeImageError, RunFolderError,
+    BackendError, ClusterError, ImageError, LabError, NodeImageError, RunFolderError,
 };
 
 /// Prints the error with its causes, and the advice apart; tells the exit status.
@@ -36,7 +36,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         .or_else(|| error.downcast_ref::<ImageError>()?.hint())
         .or_else(|| error.downcast_ref::<NodeImageError>()?.hint())
         .or_else(|| error.downcast_ref::<BackendError>()?.hint())
-        .or_else(|| error.downcast_ref::<KindError>()?.hint())
+        .or_else(|| error.downcast_ref::<ClusterError>()?.hint())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What kind is told to create: `kind.x-k8s.io/v1alpha4`.
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -13,9 +13,11 @@ pub(super) struct Config<'a> {
     pub(super) image: &'a str,
     pub(super) host: Host,
     /// Files of this machine, and where they are in the node.
-    pub(super) mounts: Vec<(&'a Utf8Path, &'a str)>,
+    pub(super) mounts: Vec<(Utf8PathBuf, &'a str)>,
     /// Flags of kube-apiserver.
     pub(super) flags: Vec<(&'a str, &'a str)>,
+    /// The folder in the node with patches for what kubeadm writes.
+    pub(super) patch_folder: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -45,7 +47,6 @@ struct Node<'a> {
 struct Mount<'a> {
     host_path: &'a Utf8Path,
     container_path: &'a str,
-    read_only: bool,
 }
 
 /// A container may not lower its `oom_score_adj` where `CAP_SYS_RESOURCE` is missing: containerd
@@ -53,7 +54,18 @@ struct Mount<'a> {
 const LEAVE_OOM_SCORES: &str =
     "[plugins.\"io.containerd.grpc.v1.cri\"]\n  restrict_oom_score_adj = true\n";
 
-impl Config<'_> {
+impl<'a> Config<'a> {
+    pub(super) fn new(name: &'a str, image: &'a str, host: Host) -> Self {
+        Self {
+            name,
+            image,
+            host,
+            mounts: Vec::new(),
+            flags: Vec::new(),
+            patch_folder: None,
+        }
+    }
+
     /// The file as YAML.
     pub(super) fn yaml(&self) -> String {
         let cluster = Cluster {
@@ -79,7 +91,6 @@ impl Config<'_> {
         self.mounts.iter().map(|(host, node)| Mount {
             host_path: host,
             container_path: node,
-            read_only: true,
         })
     }
 
@@ -108,6 +119,12 @@ impl Config<'_> {
                 .to_string()
             }));
         }
+        if let Some(directory) = self.patch_folder {
+            // `patches` of v1beta3 and v1beta4 alike; kind fills in the version.
+            let init =
+                json!({ "kind": "InitConfiguration", "patches": { "directory": directory } });
+            patches.push(init.to_string());
+        }
         let mut kubelet = serde_json::Map::new();
         if self.host.cgroup_version == 1 {
             kubelet.insert("failCgroupV1".to_owned(), json!(false));
@@ -129,13 +146,7 @@ mod tests {
     use super::*;
 
     fn config(host: Host) -> Config<'static> {
-        Config {
-            name: "lab",
-            image: "kindest/node:v1.37.2",
-            host,
-            mounts: Vec::new(),
-            flags: Vec::new(),
-        }
+        Config::new("lab", "kindest/node:v1.37.2", host)
     }
 
     const ORDINARY: Host = Host {
@@ -195,7 +206,6 @@ mod tests {
             json!({
                 "hostPath": "/run/lab/f.yml",
                 "containerPath": "/etc/kubernetes/pki/f.yml",
-                "readOnly": true,
             })
         );
     }

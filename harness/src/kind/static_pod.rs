@@ -5,6 +5,9 @@
 //! data; an edit that would do anything else is refused.
 
 mod error;
+mod host_alias;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
@@ -12,7 +15,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
+use host_alias::HostAlias;
+
 pub use error::ManifestError;
+pub(super) use host_alias::host_alias_patch;
 
 #[derive(Debug, Deserialize)]
 struct Pod {
@@ -20,8 +26,13 @@ struct Pod {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Spec {
     containers: Vec<Container>,
+    #[serde(default)]
+    host_network: Option<Spanned<bool>>,
+    #[serde(default)]
+    host_aliases: Vec<HostAlias>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -38,6 +49,8 @@ struct Container {
 pub(super) struct StaticPod<'a> {
     text: &'a str,
     container: Container,
+    host_network: Option<Spanned<bool>>,
+    host_aliases: Vec<HostAlias>,
 }
 
 /// A word of a command line, and where it stands.
@@ -51,10 +64,19 @@ impl<'a> StaticPod<'a> {
     pub(super) fn read(text: &'a str, container: &str) -> Result<Self, ManifestError> {
         let pod: Pod = serde_saphyr::from_str(text)
             .map_err(|error| ManifestError::NotAPod(Box::new(error)))?;
-        let mut containers = pod.spec.containers.into_iter();
-        let found = containers.find(|one| one.name == container);
+        let Spec {
+            containers,
+            host_network,
+            host_aliases,
+        } = pod.spec;
+        let found = containers.into_iter().find(|one| one.name == container);
         found
-            .map(|container| Self { text, container })
+            .map(|container| Self {
+                text,
+                container,
+                host_network,
+                host_aliases,
+            })
             .ok_or_else(|| ManifestError::NoContainer {
                 container: container.to_owned(),
             })
@@ -115,16 +137,21 @@ impl<'a> StaticPod<'a> {
     fn words(&self) -> impl Iterator<Item = Word<'_>> {
         let Container { command, args, .. } = &self.container;
         command.iter().chain(args).filter_map(|item| {
-            let span = item.referenced.span();
-            let begin = usize::try_from(span.byte_offset()?).ok()?;
-            let length = usize::try_from(span.byte_len()?).ok()?;
-            let span = begin..begin + length;
-            self.text.get(span.clone())?;
             Some(Word {
                 value: &item.value,
-                span,
+                span: self.span(item)?,
             })
         })
+    }
+
+    /// Where a value stands in the text.
+    fn span<T>(&self, item: &Spanned<T>) -> Option<Range<usize>> {
+        let span = item.referenced.span();
+        let begin = usize::try_from(span.byte_offset()?).ok()?;
+        let length = usize::try_from(span.byte_len()?).ok()?;
+        let span = begin..begin + length;
+        self.text.get(span.clone())?;
+        Some(span)
     }
 
     /// The word that sets a flag.
@@ -201,7 +228,7 @@ impl<'a> StaticPod<'a> {
         edited: String,
     ) -> Result<String, ManifestError> {
         let unsure = || ManifestError::Unsure {
-            flag: flag.to_owned(),
+            what: format!("--{flag}"),
         };
         let read = |text| serde_saphyr::from_str::<Value>(text).map_err(|_error| unsure());
         let (mut before, mut after) = (read(self.text)?, read(&edited)?);
@@ -256,137 +283,4 @@ fn scalar(word: &str) -> String {
 /// A word as JSON writes it, which YAML reads.
 fn quoted(word: &str) -> String {
     Value::from(word).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The beginning of what kubeadm 1.37 writes, with what a person may have added.
-    const MANIFEST: &str = "\
-# managed by hand since June
-apiVersion: v1
-kind: Pod
-metadata:
-  annotations:
-    note: \"--authorization-mode=none\" # not a flag
-  name: kube-apiserver
-spec:
-  containers:
-  - name: sidecar
-    command: [sleep, --authorization-mode=never]
-  - command:
-    - kube-apiserver
-    - --advertise-address=172.18.0.2   # the node's
-    - '--authorization-mode=Node,RBAC'
-    - --runtime-config=
-    image: registry.k8s.io/kube-apiserver:v1.37.2
-    name: kube-apiserver
-  hostNetwork: true
-";
-    const FLAG: &str = "authentication-token-webhook-config-file";
-
-    fn pod(text: &str) -> StaticPod<'_> {
-        StaticPod::read(text, "kube-apiserver").expect("must be read")
-    }
-
-    /// The lines that differ.
-    fn difference(before: &str, after: &str) -> (Vec<String>, Vec<String>) {
-        let without = |text: &str, other: &str| {
-            let other: Vec<_> = other.split_inclusive('\n').collect();
-            let lines = text.split_inclusive('\n');
-            lines
-                .filter(|line| !other.contains(line))
-                .map(str::to_owned)
-                .collect()
-        };
-        (without(before, after), without(after, before))
-    }
-
-    #[test]
-    fn a_flag_is_added_as_the_last_one() {
-        let edited = pod(MANIFEST).with(FLAG, "/etc/kubernetes/pki/webhook-config.yml");
-        let edited = edited.expect("must be edited");
-        let (gone, new) = difference(MANIFEST, &edited);
-        assert_eq!(gone, [""; 0]);
-        assert_eq!(
-            new,
-            [format!(
-                "    - --{FLAG}=/etc/kubernetes/pki/webhook-config.yml\n"
-            )]
-        );
-        assert!(edited.contains("--runtime-config=\n    - --authentication-token"));
-        // And it goes again, to the last byte.
-        assert_eq!(
-            pod(&edited).without(FLAG).expect("must be edited"),
-            MANIFEST
-        );
-    }
-
-    #[test]
-    fn a_flag_is_replaced_where_it_stands() {
-        let edited = pod(MANIFEST).with("authorization-mode", "AlwaysAllow");
-        let (gone, new) = difference(MANIFEST, &edited.expect("must be edited"));
-        assert_eq!(gone, ["    - '--authorization-mode=Node,RBAC'\n"]);
-        assert_eq!(new, ["    - --authorization-mode=AlwaysAllow\n"]);
-        let edited = pod(MANIFEST).with("advertise-address", "::1");
-        let (_, new) = difference(MANIFEST, &edited.expect("must be edited"));
-        assert_eq!(new, ["    - \"--advertise-address=::1\"   # the node's\n"]);
-    }
-
-    #[test]
-    fn flags_are_read() {
-        let flag = |name| pod(MANIFEST).flag(name).expect("must be read");
-        assert_eq!(flag("authorization-mode").as_deref(), Some("Node,RBAC"));
-        assert_eq!(flag("runtime-config").as_deref(), Some(""));
-        assert_eq!(flag(FLAG), None);
-    }
-
-    #[test]
-    fn a_list_in_brackets_and_args_are_understood() {
-        let text = "spec: {containers: [{name: kube-apiserver, command: [kube-apiserver], \
-                    args: [\"--a=1\", --b=2]}]}\n";
-        let edited = pod(text).with("c", "[x]").expect("must be edited");
-        assert!(edited.contains("--b=2, \"--c=[x]\"]}]}"), "{edited}");
-        assert_eq!(pod(&edited).without("c").expect("must be edited"), text);
-    }
-
-    #[test]
-    fn other_line_ends_stay() {
-        let text = MANIFEST.replace('\n', "\r\n");
-        let edited = pod(&text).with(FLAG, "/f").expect("must be edited");
-        assert_eq!(edited.matches('\n').count(), edited.matches("\r\n").count());
-        assert_eq!(pod(&edited).without(FLAG).expect("must be edited"), text);
-    }
-
-    #[test]
-    fn a_manifest_without_a_last_line_end_is_edited() {
-        let text = "spec:\n  containers:\n  - name: kube-apiserver\n    command:\n    - --a=1";
-        let edited = pod(text).with("b", "2").expect("must be edited");
-        assert_eq!(edited, format!("{text}\n    - --b=2"));
-    }
-
-    #[test]
-    fn what_is_unusual_is_refused() {
-        let text = MANIFEST.replace("--runtime-config=", "--runtime-config\n    - a=b");
-        let error = pod(&text)
-            .with("runtime-config", "")
-            .expect_err("must fail");
-        assert_eq!(
-            error.to_string(),
-            "the manifest has `--runtime-config` and its value as two words"
-        );
-        let text = MANIFEST.replace("--runtime-config=", "--authorization-mode=RBAC");
-        let error = pod(&text)
-            .flag("authorization-mode")
-            .expect_err("must fail");
-        assert_eq!(
-            error.to_string(),
-            "the manifest has `--authorization-mode` more than once"
-        );
-        assert!(error.hint().is_some());
-        let error = StaticPod::read(MANIFEST, "etcd").expect_err("must fail");
-        assert_eq!(error.to_string(), "the manifest has no container `etcd`");
-        assert!(StaticPod::read("[", "etcd").is_err());
-    }
 }

@@ -1,24 +1,23 @@
-//! The webhook's flag in the manifest of a running kube-apiserver: set, verified, taken back.
+//! The manifest of a running kube-apiserver: flags set, verified, taken back.
 //!
 //! What can go wrong here has gone wrong for others: a backup in the manifests folder is a second
 //! apiserver, a file that is not mounted keeps the first one from starting, and an old process
 //! that is given 30 s to end looks like a flag that is ignored.
 
-use std::time::Duration;
+use camino::Utf8Path;
 
-use super::node::{FOLDER, Node};
+use super::CONFIG_IN_NODE;
+use super::restart::{Apiserver, Seen, config_flag};
 use super::static_pod::{ManifestError, StaticPod};
+use crate::cluster::{Patch, Wired};
 use crate::docker::DockerError;
 use crate::kubeconfig::Kubeconfig;
 use crate::lab::CONFIG_FILE_FLAG;
-use crate::wait::{Poll, Probe, WaitError, until};
+use crate::node::{FOLDER, Node};
 
 /// Where the kubelet finds the apiserver.
 pub(super) const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
-/// The file by which the apiserver reaches its webhook. kubeadm mounts this folder and
-/// `/etc/ssl/certs` into the apiserver's Pod, and no other.
-pub const NODE_CONFIG_FILE: &str = "/etc/kubernetes/pki/webhook-config.yml";
-const CONTAINER: &str = "kube-apiserver";
+pub(super) const CONTAINER: &str = "kube-apiserver";
 
 /// Why the flag is not set, or not taken back.
 #[derive(Debug, thiserror::Error)]
@@ -70,34 +69,14 @@ impl WiringError {
     }
 }
 
-/// What a change did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wired {
-    /// The apiserver was started anew.
-    Changed,
-    /// Everything was so already.
-    Already,
-}
-
 /// A manifest for another.
 struct Change<'a> {
     before: &'a str,
     after: &'a str,
-    /// What the flag is then.
-    flag: Option<&'a str>,
+    /// What the flags are then.
+    flags: &'a [(String, Option<String>)],
     /// What the webhook's file was; `None` when there was none.
     old_file: Option<String>,
-}
-
-/// What the command line of the running apiserver says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
-    /// None runs.
-    Nothing,
-    /// It has another value for the flag.
-    Other,
-    /// It has what was asked for.
-    Right,
 }
 
 /// The apiserver of one node, and how it is asked whether it is ready.
@@ -105,67 +84,105 @@ enum Seen {
 pub(super) struct Wiring<'a> {
     pub(super) node: &'a Node,
     pub(super) admin: &'a Kubeconfig,
-    pub(super) poll: Poll,
 }
 
 impl Wiring<'_> {
-    /// Writes the webhook's file into the node and sets the flag that names it.
-    pub(super) async fn set(&self, config: &str) -> Result<Wired, WiringError> {
+    /// Changes what is not so yet. When the apiserver does not start with it, all is as it was.
+    pub(super) async fn set(&self, patch: &Patch) -> Result<Wired, WiringError> {
+        let Patch { config, flags, .. } = patch;
         let before = self.manifest().await?;
-        let pod = StaticPod::read(&before, CONTAINER)?;
-        let old_file = self.node.read(NODE_CONFIG_FILE).await?;
-        let same_file = old_file.as_deref() == Some(config);
-        let same_flag = pod.flag(CONFIG_FILE_FLAG)?.as_deref() == Some(NODE_CONFIG_FILE);
-        if same_file && same_flag && self.runs_with(Some(NODE_CONFIG_FILE)).await? == Seen::Right {
+        let after = edited(&before, patch)?;
+        let old_file = self.node.read(CONFIG_IN_NODE).await?;
+        let same_file = config.is_none() || *config == old_file;
+        let apiserver = self.apiserver();
+        if same_file && before == after && apiserver.runs_with(flags).await? == Seen::Right {
             return Ok(Wired::Already);
         }
-        let after = pod.with(CONFIG_FILE_FLAG, NODE_CONFIG_FILE)?;
-        if !same_file {
-            self.node.write(NODE_CONFIG_FILE, config).await?;
-        }
-        if self.node.read(&backup()).await?.is_none() {
-            self.node.write(&backup(), &before).await?;
+        let mut backed_up = false;
+        if let Some(config) = config {
+            backed_up = self.back_up(&before, old_file.as_deref()).await?;
+            if !same_file {
+                self.node.write(CONFIG_IN_NODE, config).await?;
+            }
         }
         let change = Change {
             before: &before,
             after: &after,
-            flag: Some(NODE_CONFIG_FILE),
+            flags,
+            old_file,
+        };
+        let changed = self.change(change).await;
+        if changed.is_err() && backed_up {
+            self.forget().await?;
+        }
+        changed.map(|()| Wired::Changed)
+    }
+
+    /// Gives the webhook's flag, its file and its name the state that they had before they were
+    /// set here. What else was changed in the manifest since stays.
+    pub(super) async fn undo(&self, server_name: &str) -> Result<Wired, WiringError> {
+        let Some(backup) = self.node.read(&backup(MANIFEST)).await? else {
+            return Ok(Wired::Already);
+        };
+        let backup_file = self.node.read(&self::backup(CONFIG_IN_NODE)).await?;
+        let before = self.manifest().await?;
+        let backup = StaticPod::read(&backup, CONTAINER)?;
+        let value = backup.flag(CONFIG_FILE_FLAG)?;
+        let flags = config_flag(value.as_deref());
+        let mut after = with_flags(&before, &flags)?;
+        if backup.host(server_name).is_none() {
+            let pod = StaticPod::read(&after, CONTAINER)?;
+            if let Some(address) = pod.host(server_name) {
+                after = pod.without_host(address, server_name)?;
+            }
+        }
+        let old_file = self.node.read(CONFIG_IN_NODE).await?;
+        if let Some(text) = &backup_file {
+            self.node.write(CONFIG_IN_NODE, text).await?;
+        }
+        let change = Change {
+            before: &before,
+            after: &after,
+            flags: &flags,
             old_file,
         };
         self.change(change).await?;
+        if backup_file.is_none() {
+            self.node.remove(CONFIG_IN_NODE).await?;
+        }
+        self.forget().await?;
         Ok(Wired::Changed)
     }
 
-    /// Gives the flag the value that it had before it was set here, and removes the file. What
-    /// else was changed in the manifest since stays.
-    pub(super) async fn undo(&self) -> Result<Wired, WiringError> {
-        let Some(backup_text) = self.node.read(&backup()).await? else {
-            return Ok(Wired::Already);
-        };
-        let before = self.manifest().await?;
-        let value = StaticPod::read(&backup_text, CONTAINER)?.flag(CONFIG_FILE_FLAG)?;
-        let pod = StaticPod::read(&before, CONTAINER)?;
-        let after = match &value {
-            Some(value) => pod.with(CONFIG_FILE_FLAG, value)?,
-            None => pod.without(CONFIG_FILE_FLAG)?,
-        };
-        let change = Change {
-            before: &before,
-            after: &after,
-            flag: value.as_deref(),
-            old_file: self.node.read(NODE_CONFIG_FILE).await?,
-        };
-        self.change(change).await?;
-        if value.as_deref() != Some(NODE_CONFIG_FILE) {
-            self.node.remove(NODE_CONFIG_FILE).await?;
+    /// Removes what [`back_up`](Self::back_up) kept.
+    async fn forget(&self) -> Result<(), WiringError> {
+        for path in [MANIFEST, CONFIG_IN_NODE] {
+            self.node.remove(&backup(path)).await?;
         }
-        self.node.remove(&backup()).await?;
-        Ok(Wired::Changed)
+        Ok(())
+    }
+
+    fn apiserver(&self) -> Apiserver<'_> {
+        let Self { node, admin } = self;
+        Apiserver { node, admin }
     }
 
     async fn manifest(&self) -> Result<String, WiringError> {
         let manifest = self.node.read(MANIFEST).await?;
         manifest.ok_or(WiringError::NoManifest)
+    }
+
+    /// Keeps what was there before the first change, for [`undo`](Self::undo); whether this is
+    /// the first.
+    async fn back_up(&self, manifest: &str, file: Option<&str>) -> Result<bool, WiringError> {
+        let first = self.node.read(&backup(MANIFEST)).await?.is_none();
+        if first {
+            if let Some(file) = file {
+                self.node.write(&backup(CONFIG_IN_NODE), file).await?;
+            }
+            self.node.write(&backup(MANIFEST), manifest).await?;
+        }
+        Ok(first)
     }
 
     /// Puts a manifest in place and waits for the apiserver; takes everything back when that
@@ -174,178 +191,53 @@ impl Wiring<'_> {
         let Change {
             before,
             after,
-            flag,
+            flags,
             old_file,
         } = change;
-        let Err(reason) = self.restart(after, flag).await? else {
+        let Err(reason) = self.apiserver().restart(after, flags).await? else {
             return Ok(());
         };
-        let file = self.node.read(NODE_CONFIG_FILE).await?;
         match old_file {
-            Some(text) if file.as_ref() != Some(&text) => {
-                self.node.write(NODE_CONFIG_FILE, &text).await?;
-            }
-            None => self.node.remove(NODE_CONFIG_FILE).await?,
-            Some(_the_same) => {}
+            Some(text) => self.node.write(CONFIG_IN_NODE, &text).await?,
+            None => self.node.remove(CONFIG_IN_NODE).await?,
         }
-        let old = StaticPod::read(before, CONTAINER)?.flag(CONFIG_FILE_FLAG)?;
-        match self.restart(before, old.as_deref()).await? {
+        let pod = StaticPod::read(before, CONTAINER)?;
+        let old = |(name, _): &(String, Option<String>)| Ok((name.clone(), pod.flag(name)?));
+        let old = flags
+            .iter()
+            .map(old)
+            .collect::<Result<Vec<_>, ManifestError>>()?;
+        match self.apiserver().restart(before, &old).await? {
             Ok(()) => Err(WiringError::RolledBack { reason }),
             Err(after) => Err(WiringError::NotBack { reason, after }),
         }
     }
+}
 
-    /// The inner result tells why it is not back.
-    async fn restart(
-        &self,
-        manifest: &str,
-        flag: Option<&str>,
-    ) -> Result<Result<(), String>, WiringError> {
-        let now = self.node.run(&["date", "+%s%N"]).await?;
-        self.node.write(MANIFEST, manifest).await?;
-        self.end_old().await?;
-        let began: u128 = now.trim().parse().unwrap_or_default();
-        match self.back(flag, began).await {
-            Ok(()) => Ok(Ok(())),
-            Err(WaitError::Fatal(WiringError::RolledBack { reason })) => Ok(Err(reason)),
-            Err(WaitError::Fatal(error)) => Err(error),
-            Err(error @ WaitError::TimedOut { .. }) => Ok(Err(format!(
-                "{error}\n{}",
-                self.log_tail("").await.unwrap_or_default()
-            ))),
-        }
+/// Outside of the folder of the manifests, where the kubelet takes each file for a Pod.
+fn backup(path: &str) -> String {
+    let name = Utf8Path::new(path).file_name().unwrap_or_default();
+    format!("{FOLDER}/{name}.before")
+}
+
+fn edited(manifest: &str, patch: &Patch) -> Result<String, ManifestError> {
+    let text = with_flags(manifest, &patch.flags)?;
+    match &patch.host {
+        Some((address, name)) => StaticPod::read(&text, CONTAINER)?.with_host(*address, name),
+        None => Ok(text),
     }
+}
 
-    /// Ends the running container at once: the kubelet would give it 30 s.
-    async fn end_old(&self) -> Result<(), WiringError> {
-        const END: &str = r#"for id in $(crictl ps --quiet --state running --name "^$1\$"); do
-            crictl stop --timeout 0 "$id" >/dev/null; done"#;
-        self.node.run(&["sh", "-c", END, "sh", CONTAINER]).await?;
-        Ok(())
-    }
-
-    /// Waits until the apiserver runs with the flag and is ready; gives up when one that was
-    /// started since has ended.
-    async fn back(&self, flag: Option<&str>, began: u128) -> Result<(), WaitError<WiringError>> {
-        let client = self.admin.client().await.ok();
-        let look = async || {
-            match self.runs_with(flag).await {
-                Ok(Seen::Right) => {}
-                Ok(seen) => return self.not_yet(seen, began).await,
-                Err(error) => return Probe::Fatal(error),
-            }
-            let Some(client) = &client else {
-                return Probe::Ready(());
+fn with_flags(manifest: &str, flags: &[(String, Option<String>)]) -> Result<String, ManifestError> {
+    let mut text = manifest.to_owned();
+    for (name, value) in flags {
+        let pod = StaticPod::read(&text, CONTAINER)?;
+        if pod.flag(name)? != *value {
+            text = match value {
+                Some(value) => pod.with(name, value)?,
+                None => pod.without(name)?,
             };
-            let request = http::Request::get("/readyz").body(Vec::new());
-            match client.request_text(request.unwrap_or_default()).await {
-                Ok(_) => Probe::Ready(()),
-                Err(error) => Probe::NotYet(format!("/readyz: {error}").into()),
-            }
-        };
-        until("kube-apiserver is back", self.poll, look).await
-    }
-
-    async fn not_yet(&self, seen: Seen, began: u128) -> Probe<(), WiringError> {
-        let looked = async {
-            if seen == Seen::Other {
-                // The kubelet had not yet seen the manifest, and started the old one once more.
-                self.end_old().await?;
-            }
-            self.ended_since(began).await
-        };
-        match looked.await {
-            Ok(Some(reason)) => Probe::Fatal(WiringError::RolledBack { reason }),
-            Ok(None) => Probe::NotYet("no process has the flag".into()),
-            Err(error) => Probe::Fatal(error),
         }
     }
-
-    /// What runs, and whether it has this flag, or none.
-    async fn runs_with(&self, flag: Option<&str>) -> Result<Seen, WiringError> {
-        const COMMAND_LINES: &str = r#"for pid in $(pgrep -x "$1"); do
-            tr '\0' '\n' <"/proc/$pid/cmdline"; done 2>/dev/null || :"#;
-        let args = ["sh", "-c", COMMAND_LINES, "sh", CONTAINER];
-        let words = self.node.run(&args).await?;
-        let prefix = format!("--{CONFIG_FILE_FLAG}=");
-        let has = words.lines().find_map(|word| word.strip_prefix(&prefix));
-        Ok(if words.is_empty() {
-            Seen::Nothing
-        } else if has == flag {
-            Seen::Right
-        } else {
-            Seen::Other
-        })
-    }
-
-    /// Why a container that was started since has ended; `None` when none has.
-    async fn ended_since(&self, began: u128) -> Result<Option<String>, WiringError> {
-        let args = [
-            "crictl",
-            "ps",
-            "--all",
-            "--state",
-            "exited",
-            "--name",
-            "^kube-apiserver$",
-            "--output",
-            "json",
-        ];
-        let containers = self.node.run(&args).await?;
-        let Some(id) = exited(&containers, began) else {
-            return Ok(None);
-        };
-        let tail = self.log_tail(&id).await?;
-        // The old one's port is free in a moment: the kubelet starts it once more.
-        if tail.contains("address already in use") {
-            return Ok(None);
-        }
-        Ok(Some(format!("it ended again; the end of its log:\n{tail}")))
-    }
-
-    async fn log_tail(&self, id: &str) -> Result<String, WiringError> {
-        const TAIL: &str = r#"id=${1:-$(crictl ps --all --latest --quiet --name '^kube-apiserver$')}
-            crictl logs --tail 6 "$id" 2>&1 | cut -c 1-400"#;
-        let tail = self.node.run(&["sh", "-c", TAIL, "sh", id]).await?;
-        let lines = tail.trim_end().lines().map(|line| format!("  {line}"));
-        Ok(lines.collect::<Vec<_>>().join("\n"))
-    }
-}
-
-fn backup() -> String {
-    format!("{FOLDER}/kube-apiserver.yaml.before")
-}
-
-/// The newest container that was made after this moment, in nanoseconds since 1970.
-fn exited(containers: &str, began: u128) -> Option<String> {
-    let list: serde_json::Value = serde_json::from_str(containers).ok()?;
-    let containers = list["containers"].as_array()?.iter();
-    let since = containers.filter_map(|container| {
-        let made: u128 = container["createdAt"].as_str()?.parse().ok()?;
-        (made > began).then(|| (made, container["id"].as_str().unwrap_or_default()))
-    });
-    since.max().map(|(_, id)| id.to_owned())
-}
-
-/// How often a restarting apiserver is looked at, and for how long.
-pub(super) const POLL: Poll = Poll {
-    every: Duration::from_millis(100),
-    within: Duration::from_secs(90),
-};
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_container_of_this_time_counts() {
-        let list = r#"{"containers": [
-            {"id": "old", "createdAt": "1000000000000000000"},
-            {"id": "new", "createdAt": "3000000000000000000"},
-            {"id": "newest", "createdAt": "3000000000000000001"}]}"#;
-        let since = |began| exited(list, began);
-        assert_eq!(since(2_000_000_000_000_000_000).as_deref(), Some("newest"));
-        assert_eq!(since(4_000_000_000_000_000_000), None);
-        assert_eq!(exited(r#"{"containers": []}"#, 0), None);
-    }
+    Ok(text)
 }

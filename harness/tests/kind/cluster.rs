@@ -1,14 +1,14 @@
 //! One cluster, wired and unwired.
 
-use tokenlab_harness::{Image, KindError, KindLab, Wire, Wired, WiringError, fresh_token};
+use tokenlab_harness::{Cluster, ClusterError, Image, Wire, Wired, WiringError, fresh_token};
 
 const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 
-async fn manifest(lab: &KindLab) -> String {
+async fn manifest(lab: &Cluster) -> String {
     lab.in_node(&["cat", MANIFEST]).await.expect("must be read")
 }
 
-async fn says(lab: &KindLab) -> String {
+async fn says(lab: &Cluster) -> String {
     // A fresh token each time: the apiserver remembers what it was told of one.
     let kubectl = lab.kubectl_as(&fresh_token()).expect("must be written");
     kubectl.run(["get", "ns"]).await.expect("must run").stderr
@@ -20,7 +20,7 @@ async fn the_flag_is_set_kept_rolled_back_and_undone() {
         return;
     }
     let image = Image::builder().build().await.expect("must be built");
-    let plan = KindLab::builder().wire(Wire::Patch).plan().await;
+    let plan = Cluster::builder().wire(Wire::Patch).plan().await;
     let lab = plan.expect("must be planned").start().await;
     let lab = lab.expect("must start");
     lab.load(&image).await.expect("must be loaded");
@@ -42,7 +42,7 @@ async fn the_flag_is_set_kept_rolled_back_and_undone() {
     let error = lab.wire_by("this is no kubeconfig").await;
     let error = error.expect_err("must fail");
     assert!(
-        matches!(&error, KindError::Wiring(WiringError::RolledBack { .. })),
+        matches!(&error, ClusterError::Wiring(WiringError::RolledBack { .. })),
         "{error}"
     );
     assert_eq!(manifest(&lab).await, with_flag);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use tokenlab_harness::progress::Progress;
 use tokenlab_harness::{
-    CONFIG_FILE_FLAG, IMAGE_NAME, Image, KindError, KindLab, NODE_CONFIG_FILE, Output, Wire,
+    CONFIG_FILE_FLAG, Cluster, ClusterBuilder, ClusterError, IMAGE_NAME, Image, Output, Wire,
 };
 use tokenlab_webhook::Token;
 
@@ -16,6 +16,8 @@ impl Args {
         let Self {
             backend,
             wire,
+            reach,
+            service_address,
             kubernetes,
             verbose,
             hold,
@@ -35,7 +37,11 @@ impl Args {
             &["tokenlab image build --out image.tar".to_owned()],
         )?;
 
-        let lab = create(&mut story, wire, kubernetes.unwrap_or_default(), &progress).await?;
+        let builder = (Cluster::builder().backend(backend).wire(wire).reach(reach))
+            .kubernetes(kubernetes.unwrap_or_default())
+            .service_address(service_address.unwrap_or_default())
+            .progress(progress);
+        let lab = create(&mut story, wire, builder).await?;
         let version = lab.plan().assets().version.to_string();
         let source = lab.plan().image().to_owned();
         let told = tell(&mut story, &lab, &image, wire).await;
@@ -78,15 +84,9 @@ impl Args {
     }
 }
 
-async fn create(
-    story: &mut Story,
-    wire: Wire,
-    wanted: tokenlab_harness::assets::Wanted,
-    progress: &Progress,
-) -> anyhow::Result<KindLab> {
+async fn create(story: &mut Story, wire: Wire, builder: ClusterBuilder) -> anyhow::Result<Cluster> {
     story.begin("cluster");
-    let builder = KindLab::builder().kubernetes(wanted).wire(wire);
-    let plan = builder.progress(progress.clone()).plan().await?;
+    let plan = builder.plan().await?;
     let said = match wire {
         Wire::Patch => "",
         Wire::Create => ", the webhook's flag set from the beginning",
@@ -107,7 +107,7 @@ async fn create(
 
 async fn tell(
     story: &mut Story,
-    lab: &KindLab,
+    lab: &Cluster,
     image: &Image,
     wire: Wire,
 ) -> anyhow::Result<(serde_json::Value, Output)> {
@@ -139,12 +139,13 @@ async fn tell(
 
     if wire == Wire::Patch {
         story.begin("wire");
+        let file = plan.config_file();
         lab.wire().await?;
         story.step(
-            &format!("kube-apiserver runs with --{CONFIG_FILE_FLAG}={NODE_CONFIG_FILE}"),
+            &format!("kube-apiserver runs with --{CONFIG_FILE_FLAG}={file}"),
             &[
                 format!(
-                    "docker cp webhook-config.yml {}-control-plane:{NODE_CONFIG_FILE}",
+                    "docker cp webhook-config.yml {}-control-plane:{file}",
                     plan.name()
                 ),
                 "vi /etc/kubernetes/manifests/kube-apiserver.yaml    # in the node: one more line"
@@ -156,7 +157,10 @@ async fn tell(
 
     story.begin("kubectl");
     let kubectl = lab.kubectl_as(&Token::from(TOKEN))?;
-    let output = kubectl.run(["get", "ns"]).await.map_err(KindError::from)?;
+    let output = kubectl
+        .run(["get", "ns"])
+        .await
+        .map_err(ClusterError::from)?;
     story.step(
         "kubectl get ns, as the user webhook-test with the token",
         &[format!(

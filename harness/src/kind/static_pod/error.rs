@@ -28,21 +28,40 @@ pub enum ManifestError {
         how: &'static str,
     },
     /// The edit would change something else too.
-    #[error("the manifest is written in a way that `--{flag}` cannot be changed in alone")]
+    #[error("the manifest is written in a way that `{what}` cannot be changed in alone")]
     Unsure {
-        /// The flag, without dashes.
-        flag: String,
+        /// The flag with its dashes, or a field.
+        what: String,
     },
+    /// It has other names for the Pod's `/etc/hosts`.
+    #[error("the manifest has `hostAliases` of its own, without `{name}`")]
+    HostAliases {
+        /// The name that was to be added.
+        name: String,
+    },
+    /// It is not in the host's network.
+    #[error("the manifest has no `hostNetwork: true`")]
+    NoHostNetwork,
 }
 
 impl ManifestError {
     /// The way out, where one is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unusual { flag, .. } | Self::Unsure { flag } => Some(format!(
+            Self::Unusual { flag, .. } => Some(format!(
                 "somebody edited the manifest by hand: write `- --{flag}=…` on a line of its own, or take it out"
             )),
-            Self::NotAPod(_) | Self::NoContainer { .. } | Self::NoCommand { .. } => None,
+            Self::Unsure { .. } => Some(
+                "somebody edited the manifest by hand: write it as kubeadm does, one entry a line"
+                    .to_owned(),
+            ),
+            Self::HostAliases { name } => Some(format!(
+                "add `{name}` to them by hand, or take `--reach cluster-ip`"
+            )),
+            Self::NotAPod(_)
+            | Self::NoContainer { .. }
+            | Self::NoCommand { .. }
+            | Self::NoHostNetwork => None,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The webhook in the cluster: waited for, with the reason when it does not come.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, Service};
 use kube::api::{Api, ListParams, LogParams};
 
 use crate::manifests::Manifests;
@@ -32,6 +33,12 @@ pub enum DeploymentError {
     /// The apiserver did not answer.
     #[error("the cluster could not be asked for the webhook")]
     Ask(#[source] Box<kube::Error>),
+    /// Its Service has no address of its own.
+    #[error("the webhook's Service has no address: `{has}`")]
+    NoAddress {
+        /// What it has: nothing, or `None` when it is headless.
+        has: String,
+    },
 }
 
 impl DeploymentError {
@@ -41,7 +48,7 @@ impl DeploymentError {
             Self::NoImage { .. } => Some(
                 "load it into the node first: `tokenlab image build --out image.tar`, then `kind load image-archive image.tar`".to_owned(),
             ),
-            Self::NotAvailable { .. } | Self::Ask(_) => None,
+            Self::NotAvailable { .. } | Self::Ask(_) | Self::NoAddress { .. } => None,
         }
     }
 }
@@ -96,6 +103,20 @@ pub(super) async fn available(
             })
         }
     }
+}
+
+/// The address that the webhook's Service got.
+pub(super) async fn address(
+    client: &kube::Client,
+    manifests: &Manifests,
+) -> Result<IpAddr, DeploymentError> {
+    let services: Api<Service> = Api::namespaced(client.clone(), &manifests.namespace);
+    let service = services.get(&manifests.name).await;
+    let service = service.map_err(|error| DeploymentError::Ask(Box::new(error)))?;
+    let has = service.spec.and_then(|spec| spec.cluster_ip);
+    let has = has.unwrap_or_default();
+    has.parse()
+        .map_err(|_not_an_address| DeploymentError::NoAddress { has })
 }
 
 fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {

@@ -7,31 +7,31 @@ use crate::tool::{Input, ToolError};
 
 /// Where tokenlab keeps what it writes on the way: on the file system of the manifests, and
 /// outside of their folder, where the kubelet takes each file for a Pod.
-pub(super) const FOLDER: &str = "/etc/kubernetes/tokenlab";
+pub(crate) const FOLDER: &str = "/etc/kubernetes/tokenlab";
 
 /// A running node.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) docker: Docker,
-    pub(super) container: Owned,
+pub(crate) struct Node {
+    pub(crate) docker: Docker,
+    pub(crate) container: Owned,
 }
 
 impl Node {
     /// Runs a command in it, and returns the standard output.
-    pub(super) async fn run(&self, args: &[&str]) -> Result<String, DockerError> {
+    pub(crate) async fn run(&self, args: &[&str]) -> Result<String, DockerError> {
         let args = [&["exec", self.container.name()], args].concat();
         self.docker.run(&args).await
     }
 
     /// The same, with something to read.
-    pub(super) async fn feed(&self, args: &[&str], bytes: &[u8]) -> Result<String, DockerError> {
+    pub(crate) async fn feed(&self, args: &[&str], bytes: &[u8]) -> Result<String, DockerError> {
         let args = [&["exec", "--interactive", self.container.name()], args].concat();
         let fed = self.docker.tool().feed(&args, Input::Bytes(bytes));
         Ok(fed.await?)
     }
 
     /// The content of a file; `None` when there is none.
-    pub(super) async fn read(&self, path: &str) -> Result<Option<String>, DockerError> {
+    pub(crate) async fn read(&self, path: &str) -> Result<Option<String>, DockerError> {
         match self.run(&["cat", path]).await {
             Ok(text) => Ok(Some(text)),
             Err(DockerError::Tool(ToolError::Failed { output, .. }))
@@ -45,8 +45,10 @@ impl Node {
 
     /// Writes a file that only root may read, in one step: written elsewhere and renamed in. The
     /// kubelet never sees half a manifest.
-    pub(super) async fn write(&self, path: &str, text: &str) -> Result<(), DockerError> {
-        const WRITE: &str = r#"umask 077 && mkdir -p "$1" && cat >"$2" && mv "$2" "$3""#;
+    pub(crate) async fn write(&self, path: &str, text: &str) -> Result<(), DockerError> {
+        // A file that the engine has mounted cannot be replaced, only written.
+        const WRITE: &str = r#"umask 077 && mkdir -p "$1" && cat >"$2" || exit
+            mv "$2" "$3" 2>/dev/null || { cat "$2" >"$3" && rm "$2"; }"#;
         let name = Utf8Path::new(path).file_name().unwrap_or_default();
         let new = format!("{FOLDER}/{name}.new");
         let args = ["sh", "-c", WRITE, "sh", FOLDER, &new, path];
@@ -55,7 +57,7 @@ impl Node {
     }
 
     /// Removes a file, if it is there.
-    pub(super) async fn remove(&self, path: &str) -> Result<(), DockerError> {
+    pub(crate) async fn remove(&self, path: &str) -> Result<(), DockerError> {
         self.run(&["rm", "-f", path]).await?;
         Ok(())
     }

@@ -5,10 +5,12 @@ use std::io;
 use camino::Utf8PathBuf;
 use tokenlab_webhook::pki::PkiError;
 
-use super::{DeploymentError, WiringError};
+use super::DeploymentError;
 use crate::assets::{AssetsError, BuildError};
 use crate::docker::DockerError;
 use crate::image::ImageError;
+use crate::kind::WiringError;
+use crate::kubeconfig::AdminError;
 use crate::kubectl::{KubectlError, Output};
 use crate::node_image::NodeImageError;
 use crate::run_folder::RunFolderError;
@@ -17,7 +19,7 @@ use crate::tool::ToolError;
 /// Why there is no cluster, or no webhook in it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum KindError {
+pub enum ClusterError {
     /// Docker cannot be used.
     #[error(transparent)]
     Docker(#[from] DockerError),
@@ -53,14 +55,20 @@ pub enum KindError {
     /// Another command of kind failed.
     #[error(transparent)]
     Tool(#[from] ToolError),
-    /// The kubeconfig that kind wrote is not usable.
-    #[error("the kubeconfig `{path}` that kind wrote {what}")]
+    /// The admin's kubeconfig is not usable.
+    #[error("the kubeconfig that {program} wrote cannot be used")]
     Kubeconfig {
-        /// The file.
-        path: Utf8PathBuf,
+        /// Who wrote it.
+        program: &'static str,
         /// What is wrong with it.
-        what: &'static str,
+        source: AdminError,
     },
+    /// The bare backend is a control plane of processes: it has no node to deploy into.
+    #[error("the bare backend has no cluster to deploy a webhook into")]
+    NoCluster,
+    /// The address of the webhook's Service is needed before the cluster has chosen it.
+    #[error("the address of the webhook's Service is not known yet")]
+    UnknownAddress,
     /// kubectl could not be run.
     #[error(transparent)]
     Kubectl(#[from] KubectlError),
@@ -84,7 +92,7 @@ pub enum KindError {
     Client(#[source] Box<kube::Error>),
 }
 
-impl KindError {
+impl ClusterError {
     /// The way out, where one is known.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -96,6 +104,10 @@ impl KindError {
             Self::Image(error) => error.hint(),
             Self::Deployment(error) => error.hint(),
             Self::Wiring(error) => error.hint(),
+            Self::NoCluster => Some("take `--backend kind`".to_owned()),
+            Self::UnknownAddress => Some(
+                "an address that the cluster chooses is known once the webhook is deployed: wire it in after that (`--wire patch`), or name an address".to_owned(),
+            ),
             Self::Create(error) => of_creation(error.said()).map(str::to_owned),
             Self::Unreachable { .. } => Some(
                 "kube-proxy makes the Service reachable: look at its log (`kubectl --namespace kube-system logs ds/kube-proxy`)".to_owned(),

@@ -1,0 +1,139 @@
+//! A lab on any backend, with the verbs that all of them have.
+
+use tokenlab_webhook::Token;
+
+use super::Backend;
+use crate::assets::Wanted;
+use crate::cluster::{Cluster, ClusterError, Wired};
+use crate::image::Image;
+use crate::kubectl::Kubectl;
+use crate::lab::{Lab, LabError};
+use crate::progress::Progress;
+use crate::run_folder::RunFolderError;
+
+/// A running lab whose webhook knows everybody as the mock.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a test")]
+pub enum MockLab {
+    /// The webhook is served by the lab's owner.
+    Bare(Lab),
+    /// The webhook is the product's image, deployed.
+    Cluster(Cluster),
+}
+
+/// What went wrong with a lab on some backend.
+#[derive(Debug, thiserror::Error)]
+pub enum MockLabError {
+    /// On the bare one.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// On a real cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+}
+
+impl From<RunFolderError> for MockLabError {
+    fn from(error: RunFolderError) -> Self {
+        Self::Lab(error.into())
+    }
+}
+
+impl MockLabError {
+    /// The way out, where one is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Lab(error) => error.hint(),
+            Self::Cluster(error) => error.hint(),
+        }
+    }
+}
+
+impl Backend {
+    /// Starts a lab whose webhook knows everybody as the mock.
+    pub async fn create(self, wanted: Wanted, progress: Progress) -> Result<MockLab, MockLabError> {
+        Ok(match self {
+            Self::Bare => {
+                let builder = Lab::builder().kubernetes(wanted).progress(progress);
+                MockLab::Bare(builder.start().await?)
+            }
+            Self::Kind => MockLab::Cluster(Cluster::with_mock(self, wanted, progress).await?),
+        })
+    }
+}
+
+impl MockLab {
+    /// Loads an image into the node. The bare backend has none, and nothing to run there.
+    pub async fn load(&self, image: &Image) -> Result<(), MockLabError> {
+        match self {
+            Self::Bare(_) => Ok(()),
+            Self::Cluster(cluster) => Ok(cluster.load(image).await?),
+        }
+    }
+
+    /// Writes a file for the apiserver to read; returns its path there.
+    pub async fn write(&self, name: &str, text: &str) -> Result<String, MockLabError> {
+        match self {
+            Self::Bare(lab) => Ok(lab.folder().write(name, text)?.into_string()),
+            Self::Cluster(cluster) => {
+                let path = cluster.plan().beside_the_config(name);
+                cluster.write(&path, text).await?;
+                Ok(path)
+            }
+        }
+    }
+
+    /// Starts the apiserver anew with these flags (names without dashes; `None` takes one away).
+    pub async fn set_flags(
+        &mut self,
+        flags: &[(&str, Option<&str>)],
+    ) -> Result<Wired, MockLabError> {
+        match self {
+            Self::Bare(lab) => {
+                let plane = lab.control_plane_mut();
+                let restarted = plane.restart(|set| {
+                    for (name, value) in flags {
+                        match value {
+                            Some(value) => set.set((*name).to_owned(), *value),
+                            None => set.unset(name),
+                        };
+                    }
+                });
+                restarted.await.map_err(LabError::from)?;
+                Ok(Wired::Changed)
+            }
+            Self::Cluster(cluster) => Ok(cluster.set_flags(flags).await?),
+        }
+    }
+
+    /// kubectl as the admin.
+    pub fn kubectl(&self) -> Result<Kubectl, MockLabError> {
+        Ok(match self {
+            Self::Bare(lab) => lab.kubectl()?,
+            Self::Cluster(cluster) => cluster.kubectl()?,
+        })
+    }
+
+    /// kubectl with this token, and nothing else that would tell who it is.
+    pub fn kubectl_as(&self, token: &Token) -> Result<Kubectl, MockLabError> {
+        Ok(match self {
+            Self::Bare(lab) => lab.kubectl_as(token)?,
+            Self::Cluster(cluster) => cluster.kubectl_as(token)?,
+        })
+    }
+
+    /// Keeps the run folder with all logs in it, and says where it is.
+    pub async fn keep(&self) {
+        match self {
+            Self::Bare(lab) => lab.keep(),
+            Self::Cluster(cluster) => cluster.keep().await,
+        }
+    }
+
+    /// Ends it all.
+    pub async fn stop(self) {
+        match self {
+            Self::Bare(lab) => lab.stop().await,
+            Self::Cluster(cluster) => cluster.stop().await,
+        }
+    }
+}

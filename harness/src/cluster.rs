@@ -1,0 +1,271 @@
+//! A real cluster with the webhook deployed in it and wired into its apiserver.
+
+mod deployment;
+mod distribution;
+mod error;
+mod plan;
+mod reach;
+mod shared;
+
+use std::net::IpAddr;
+
+use tokenlab_webhook::Token;
+use tokenlab_webhook::pki::CertificateAuthority;
+use tokio::sync::OnceCell;
+
+use crate::assets::{Assets, Wanted};
+use crate::backend::Backend;
+use crate::docker::{Docker, Owned};
+use crate::image::Image;
+use crate::kubeconfig::{Identity, Kubeconfig};
+use crate::kubectl::Kubectl;
+use crate::lab::CONFIG_FILE_FLAG;
+use crate::manifests::Manifests;
+use crate::node::Node;
+use crate::progress::Progress;
+use crate::run_folder::RunFolder;
+
+pub use deployment::DeploymentError;
+use distribution::Distribution;
+pub use error::ClusterError;
+pub use reach::{Reach, ServiceAddress, ServiceAddressError};
+
+/// When the webhook's flag is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Wire {
+    /// In the running apiserver, once the webhook answers: the tutorial's way
+    #[default]
+    Patch,
+    /// When the cluster is created: no restart, and no webhook yet
+    Create,
+}
+
+/// What a cluster shall be.
+#[derive(Debug)]
+#[must_use]
+pub struct ClusterBuilder {
+    backend: Backend,
+    wanted: Wanted,
+    wire: Wire,
+    reach: Reach,
+    address: ServiceAddress,
+    progress: Progress,
+}
+
+/// Everything that a cluster is made of, and no cluster yet.
+#[derive(Debug)]
+pub struct ClusterPlan {
+    pub(crate) assets: Assets,
+    distribution: Distribution,
+    pub(crate) docker: Docker,
+    pub(crate) name: String,
+    pub(crate) wire: Wire,
+    reach: Reach,
+    address: Option<IpAddr>,
+    authority: CertificateAuthority,
+    manifests: Manifests,
+    pub(crate) folder: RunFolder,
+    progress: Progress,
+}
+
+/// A running cluster. Dropped, it goes.
+#[derive(Debug)]
+pub struct Cluster {
+    // Dropped in this order: a network goes when nothing is attached to it.
+    node: Node,
+    network: Owned,
+    admin: Kubeconfig,
+    /// The address of the webhook's Service, once it is known.
+    address: OnceCell<IpAddr>,
+    plan: ClusterPlan,
+}
+
+/// What shall be different in a running apiserver.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Patch {
+    /// The content of the file by which it reaches its webhook.
+    pub(crate) config: Option<String>,
+    /// Flags, without dashes; `None` takes one away.
+    pub(crate) flags: Vec<(String, Option<String>)>,
+    /// A name that shall resolve to this address.
+    pub(crate) host: Option<(IpAddr, String)>,
+}
+
+/// What a change did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wired {
+    /// The apiserver was started anew.
+    Changed,
+    /// Everything was so already.
+    Already,
+}
+
+impl Cluster {
+    /// A cluster with every default: by kind, on Kubernetes' default series.
+    pub fn builder() -> ClusterBuilder {
+        ClusterBuilder {
+            backend: Backend::Kind,
+            wanted: Wanted::Default,
+            wire: Wire::default(),
+            reach: Reach::default(),
+            address: ServiceAddress::default(),
+            progress: Progress::hidden(),
+        }
+    }
+
+    /// What it was made of.
+    pub fn plan(&self) -> &ClusterPlan {
+        &self.plan
+    }
+
+    /// Loads an image into the node, by an archive.
+    pub async fn load(&self, image: &Image) -> Result<(), ClusterError> {
+        let plan = &self.plan;
+        let path = plan.folder.file("image.tar");
+        std::fs::write(&path, image.archive()).map_err(|source| ClusterError::Write {
+            path: path.clone(),
+            source,
+        })?;
+        let load = plan.distribution.load(plan, &path);
+        let title = format!("loading {} into the node", image.name());
+        plan.progress.step(&title, load).await
+    }
+
+    /// Applies the webhook's objects, and waits until the node itself is answered by it: the
+    /// apiserver does not try again when a connection is refused. Returns the answer.
+    pub async fn deploy(&self) -> Result<String, ClusterError> {
+        let plan = &self.plan;
+        let certificate = plan.manifests.certificate(&plan.authority)?;
+        let yaml = plan.manifests.yaml(&certificate);
+        let file = plan.folder.write("authn-webhook-deploy.yml", &yaml)?;
+        let output = self.kubectl()?.run(["apply", "-f", file.as_str()]).await?;
+        if !output.status.success() {
+            return Err(ClusterError::Apply(Box::new(output)));
+        }
+        let client = self.client().await?;
+        let come = async {
+            deployment::available(&client, &plan.manifests).await?;
+            let address = self
+                .address
+                .get_or_try_init(|| deployment::address(&client, &plan.manifests))
+                .await?;
+            self.reached(*address).await
+        };
+        let title = "waiting until the webhook answers the node";
+        plan.progress.step(title, come).await
+    }
+
+    /// Wires the webhook into the running apiserver, unless it is wired in already.
+    pub async fn wire(&self) -> Result<Wired, ClusterError> {
+        let address = self.address.get().copied();
+        self.wire_by(self.plan.config_for(address)?).await
+    }
+
+    /// The same by another file. When the apiserver does not start with it, all is as it was.
+    pub async fn wire_by(&self, config: impl Into<String>) -> Result<Wired, ClusterError> {
+        let file = self.plan.distribution.config_file();
+        let patch = Patch {
+            config: Some(config.into()),
+            flags: vec![(CONFIG_FILE_FLAG.to_owned(), Some(file.to_owned()))],
+            host: self.plan.host_for(self.address.get().copied())?,
+        };
+        let title = "restarting kube-apiserver with the webhook's flag";
+        self.patch(title, &patch).await
+    }
+
+    /// Sets flags of the running apiserver (names without dashes; `None` takes one away), unless
+    /// it has them already. When it does not start with them, all is as it was.
+    pub async fn set_flags(&self, flags: &[(&str, Option<&str>)]) -> Result<Wired, ClusterError> {
+        let owned =
+            |(name, value): &(&str, Option<&str>)| ((*name).to_owned(), value.map(str::to_owned));
+        let patch = Patch {
+            flags: flags.iter().map(owned).collect(),
+            ..Patch::default()
+        };
+        self.patch("restarting kube-apiserver with other flags", &patch)
+            .await
+    }
+
+    async fn patch(&self, title: &str, patch: &Patch) -> Result<Wired, ClusterError> {
+        let Self {
+            node, admin, plan, ..
+        } = self;
+        let patched = plan.distribution.patch(node, admin, patch);
+        plan.progress.step(title, patched).await
+    }
+
+    /// Takes back what [`wire`](Self::wire) did; what else was changed since stays.
+    pub async fn unwire(&self) -> Result<Wired, ClusterError> {
+        let Self {
+            node, admin, plan, ..
+        } = self;
+        let name = plan.manifests.server_name();
+        let undo = plan.distribution.undo(node, admin, &name);
+        let title = "restarting kube-apiserver as it was";
+        plan.progress.step(title, undo).await
+    }
+
+    /// Runs a command in the node, and returns its standard output.
+    pub async fn in_node(&self, args: &[&str]) -> Result<String, ClusterError> {
+        Ok(self.node.run(args).await?)
+    }
+
+    /// Writes a file into the node, readable by root alone, in one step.
+    pub async fn write(&self, path: &str, text: &str) -> Result<(), ClusterError> {
+        Ok(self.node.write(path, text).await?)
+    }
+
+    /// kubectl as the admin.
+    pub fn kubectl(&self) -> Result<Kubectl, ClusterError> {
+        self.kubectl_with("admin", &self.admin)
+    }
+
+    /// kubectl with this token, and nothing else that would tell who it is.
+    pub fn kubectl_as(&self, token: &Token) -> Result<Kubectl, ClusterError> {
+        self.kubectl_with("token", &self.token_user(token))
+    }
+
+    fn kubectl_with(&self, name: &str, kubeconfig: &Kubeconfig) -> Result<Kubectl, ClusterError> {
+        let program = &self.plan.assets.kubectl;
+        Ok(Kubectl::new(program, &self.plan.folder, name, kubeconfig)?)
+    }
+
+    /// A `kube` client as the admin.
+    pub async fn client(&self) -> Result<kube::Client, ClusterError> {
+        let client = self.admin.client().await;
+        client.map_err(|error| ClusterError::Client(Box::new(error)))
+    }
+
+    /// A `kube` client with this token.
+    pub async fn client_as(&self, token: &Token) -> Result<kube::Client, ClusterError> {
+        let client = self.token_user(token).client().await;
+        client.map_err(|error| ClusterError::Client(Box::new(error)))
+    }
+
+    /// The kubeconfig of a user who shows this token.
+    pub fn token_user(&self, token: &Token) -> Kubeconfig {
+        Kubeconfig {
+            user: "webhook-test".to_owned(),
+            identity: Identity::Token(token.clone()),
+            ..self.admin.clone()
+        }
+    }
+
+    /// Keeps the run folder, with the logs of the node in it, and says so on standard error.
+    pub async fn keep(&self) {
+        self.plan.collect_logs().await;
+    }
+
+    /// Ends it all.
+    pub async fn stop(self) {
+        let Self {
+            node,
+            network,
+            plan,
+            ..
+        } = self;
+        node.container.remove().await;
+        network.remove().await;
+        drop(plan);
+    }
+}

@@ -1,0 +1,217 @@
+//! From choices to a running cluster.
+
+use std::net::IpAddr;
+
+use camino::Utf8Path;
+use tokenlab_webhook::pki::CertificateAuthority;
+use tokio::sync::OnceCell;
+
+use super::distribution::Distribution;
+use super::{Cluster, ClusterBuilder, ClusterError, ClusterPlan, Reach, ServiceAddress, Wire};
+use crate::assets::{Assets, AssetsError, Sources, Wanted};
+use crate::backend::Backend;
+use crate::docker::{Docker, LABEL, Owned};
+use crate::guardian::Kept;
+use crate::kind::Kind;
+use crate::manifests::Manifests;
+use crate::node::Node;
+use crate::progress::Progress;
+use crate::run_folder::{RunFolder, random_name};
+
+impl ClusterBuilder {
+    /// Who makes the cluster: any backend but the bare one.
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// The version of Kubernetes.
+    pub fn kubernetes(mut self, wanted: Wanted) -> Self {
+        self.wanted = wanted;
+        self
+    }
+
+    /// When the webhook is wired in.
+    pub fn wire(mut self, wire: Wire) -> Self {
+        self.wire = wire;
+        self
+    }
+
+    /// How the apiserver finds the webhook.
+    pub fn reach(mut self, reach: Reach) -> Self {
+        self.reach = reach;
+        self
+    }
+
+    /// The address of the webhook's Service.
+    pub fn service_address(mut self, address: ServiceAddress) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// Where to show how far it is; nowhere by default.
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Looks for what is needed, and gets what is missing. Nothing is started.
+    pub async fn plan(self) -> Result<ClusterPlan, ClusterError> {
+        let Self {
+            backend,
+            wanted,
+            wire,
+            reach,
+            address,
+            progress,
+        } = self;
+        if wire == Wire::Create && address == ServiceAddress::Discovered {
+            return Err(ClusterError::UnknownAddress);
+        }
+        let docker = Docker::check().await?;
+        let sources = Sources::from_env().map_err(AssetsError::from)?;
+        let assets = sources.ensure(&wanted, &progress).await?;
+        let folder = RunFolder::create()?;
+        let name = format!("tokenlab-{}", random_name());
+        let log = folder.file("command-lines");
+        let distribution = match backend {
+            Backend::Bare => return Err(ClusterError::NoCluster),
+            Backend::Kind => {
+                let kind = Kind::find(&sources, &assets.version, &docker, &progress).await?;
+                Distribution::Kind(kind.told(&name, &folder, &log))
+            }
+        };
+        let address = match address {
+            ServiceAddress::Usual => Some(distribution.cluster_ip()),
+            ServiceAddress::Fixed(address) => Some(address),
+            ServiceAddress::Discovered => None,
+        };
+        Ok(ClusterPlan {
+            assets,
+            distribution,
+            docker: docker.logged(log),
+            name,
+            wire,
+            reach,
+            address,
+            authority: CertificateAuthority::new("tokenlab-webhook")?,
+            manifests: Manifests {
+                cluster_ip: address,
+                ..Manifests::default()
+            },
+            folder,
+            progress,
+        })
+    }
+}
+
+impl ClusterPlan {
+    /// The programs.
+    pub fn assets(&self) -> &Assets {
+        &self.assets
+    }
+
+    /// The image of the node.
+    pub fn image(&self) -> &str {
+        self.distribution.image()
+    }
+
+    /// The cluster's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The run folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// The webhook's objects in the cluster.
+    pub fn manifests(&self) -> &Manifests {
+        &self.manifests
+    }
+
+    /// Where in the node the apiserver finds [`webhook_config`](Self::webhook_config).
+    pub fn config_file(&self) -> &'static str {
+        self.distribution.config_file()
+    }
+
+    /// The file that tells the apiserver how to reach the webhook; an error when the Service's
+    /// address is in it and only the cluster will know that.
+    pub fn webhook_config(&self) -> Result<String, ClusterError> {
+        self.config_for(self.address)
+    }
+
+    /// The path of a file in the same folder of the node.
+    pub(crate) fn beside_the_config(&self, name: &str) -> String {
+        let folder = Utf8Path::new(self.config_file()).parent();
+        folder
+            .unwrap_or(Utf8Path::new("/"))
+            .join(name)
+            .into_string()
+    }
+
+    pub(super) fn config_for(&self, address: Option<IpAddr>) -> Result<String, ClusterError> {
+        let cluster_ip = match self.reach {
+            Reach::ClusterIp => Some(address.ok_or(ClusterError::UnknownAddress)?),
+            Reach::Dns => None,
+        };
+        let manifests = Manifests {
+            cluster_ip,
+            ..self.manifests.clone()
+        };
+        let authority = self.authority.certificate_pem();
+        Ok(manifests.webhook_config(authority).yaml())
+    }
+
+    /// What must be resolvable for the apiserver.
+    pub(crate) fn host_entry(&self) -> Result<Option<(IpAddr, String)>, ClusterError> {
+        self.host_for(self.address)
+    }
+
+    pub(super) fn host_for(
+        &self,
+        address: Option<IpAddr>,
+    ) -> Result<Option<(IpAddr, String)>, ClusterError> {
+        match self.reach {
+            Reach::ClusterIp => Ok(None),
+            Reach::Dns => {
+                let address = address.ok_or(ClusterError::UnknownAddress)?;
+                Ok(Some((address, self.manifests.server_name())))
+            }
+        }
+    }
+
+    /// Creates the cluster. When that fails its logs are kept in the run folder, and it goes.
+    pub async fn start(self) -> Result<Cluster, ClusterError> {
+        let network = Owned::announce(Kept::Network, self.name.clone())?;
+        let node = Node {
+            docker: self.docker.clone(),
+            container: self.distribution.container(&self.name)?,
+        };
+        let label = format!("{LABEL}=kind");
+        let args = ["network", "create", "--label", &label, &self.name];
+        self.docker.run(&args).await?;
+        let title = format!("creating a cluster of Kubernetes {}", self.assets.version);
+        let create = self.distribution.create(&self);
+        match self.progress.step(&title, create).await {
+            Ok(admin) => Ok(Cluster {
+                node,
+                network,
+                admin,
+                address: OnceCell::new_with(self.address),
+                plan: self,
+            }),
+            Err(error) => {
+                self.collect_logs().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts the cluster's logs into the run folder, and keeps it.
+    pub(super) async fn collect_logs(&self) {
+        self.distribution.collect_logs(self).await;
+        self.folder.keep();
+    }
+}

@@ -1,0 +1,122 @@
+//! How the apiserver finds the webhook's Service, and that the node does.
+
+use std::fmt;
+use std::net::{AddrParseError, IpAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokenlab_webhook::Token;
+
+use super::{Cluster, ClusterError};
+use crate::docker::DockerError;
+use crate::kubeconfig::{Identity, Kubeconfig};
+use crate::manifests::Manifests;
+use crate::node::FOLDER;
+use crate::tool::ToolError;
+use crate::wait::{Poll, Probe, WaitError, until};
+
+/// How the apiserver finds the webhook's Service. It does not ask the cluster's DNS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Reach {
+    /// By the Service's address, and the name that the certificate must have
+    #[default]
+    ClusterIp,
+    /// By its name, made resolvable for the apiserver: the tutorial's way
+    Dns,
+}
+
+/// The address of the webhook's Service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServiceAddress {
+    /// One that is known beforehand, in the part of the service range that is kept for those
+    /// who ask.
+    #[default]
+    Usual,
+    /// This one.
+    Fixed(IpAddr),
+    /// The one that the cluster chooses; not known before the webhook is deployed.
+    Discovered,
+}
+
+/// It is neither an address nor a word that is known.
+#[derive(Debug, thiserror::Error)]
+#[error("`{text}` is neither an IP address nor `auto`")]
+pub struct ServiceAddressError {
+    text: String,
+    source: AddrParseError,
+}
+
+impl FromStr for ServiceAddress {
+    type Err = ServiceAddressError;
+
+    /// `auto`, or an address.
+    fn from_str(text: &str) -> Result<Self, ServiceAddressError> {
+        match text {
+            "auto" => Ok(Self::Discovered),
+            _ => match text.parse() {
+                Ok(address) => Ok(Self::Fixed(address)),
+                Err(source) => Err(ServiceAddressError {
+                    text: text.to_owned(),
+                    source,
+                }),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::ClusterIp => "cluster-ip",
+            Self::Dns => "dns",
+        })
+    }
+}
+
+const POLL: Poll = Poll {
+    every: Duration::from_millis(100),
+    within: Duration::from_secs(30),
+};
+
+impl Cluster {
+    /// Posts a TokenReview to the webhook from the node, as the apiserver will. By the node's
+    /// kubectl: every node has one, and few have curl.
+    pub(super) async fn reached(&self, address: IpAddr) -> Result<String, ClusterError> {
+        const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"is anybody there?"}}"#;
+        let plan = &self.plan;
+        let manifests = Manifests {
+            cluster_ip: Some(address),
+            ..plan.manifests.clone()
+        };
+        let config = manifests.webhook_config(plan.authority.certificate_pem());
+        let server = config.server.trim_end_matches(tokenlab_webhook::PATH);
+        let kubeconfig = Kubeconfig {
+            server: server.to_owned(),
+            // kubectl asks for a user and a password when it has nothing; nobody looks at this.
+            identity: Identity::Token(Token::from("anybody")),
+            ..config
+        };
+        let path = format!("{FOLDER}/reach.kubeconfig");
+        self.node.write(&path, &kubeconfig.yaml()).await?;
+        let kubeconfig = format!("--kubeconfig={path}");
+        #[rustfmt::skip]
+        let args = [
+            "env", "-u", "HTTPS_PROXY", "-u", "https_proxy", "kubectl", &kubeconfig,
+            "--request-timeout=5s", "create", "--raw", tokenlab_webhook::PATH, "--filename=-",
+        ];
+        let look = async || match self.node.feed(&args, REVIEW.as_bytes()).await {
+            Ok(answer) => Probe::Ready(answer),
+            Err(DockerError::Tool(error @ ToolError::Failed { .. })) => {
+                Probe::NotYet(error.said().to_owned().into())
+            }
+            Err(error) => Probe::Fatal(error),
+        };
+        match until("the node reaches the webhook", POLL, look).await {
+            Ok(answer) => Ok(answer),
+            Err(WaitError::Fatal(error)) => Err(error.into()),
+            Err(error @ WaitError::TimedOut { .. }) => Err(ClusterError::Unreachable {
+                seen: error.to_string(),
+            }),
+        }
+    }
+}
