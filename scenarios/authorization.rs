@@ -8,15 +8,16 @@ use rstest::{Context, rstest};
 use tokenlab_harness::{Poll, Probe, SharedLab, fresh_token, until};
 use tokenlab_webhook::{Decision, User};
 
-use crate::support::{assert_output, lab};
+use crate::support::{assert_output, bare_only, lab};
 
 /// Nobody here binds a role to `mock` or `group-mock`: they belong to all scenarios.
 #[rstest]
 #[tokio::test]
 async fn a_role_for_a_group_lets_its_members_in(
-    #[future(awt)] lab: SharedLab,
+    #[future] lab: SharedLab,
     #[context] context: Context,
 ) {
+    let lab = bare_only!(lab, "authorization::a_role_for_a_group_lets_its_members_in");
     let group = fresh_token().expose().replace("lab-", "group-");
     let ann = User::new("ann").with_group(&group);
     let token = lab.scripted().token(Decision::authenticated(ann));

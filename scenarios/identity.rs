@@ -6,7 +6,7 @@ use rstest::{Context, rstest};
 use tokenlab_harness::SharedLab;
 use tokenlab_webhook::{Decision, User};
 
-use crate::support::{MockLab, assert_output, assert_reviewed, lab, mock, mock_lab};
+use crate::support::{MockLab, assert_output, assert_reviewed, bare_only, lab, mock_lab};
 
 /// The apiserver's own answer to "who am I", through a client.
 #[rstest]
@@ -30,23 +30,27 @@ async fn mock_is_known_to_the_apiserver(
 
 /// The same as a person asks it.
 #[rstest]
-#[case::mock(None)]
-#[case::name_only(Some(User::new("ann")))]
-#[case::with_extra(Some(User::new("ann")
+#[tokio::test]
+async fn whoami_as_mock(#[future(awt)] mock_lab: MockLab, #[context] context: Context) {
+    let token = mock_lab.token().await;
+
+    let kubectl = mock_lab.kubectl_as(&token);
+    let output = kubectl.run(["auth", "whoami"]).await.expect("must run");
+
+    assert_output!(context, output);
+}
+
+/// And others.
+#[rstest]
+#[case::name_only(User::new("ann"))]
+#[case::with_extra(User::new("ann")
     .with_uid("42")
     .with_groups(["dev", "ops"])
-    .with_extra("example.org/team", ["red", "blue"])))]
+    .with_extra("example.org/team", ["red", "blue"]))]
 #[tokio::test]
-async fn whoami(
-    #[future(awt)] lab: SharedLab,
-    #[context] context: Context,
-    #[case] user: Option<User>,
-) {
-    let decision = match user {
-        Some(user) => Decision::authenticated(user),
-        None => mock().await,
-    };
-    let token = lab.scripted().token(decision);
+async fn whoami(#[future] lab: SharedLab, #[context] context: Context, #[case] user: User) {
+    let lab = bare_only!(lab, "identity::whoami");
+    let token = lab.scripted().token(Decision::authenticated(user));
 
     let kubectl = lab.kubectl_as(&token).expect("must be made");
     let output = kubectl.run(["auth", "whoami"]).await.expect("must run");

@@ -4,7 +4,7 @@ use rstest::{Context, rstest};
 use tokenlab_harness::{SharedConfig, SharedLab};
 use tokenlab_webhook::ApiVersion;
 
-use crate::support::{assert_reviewed, config, lab, mock};
+use crate::support::{assert_reviewed, bare_only, config, lab, mock};
 
 /// The tutorial's second step: a TokenReview posted to the webhook by hand.
 #[rstest]
@@ -12,10 +12,14 @@ use crate::support::{assert_reviewed, config, lab, mock};
 #[case::v1beta1("authentication.k8s.io/v1beta1")]
 #[tokio::test]
 async fn the_webhook_answers_in_the_version_of_the_question(
-    #[future(awt)] lab: SharedLab,
+    #[future] lab: SharedLab,
     #[context] context: Context,
     #[case] version: &str,
 ) {
+    let lab = bare_only!(
+        lab,
+        "protocol::the_webhook_answers_in_the_version_of_the_question"
+    );
     let token = lab.scripted().token(mock().await);
     let review = serde_json::json!({
         "apiVersion": version,
@@ -39,11 +43,11 @@ async fn the_apiserver_speaks(
     #[case] webhook_version: Option<ApiVersion>,
     #[case] spoken: ApiVersion,
 ) {
-    let lab = SharedLab::get(SharedConfig {
+    let config = SharedConfig {
         webhook_version,
         ..config()
-    })
-    .await;
+    };
+    let lab = bare_only!(SharedLab::get(config), "protocol::the_apiserver_speaks");
     let token = lab.scripted().token(mock().await);
 
     let kubectl = lab.kubectl_as(&token).expect("must be made");

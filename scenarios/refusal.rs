@@ -6,7 +6,7 @@ use rstest::{Context, rstest};
 use tokenlab_harness::{Identity, SharedLab, fresh_token};
 use tokenlab_webhook::Decision;
 
-use crate::support::{assert_output, assert_reviewed, lab};
+use crate::support::{assert_output, assert_reviewed, bare_only, lab};
 
 /// To the user a refusal and a webhook that cannot tell look alike.
 #[rstest]
@@ -14,10 +14,11 @@ use crate::support::{assert_output, assert_reviewed, lab};
 #[case::as_the_webhook_cannot_tell(Decision::Undecided { reason: "the directory is away".to_owned() })]
 #[tokio::test]
 async fn unauthorized(
-    #[future(awt)] lab: SharedLab,
+    #[future] lab: SharedLab,
     #[context] context: Context,
     #[case] decision: Decision,
 ) {
+    let lab = bare_only!(lab, "refusal::unauthorized");
     let token = lab.scripted().token(decision.clone());
 
     let kubectl = lab.kubectl_as(&token).expect("must be made");
@@ -32,7 +33,8 @@ async fn unauthorized(
 /// A token that nobody scripted is refused like any other.
 #[rstest]
 #[tokio::test]
-async fn a_token_that_nobody_knows_is_unauthorized(#[future(awt)] lab: SharedLab) {
+async fn a_token_that_nobody_knows_is_unauthorized(#[future] lab: SharedLab) {
+    let lab = bare_only!(lab, "refusal::a_token_that_nobody_knows_is_unauthorized");
     let token = fresh_token();
     let client = lab.client_as(&token).await.expect("must be made");
 
@@ -52,10 +54,8 @@ async fn a_token_that_nobody_knows_is_unauthorized(#[future(awt)] lab: SharedLab
 /// unauthorized.
 #[rstest]
 #[tokio::test]
-async fn without_a_token_one_is_anonymous(
-    #[future(awt)] lab: SharedLab,
-    #[context] context: Context,
-) {
+async fn without_a_token_one_is_anonymous(#[future] lab: SharedLab, #[context] context: Context) {
+    let lab = bare_only!(lab, "refusal::without_a_token_one_is_anonymous");
     let nobody = lab.control_plane().user("nobody", Identity::Anonymous);
     let client = nobody.client().await.expect("must be made");
 

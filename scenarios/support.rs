@@ -1,5 +1,9 @@
 //! What every scenario stands on: a shared lab, the mock's decision, snapshots.
 
+#[path = "../harness/tests/lab/skipped.rs"]
+#[expect(dead_code, reason = "which programs there are is asked elsewhere")]
+mod skipped;
+
 use std::path::Path;
 
 use rstest::{Context, fixture};
@@ -97,6 +101,31 @@ pub(crate) fn settings() -> insta::Settings {
     settings
 }
 
+/// Whether a scenario may run that scripts what the webhook answers, or that needs the control
+/// plane to itself: only the bare backend has such a webhook. Elsewhere it is skipped by name.
+pub(crate) fn runs_bare_only(scenario: &str) -> bool {
+    let backend = Backend::from_env().expect("LAB_BACKEND must be a backend");
+    let runs = backend.scripts_its_webhook();
+    if !runs {
+        skipped::skip(
+            scenario,
+            "it needs the bare backend, whose webhook can be scripted",
+        );
+    }
+    runs
+}
+
+/// The shared lab; on a backend that cannot script its webhook the scenario ends here.
+macro_rules! bare_only {
+    ($lab:expr, $scenario:literal) => {
+        if $crate::support::runs_bare_only($scenario) {
+            $lab.await
+        } else {
+            return;
+        }
+    };
+}
+
 /// Compares a text with `snapshots/<scenario>__<case>.snap`.
 macro_rules! assert_reviewed {
     ($context:expr, $answer:expr) => {
@@ -115,4 +144,4 @@ macro_rules! assert_output {
     }};
 }
 
-pub(crate) use {assert_output, assert_reviewed};
+pub(crate) use {assert_output, assert_reviewed, bare_only};

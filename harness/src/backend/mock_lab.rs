@@ -70,6 +70,14 @@ impl MockLab {
         }
     }
 
+    /// The file that tells the apiserver how to reach the webhook.
+    pub fn webhook_config(&self) -> Result<String, MockLabError> {
+        match self {
+            Self::Bare(lab) => Ok(lab.webhook().kubeconfig().yaml()),
+            Self::Cluster(cluster) => Ok(cluster.plan().webhook_config()?),
+        }
+    }
+
     /// Writes a file for the apiserver to read; returns its path there.
     pub async fn write(&self, name: &str, text: &str) -> Result<String, MockLabError> {
         match self {

@@ -2,6 +2,7 @@
 //! control planes. They find processes by `/proc`.
 #![cfg(target_os = "linux")]
 
+mod backend;
 mod cli;
 mod control_plane;
 mod failures;

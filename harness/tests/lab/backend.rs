@@ -1,0 +1,41 @@
+//! The verbs that all backends have, on the one that `LAB_BACKEND` names.
+
+use tokenlab_harness::progress::Progress;
+use tokenlab_harness::{Backend, CONFIG_FILE_FLAG, MockLab, fresh_token};
+
+use crate::programs::wanted;
+
+/// What kubectl says to somebody with a fresh token: the apiserver remembers what it was told.
+async fn said(lab: &MockLab) -> String {
+    let kubectl = lab.kubectl_as(&fresh_token()).expect("must be made");
+    kubectl.run(["get", "ns"]).await.expect("must run").stderr
+}
+
+#[tokio::test]
+async fn a_file_is_written_and_flags_are_patched_on_every_backend() {
+    const RECOGNISED: &str = r#"User "mock" cannot list resource "namespaces""#;
+    const UNAUTHORIZED: &str = "You must be logged in";
+    let backend = Backend::from_env().expect("LAB_BACKEND must be a backend");
+    backend.check().await.expect("must be usable");
+    let lab = backend.create(wanted(), Progress::hidden()).await;
+    let mut lab = lab.expect("must start");
+    let answer = said(&lab).await;
+    assert!(answer.contains(RECOGNISED), "{answer}");
+
+    lab.set_flags(&[(CONFIG_FILE_FLAG, None)])
+        .await
+        .expect("must come back");
+    let answer = said(&lab).await;
+    assert!(answer.contains(UNAUTHORIZED), "{answer}");
+
+    let config = lab.webhook_config().expect("must be known");
+    let file = lab.write("another.yml", &config).await;
+    let file = file.expect("must be written");
+    lab.set_flags(&[(CONFIG_FILE_FLAG, Some(&file))])
+        .await
+        .expect("must come back");
+    let answer = said(&lab).await;
+    assert!(answer.contains(RECOGNISED), "{answer}");
+
+    lab.stop().await;
+}
