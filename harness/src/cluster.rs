@@ -138,11 +138,12 @@ impl Cluster {
         let certificate = plan.manifests.certificate(&plan.authority)?;
         let yaml = plan.manifests.yaml(&certificate);
         let file = plan.folder.write("authn-webhook-deploy.yml", &yaml)?;
+        let client = self.client().await?;
+        deployment::try_again(&client, &plan.manifests).await?;
         let output = self.kubectl()?.run(["apply", "-f", file.as_str()]).await?;
         if !output.status.success() {
             return Err(ClusterError::Apply(Box::new(output)));
         }
-        let client = self.client().await?;
         let come = async {
             deployment::available(&client, &plan.manifests).await?;
             let address = self

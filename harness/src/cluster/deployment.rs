@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, Service};
-use kube::api::{Api, ListParams, LogParams};
+use kube::api::{Api, DeleteParams, ListParams, LogParams};
 
 use crate::manifests::Manifests;
 use crate::wait::{Poll, Probe, WaitError, until};
@@ -58,6 +58,27 @@ const POLL: Poll = Poll {
     within: Duration::from_secs(120),
 };
 
+fn of_it(manifests: &Manifests) -> ListParams {
+    ListParams::default().labels(&format!("app.kubernetes.io/instance={}", manifests.name))
+}
+
+/// Removes Pods that an earlier try left without an image, which may be there by now: the kubelet
+/// would look again after a pause that grows to minutes.
+pub(super) async fn try_again(
+    client: &kube::Client,
+    manifests: &Manifests,
+) -> Result<(), DeploymentError> {
+    let ask = |error| DeploymentError::Ask(Box::new(error));
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &manifests.namespace);
+    for pod in pods.list(&of_it(manifests)).await.map_err(ask)? {
+        if let (Some(_), Some(name)) = (no_image(&pod), &pod.metadata.name) {
+            let now = DeleteParams::default().grace_period(0);
+            pods.delete(name, &now).await.map_err(ask)?;
+        }
+    }
+    Ok(())
+}
+
 /// Waits until a Pod of it is ready.
 pub(super) async fn available(
     client: &kube::Client,
@@ -66,8 +87,7 @@ pub(super) async fn available(
     let namespace = &manifests.namespace;
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let of_it =
-        ListParams::default().labels(&format!("app.kubernetes.io/instance={}", manifests.name));
+    let of_it = of_it(manifests);
     let look = async || {
         let deployment = match deployments.get_status(&manifests.name).await {
             Ok(deployment) => deployment,

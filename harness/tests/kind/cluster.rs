@@ -1,6 +1,9 @@
-//! One cluster, wired and unwired.
+//! One cluster: what it says when something is wrong, wired and unwired.
 
-use tokenlab_harness::{Cluster, ClusterError, Image, Wire, Wired, WiringError, fresh_token};
+use tokenlab_harness::{
+    Cluster, ClusterError, DeploymentError, IMAGE_NAME, Image, Wire, Wired, WiringError,
+    fresh_token,
+};
 
 const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 
@@ -23,6 +26,18 @@ async fn the_flag_is_set_kept_rolled_back_and_undone() {
     let plan = Cluster::builder().wire(Wire::Patch).plan().await;
     let lab = plan.expect("must be planned").start().await;
     let lab = lab.expect("must start");
+
+    let error = lab.deploy().await.expect_err("there is no image");
+    assert!(
+        matches!(
+            &error,
+            ClusterError::Deployment(DeploymentError::NoImage { image, said })
+                if image == IMAGE_NAME && said.starts_with("ErrImageNeverPull")
+        ),
+        "{error}"
+    );
+    assert!(error.hint().is_some());
+
     lab.load(&image).await.expect("must be loaded");
     lab.deploy().await.expect("must answer");
     let before = manifest(&lab).await;
@@ -59,5 +74,17 @@ async fn the_flag_is_set_kept_rolled_back_and_undone() {
         .in_node(&["ls", "-A", "/etc/kubernetes/manifests"])
         .await;
     assert_eq!(manifests.expect("must be listed").lines().count(), 4);
+    let edited = with_flag.replace(
+        "    - --authentication-token-webhook-config-file=",
+        "    - --authentication-token-webhook-config-file\n    - ",
+    );
+    lab.write(MANIFEST, &edited).await.expect("must be written");
+    let error = lab.wire().await.expect_err("must be refused");
+    assert_eq!(
+        error.to_string(),
+        "the manifest has `--authentication-token-webhook-config-file` and its value as two words"
+    );
+    assert!(error.hint().is_some_and(|hint| hint.contains("by hand")));
+    assert_eq!(manifest(&lab).await, edited);
     lab.stop().await;
 }

@@ -13,6 +13,8 @@ const POLL: Poll = Poll {
     within: Duration::from_secs(180),
 };
 
+const KUBECONFIG: &str = "apiVersion: v1\nkind: Config\ncurrent-context: production\n";
+
 /// The demo's process. Dropped by a panic, it is ended.
 struct Demo(Child);
 
@@ -54,14 +56,23 @@ fn networks() -> Vec<String> {
 }
 
 #[rstest]
-#[case::while_it_is_created(false)]
-#[case::while_it_runs(true)]
+#[case::killed_while_it_is_created("KILL", false)]
+#[case::killed_while_it_runs("KILL", true)]
+#[case::interrupted_while_it_is_created("INT", false)]
+#[case::interrupted_while_it_runs("INT", true)]
 #[tokio::test]
-async fn a_killed_owner_leaves_nothing(#[case] wait_until_it_runs: bool) {
-    if !super::allowed("kind::left::a_killed_owner_leaves_nothing") {
+async fn an_owner_who_is_gone_leaves_nothing(
+    #[case] signal: &str,
+    #[case] wait_until_it_runs: bool,
+) {
+    if !super::allowed("kind::left::an_owner_who_is_gone_leaves_nothing") {
         return;
     }
     let folder = tempfile::tempdir().expect("must be made");
+    // The user's own, which nobody touches.
+    let home = tempfile::tempdir().expect("must be made");
+    let kubeconfig = home.path().join("config");
+    std::fs::write(&kubeconfig, KUBECONFIG).expect("must be written");
     let (nodes_before, networks_before) = (nodes(), networks());
     let new = |now: Vec<String>, before: &[String]| {
         let now = now.into_iter();
@@ -71,6 +82,7 @@ async fn a_killed_owner_leaves_nothing(#[case] wait_until_it_runs: bool) {
     let demo = Command::new(env!("CARGO_BIN_EXE_tokenlab"))
         .args(["demo", "--backend", "kind", "--wire", "create", "--hold"])
         .env("TMPDIR", folder.path())
+        .env("KUBECONFIG", &kubeconfig)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn();
@@ -91,7 +103,10 @@ async fn a_killed_owner_leaves_nothing(#[case] wait_until_it_runs: bool) {
             .await
             .expect("must come");
     }
-    demo.0.kill().expect("must be killed");
+    let sent = Command::new("kill")
+        .args(["-s", signal, &demo.0.id().to_string()])
+        .status();
+    assert!(sent.is_ok_and(|status| status.success()));
     let look = async || {
         let mut left = new(nodes(), &nodes_before);
         left.extend(new(networks(), &networks_before));
@@ -104,4 +119,6 @@ async fn a_killed_owner_leaves_nothing(#[case] wait_until_it_runs: bool) {
         }
     };
     until("nothing is left", POLL, look).await.expect("must go");
+    let after = std::fs::read_to_string(&kubeconfig);
+    assert_eq!(after.expect("must be there"), KUBECONFIG);
 }
