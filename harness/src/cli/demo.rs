@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use camino::{Utf8Path, Utf8PathBuf};
+use clap::CommandFactory as _;
 use serde::Serialize;
 use tokenlab_harness::assets::Wanted;
 use tokenlab_harness::progress::Progress;
@@ -45,13 +46,13 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value_t, env = "LAB_BACKEND")]
     backend: Backend,
 
-    /// When the webhook is wired into the apiserver of a real cluster
-    #[arg(long, value_enum, default_value_t)]
-    wire: Wire,
+    /// When the webhook is wired into the apiserver of a real cluster [default: patch]
+    #[arg(long, value_enum)]
+    wire: Option<Wire>,
 
-    /// How the apiserver of a real cluster finds the webhook
-    #[arg(long, value_enum, default_value_t)]
-    reach: Reach,
+    /// How the apiserver of a real cluster finds the webhook [default: cluster-ip]
+    #[arg(long, value_enum)]
+    reach: Option<Reach>,
 
     /// The address of the webhook's Service in a real cluster; `auto`: the one that the cluster
     /// chooses [default: one that is known beforehand]
@@ -110,9 +111,25 @@ fn is_forbidden(output: &Output) -> bool {
 impl Args {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.backend {
-            Backend::Bare => Box::pin(self.bare()).await,
+            Backend::Bare => {
+                if let Some(flag) = self.for_clusters() {
+                    let said = format!("`{flag}` is for a real cluster: add `--backend kind`");
+                    super::Args::command()
+                        .error(clap::error::ErrorKind::ArgumentConflict, said)
+                        .exit();
+                }
+                Box::pin(self.bare()).await
+            }
             Backend::Kind => Box::pin(self.cluster()).await,
         }
+    }
+
+    /// A flag that says nothing on the bare backend.
+    fn for_clusters(&self) -> Option<&'static str> {
+        let wire = self.wire.map(|_| "--wire");
+        let reach = self.reach.map(|_| "--reach");
+        let address = self.service_address.map(|_| "--service-address");
+        wire.or(reach).or(address)
     }
 
     async fn bare(self) -> anyhow::Result<ExitCode> {

@@ -23,9 +23,10 @@ impl Args {
             hold,
             json,
         } = self;
+        let (wire, reach) = (wire.unwrap_or_default(), reach.unwrap_or_default());
         backend.check().await?;
         let mut story = Story::new(json, verbose);
-        let progress = Progress::stderr();
+        let progress = Progress::stderr().brief();
 
         story.begin("image");
         let image = Image::builder().progress(progress.clone()).build().await?;

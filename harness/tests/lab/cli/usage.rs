@@ -83,14 +83,22 @@ async fn help_of_demo() {
               [default: bare]
 
           --wire <WIRE>
-              When the webhook is wired into the apiserver of a real cluster
+              When the webhook is wired into the apiserver of a real cluster [default: patch]
 
               Possible values:
-              - patch:  In the manifest of the running apiserver, once the webhook answers: the
-                tutorial's way
+              - patch:  In the running apiserver, once the webhook answers: the tutorial's way
               - create: When the cluster is created: no restart, and no webhook yet
-              
-              [default: patch]
+
+          --reach <REACH>
+              How the apiserver of a real cluster finds the webhook [default: cluster-ip]
+
+              Possible values:
+              - cluster-ip: By the Service's address, and the name that the certificate must have
+              - dns:        By its name, made resolvable for the apiserver: the tutorial's way
+
+          --service-address <IP|auto>
+              The address of the webhook's Service in a real cluster; `auto`: the one that the cluster
+              chooses [default: one that is known beforehand]
 
           --kubernetes <VERSION>
               The version of Kubernetes: 1.37 (its newest patch) or v1.37.2
@@ -114,7 +122,7 @@ async fn help_of_demo() {
       tokenlab demo --verbose
       tokenlab demo --kubernetes 1.36
       tokenlab demo --backend kind               on a real cluster, the webhook deployed in it
-      tokenlab demo --backend kind --wire create
+      tokenlab demo --backend kind --wire create --reach dns
       tokenlab demo --json | jq -r .kubectl.stderr
 
     It succeeds (exit status 0) only if the apiserver recognises "mock" and forbids it to list
@@ -149,6 +157,19 @@ async fn an_unknown_command() {
     error: unrecognized subcommand 'dmeo'
 
       tip: a similar subcommand exists: 'demo'
+
+    Usage: tokenlab <COMMAND>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[tokio::test]
+async fn a_flag_for_real_clusters_on_the_bare_backend() {
+    assert_text!(outcome(&["demo", "--wire", "create"]).await, @"
+    exit code: 2
+    ----- stderr -----
+    error: `--wire` is for a real cluster: add `--backend kind`
 
     Usage: tokenlab <COMMAND>
 
