@@ -62,8 +62,8 @@ fn of_it(manifests: &Manifests) -> ListParams {
     ListParams::default().labels(&format!("app.kubernetes.io/instance={}", manifests.name))
 }
 
-/// Removes Pods that an earlier try left without an image, which may be there by now: the kubelet
-/// would look again after a pause that grows to minutes.
+/// Removes Pods that an earlier try left stuck, which may start by now: the kubelet would look
+/// again after a pause that grows to minutes.
 pub(super) async fn try_again(
     client: &kube::Client,
     manifests: &Manifests,
@@ -71,7 +71,7 @@ pub(super) async fn try_again(
     let ask = |error| DeploymentError::Ask(Box::new(error));
     let pods: Api<Pod> = Api::namespaced(client.clone(), &manifests.namespace);
     for pod in pods.list(&of_it(manifests)).await.map_err(ask)? {
-        if let (Some(_), Some(name)) = (no_image(&pod), &pod.metadata.name) {
+        if let (Some(_), Some(name)) = (stuck(&pod), &pod.metadata.name) {
             let now = DeleteParams::default().grace_period(0);
             pods.delete(name, &now).await.map_err(ask)?;
         }
@@ -79,7 +79,7 @@ pub(super) async fn try_again(
     Ok(())
 }
 
-/// Waits until a Pod of it is ready.
+/// Waits until its Pods are ready; gives up when one is stuck.
 pub(super) async fn available(
     client: &kube::Client,
     manifests: &Manifests,
@@ -87,7 +87,6 @@ pub(super) async fn available(
     let namespace = &manifests.namespace;
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let of_it = of_it(manifests);
     let look = async || {
         let deployment = match deployments.get_status(&manifests.name).await {
             Ok(deployment) => deployment,
@@ -98,12 +97,9 @@ pub(super) async fn available(
         if ready >= manifests.replicas {
             return Probe::Ready(());
         }
-        match pods.list(&of_it).await {
-            Ok(list) => match list.items.iter().find_map(no_image) {
-                Some(said) => Probe::Fatal(DeploymentError::NoImage {
-                    image: manifests.image.to_string(),
-                    said,
-                }),
+        match pods.list(&of_it(manifests)).await {
+            Ok(list) => match list.items.iter().find_map(stuck) {
+                Some(stuck) => Probe::Fatal(stuck),
                 None => Probe::NotYet(
                     format!("{ready} of {} Pods are ready", manifests.replicas).into(),
                 ),
@@ -111,18 +107,21 @@ pub(super) async fn available(
             Err(error) => Probe::NotYet(error.to_string().into()),
         }
     };
-    match until("the webhook is available", POLL, look).await {
-        Ok(()) => Ok(()),
-        Err(WaitError::Fatal(error)) => Err(error),
-        Err(error @ WaitError::TimedOut { .. }) => {
-            let list = pods.list(&of_it).await;
-            let list = list.map_err(|error| DeploymentError::Ask(Box::new(error)))?;
-            Err(DeploymentError::NotAvailable {
-                seen: error.to_string(),
-                reasons: reasons(client, namespace, &pods, &list.items).await,
-            })
+    let seen = match until("the webhook is available", POLL, look).await {
+        Ok(()) => return Ok(()),
+        Err(WaitError::Fatal(Stuck::NoImage(said))) => {
+            let image = manifests.image.to_string();
+            return Err(DeploymentError::NoImage { image, said });
         }
-    }
+        Err(WaitError::Fatal(Stuck::Ends(said))) => said,
+        Err(error @ WaitError::TimedOut { .. }) => error.to_string(),
+    };
+    let list = pods.list(&of_it(manifests)).await;
+    let list = list.map_err(|error| DeploymentError::Ask(Box::new(error)))?;
+    Err(DeploymentError::NotAvailable {
+        seen,
+        reasons: reasons(client, namespace, &pods, &list.items).await,
+    })
 }
 
 /// The address that the webhook's Service got.
@@ -144,16 +143,30 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     status.flat_map(|status| status.container_statuses.iter().flatten())
 }
 
-/// What the kubelet says of an image that will not come by itself.
-fn no_image(pod: &Pod) -> Option<String> {
-    const NEVER: [&str; 3] = ["ErrImageNeverPull", "InvalidImageName", "ImagePullBackOff"];
+/// What will not come by itself, in the kubelet's words.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Stuck {
+    /// Its image is not there.
+    #[error("{0}")]
+    NoImage(String),
+    /// It ends again and again.
+    #[error("{0}")]
+    Ends(String),
+}
+
+fn stuck(pod: &Pod) -> Option<Stuck> {
     statuses(pod).find_map(|status| {
         let waiting = status.state.as_ref()?.waiting.as_ref()?;
         let reason = waiting.reason.as_deref()?;
         let message = waiting.message.as_deref().unwrap_or_default();
-        NEVER
-            .contains(&reason)
-            .then(|| format!("{reason} {message}").trim().to_owned())
+        let said = format!("{reason} {message}").trim().to_owned();
+        match reason {
+            "ErrImageNeverPull" | "InvalidImageName" | "ImagePullBackOff" => {
+                Some(Stuck::NoImage(said))
+            }
+            "CrashLoopBackOff" => Some(Stuck::Ends(said)),
+            _ => None,
+        }
     })
 }
 
@@ -204,9 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_never_comes_is_told_from_one_that_may() {
-        let said = no_image(&pod("ErrImageNeverPull"));
-        assert_eq!(said.as_deref(), Some("ErrImageNeverPull it is not there"));
-        assert_eq!(no_image(&pod("ContainerCreating")), None);
+    fn what_never_comes_is_told_from_what_may() {
+        let said = stuck(&pod("ErrImageNeverPull"));
+        let never = Stuck::NoImage("ErrImageNeverPull it is not there".to_owned());
+        assert_eq!(said, Some(never));
+        assert_eq!(stuck(&pod("ContainerCreating")), None);
+        let ends = stuck(&pod("CrashLoopBackOff"));
+        assert!(matches!(ends, Some(Stuck::Ends(_))), "{ends:?}");
     }
 }

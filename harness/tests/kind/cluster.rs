@@ -1,8 +1,9 @@
 //! One cluster: what it says when something is wrong, wired and unwired.
 
+use rstest::rstest;
 use tokenlab_harness::{
-    Cluster, ClusterError, DeploymentError, IMAGE_NAME, Image, Wire, Wired, WiringError,
-    fresh_token,
+    Cluster, ClusterError, DeploymentError, IMAGE_NAME, Image, Reach, ServiceAddress, Wire, Wired,
+    WiringError, fresh_token,
 };
 
 const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
@@ -15,6 +16,38 @@ async fn says(lab: &Cluster) -> String {
     // A fresh token each time: the apiserver remembers what it was told of one.
     let kubectl = lab.kubectl_as(&fresh_token()).expect("must be written");
     kubectl.run(["get", "ns"]).await.expect("must run").stderr
+}
+
+#[rstest]
+#[case::from_the_beginning(Wire::Create, ServiceAddress::Usual)]
+#[case::patched_and_an_address_that_the_cluster_chose(Wire::Patch, ServiceAddress::Discovered)]
+#[tokio::test]
+async fn the_webhook_is_found_by_its_name(#[case] wire: Wire, #[case] address: ServiceAddress) {
+    if !super::allowed("kind::cluster::the_webhook_is_found_by_its_name") {
+        return;
+    }
+    let image = Image::builder().build().await.expect("must be built");
+    let builder = Cluster::builder().wire(wire).reach(Reach::Dns);
+    let plan = builder.service_address(address).plan().await;
+    let lab = plan.expect("must be planned").start().await;
+    let lab = lab.expect("must start");
+    lab.load(&image).await.expect("must be loaded");
+    lab.deploy().await.expect("must answer");
+    if wire == Wire::Patch {
+        lab.wire().await.expect("must be wired");
+    }
+    let file = lab.in_node(&["cat", lab.plan().config_file()]).await;
+    let file = file.expect("must be read");
+    assert!(
+        file.contains("server: https://my-authn.kube-system.svc/authenticate"),
+        "{file}"
+    );
+    let said = says(&lab).await;
+    assert!(
+        said.contains(r#"User "mock" cannot list resource"#),
+        "{said}"
+    );
+    lab.stop().await;
 }
 
 #[tokio::test]
@@ -37,6 +70,22 @@ async fn the_flag_is_set_kept_rolled_back_and_undone() {
         "{error}"
     );
     assert!(error.hint().is_some());
+
+    // A program that does not know the webhook's command line.
+    let kubectl = lab.plan().assets().kubectl.clone();
+    let wrong = Image::builder().program(kubectl).build().await;
+    lab.load(&wrong.expect("must be built"))
+        .await
+        .expect("must be loaded");
+    let error = lab.deploy().await.expect_err("its program ends");
+    assert!(
+        matches!(
+            &error,
+            ClusterError::Deployment(DeploymentError::NotAvailable { seen, reasons })
+                if seen.starts_with("CrashLoopBackOff") && reasons.contains("log: error: unknown command")
+        ),
+        "{error}"
+    );
 
     lab.load(&image).await.expect("must be loaded");
     lab.deploy().await.expect("must answer");
