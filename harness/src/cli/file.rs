@@ -7,6 +7,23 @@ use std::os::unix::fs::PermissionsExt as _;
 use anyhow::Context as _;
 use camino::Utf8Path;
 
+/// Whether there is a folder for the file: found out before the work that makes its contents.
+pub(super) fn check(path: &Utf8Path) -> anyhow::Result<()> {
+    let folder = folder(path);
+    anyhow::ensure!(
+        folder.is_dir(),
+        "`{path}` could not be written: there is no folder `{folder}`"
+    );
+    Ok(())
+}
+
+fn folder(path: &Utf8Path) -> &Utf8Path {
+    match path.parent() {
+        Some(folder) if folder != "" => folder,
+        _ => Utf8Path::new("."),
+    }
+}
+
 /// Writes the file, readable by all, under another name first: who looks sees the old contents
 /// or the new. A device or a pipe, `/dev/null` for one, is written to and stays what it is.
 pub(super) fn place(path: &Utf8Path, contents: &[u8]) -> anyhow::Result<()> {
@@ -19,14 +36,10 @@ fn write(path: &Utf8Path, contents: &[u8]) -> io::Result<()> {
     if (path.metadata()).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
         return std::fs::write(path, contents);
     }
-    let folder = match path.parent() {
-        Some(folder) if folder != "" => folder,
-        _ => Utf8Path::new("."),
-    };
     let mut draft = tempfile::Builder::new()
         .prefix(".tokenlab-")
         .permissions(Permissions::from_mode(0o644))
-        .tempfile_in(folder)?;
+        .tempfile_in(folder(&path))?;
     draft.write_all(contents)?;
     draft.persist(path)?;
     Ok(())

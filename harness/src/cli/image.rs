@@ -94,6 +94,9 @@ impl Build {
         if to_stdout && std::io::stdout().is_terminal() {
             return wrong("the archive is no text for a terminal: redirect it, or name a file");
         }
+        if let Some(out) = out.as_deref().filter(|_| !to_stdout) {
+            super::file::check(out)?;
+        }
         let mut builder = Image::builder().name(tag).progress(Progress::stderr());
         if let Some(program) = program {
             builder = builder.program(program);

@@ -28,7 +28,7 @@ then be made resolvable where the apiserver runs.";
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// The Service's address, one of the cluster's service range [default: the cluster chooses]
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", value_parser = service_address)]
     cluster_ip: Option<IpAddr>,
 
     /// The image; one without a registry in its name is never pulled
@@ -75,6 +75,21 @@ impl Args {
         let yaml = manifests.yaml(&certificate);
         std::io::stdout().write_all(yaml.as_bytes())?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Not what the apiserver refuses for a Service (`pkg/apis/core/validation`,
+/// `ValidateNonSpecialIP`).
+fn service_address(text: &str) -> Result<IpAddr, String> {
+    let address: IpAddr = text.parse().map_err(|error| format!("{error}"))?;
+    let link_local = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    if address.is_unspecified() || address.is_loopback() || address.is_multicast() || link_local {
+        Err("no Service can have this address".to_owned())
+    } else {
+        Ok(address)
     }
 }
 

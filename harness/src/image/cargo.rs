@@ -34,11 +34,11 @@ impl Cargo {
         log: &Utf8Path,
     ) -> io::Result<Self> {
         // A cargo that runs this process tells it about a package, and build scripts (ring's)
-        // look at that: all would be compiled anew, depending on who asks.
-        let of_a_package =
-            |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
-        let environment =
-            std::env::vars_os().filter(|(name, _)| !name.to_str().is_some_and(of_a_package));
+        // look at that: all would be compiled anew, depending on who asks. And a profile that somebody
+        // set by the environment would make another program.
+        const OTHERS: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_PROFILE_"];
+        let other = |name: &str| OTHERS.iter().any(|prefix| name.starts_with(prefix));
+        let environment = std::env::vars_os().filter(|(name, _)| !name.to_str().is_some_and(other));
         let (program, args) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let log = File::create(log)?;
         let mut child = gated("cargo", Utf8Path::new(program))

@@ -110,7 +110,7 @@ fn what_cannot_be_written_leaves_nothing() {
     for (out, expected) in [
         (
             "none/a.tar",
-            "error: `none/a.tar` could not be written: No such file",
+            "error: `none/a.tar` could not be written: there is no folder `none`",
         ),
         (
             "taken",
@@ -195,12 +195,30 @@ fn a_link_and_a_device_stay_what_they_are() {
     assert_eq!(folder.names(), ["file", "link", "pipe", "program"]);
 }
 
+#[test]
+fn a_folder_that_is_not_there_is_told_before_the_work() {
+    let folder = Folder::new();
+    let output = run(&folder, &["image", "build", "--out", "nowhere/a.tar"]);
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (
+            Some(1),
+            "error: `nowhere/a.tar` could not be written: there is no folder `nowhere`\n"
+                .to_owned()
+        )
+    );
+    assert_eq!(folder.names(), [""; 0]);
+}
+
 #[rstest]
 #[case::no_command("image")]
 #[case::tag("image build --tag Upper/Case")]
 #[case::digest("manifests --image authn@sha256:00")]
 #[case::archive_and_json("image build --out - --json")]
 #[case::address("manifests --cluster-ip 10.96.0")]
+#[case::loopback("manifests --cluster-ip 127.0.0.1")]
+#[case::unspecified("manifests --cluster-ip ::")]
+#[case::link_local("manifests --cluster-ip fe80::1")]
 #[case::namespace("manifests --namespace Kube")]
 #[case::empty_namespace("manifests --namespace=")]
 #[case::replicas("manifests --replicas 0")]
