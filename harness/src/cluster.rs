@@ -252,9 +252,10 @@ impl Cluster {
         }
     }
 
-    /// Keeps the run folder, with the logs of the node in it, and says so on standard error.
+    /// Leaves the diagnostics of the cluster, with tokens and keys redacted, and says where on
+    /// standard error: for a failure.
     pub async fn keep(&self) {
-        self.plan.collect_logs().await;
+        self.plan.leave_diagnostics(None).await;
     }
 
     /// Ends it all.

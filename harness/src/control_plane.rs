@@ -15,7 +15,7 @@ use crate::flags::Flags;
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::ports::Port;
 use crate::process::{Plan, Process, StartError};
-use crate::run_folder::{self, RunFolder, RunFolderError};
+use crate::run_folder::{self, COMMAND_LINES, RunFolder, RunFolderError};
 use crate::wait::{Poll, Probe};
 
 /// Both programs are Go, start with a burst of garbage and live for seconds: collecting less
@@ -110,7 +110,7 @@ impl ControlPlanePlan {
 
     /// Starts it, and returns when it is ready.
     pub async fn start(self) -> Result<ControlPlane, ControlPlaneError> {
-        self.record()?;
+        self.record(&self)?;
         let mut etcd = self.etcd.clone().spawn()?;
         // The apiserver takes longer to look for etcd than etcd to listen, but were it ever
         // the first, its gRPC client would wait a second before it looks again.
@@ -125,8 +125,8 @@ impl ControlPlanePlan {
     }
 
     /// Writes down what is about to run: a kept folder tells what ran, not what was planned.
-    fn record(&self) -> Result<(), RunFolderError> {
-        run_folder::write(&self.folder, "command-lines", &format!("{self}\n")).map(drop)
+    fn record(&self, what: &dyn fmt::Display) -> Result<(), RunFolderError> {
+        run_folder::record(&self.folder.join(COMMAND_LINES), &what.to_string())
     }
 
     fn apiserver(&self) -> Plan {
@@ -188,7 +188,7 @@ impl ControlPlane {
             apiserver.kill().await;
         }
         change(&mut self.plan.flags);
-        self.plan.record()?;
+        self.plan.record(&self.plan.apiserver())?;
         self.start_apiserver().await
     }
 

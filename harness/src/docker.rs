@@ -174,6 +174,15 @@ impl Docker {
         Ok(Self { tool, host })
     }
 
+    /// A program that takes Docker's part in a test.
+    #[cfg(test)]
+    pub(crate) fn stand_in(program: Utf8PathBuf) -> Self {
+        Self {
+            tool: Tool::at("docker", program),
+            host: Host::new("", ""),
+        }
+    }
+
     /// The same engine, with each command line appended to a file first.
     pub(crate) fn logged(mut self, file: Utf8PathBuf) -> Self {
         self.tool = self.tool.log(file);

@@ -97,6 +97,11 @@ impl Guardian {
         self.tell(&format!("keep {path}"))
     }
 
+    /// Delete all of this folder but `diagnostics` in it when the owner is gone.
+    pub(crate) fn keep_only_in(&self, path: &Utf8Path) -> io::Result<()> {
+        self.tell(&format!("only {path}"))
+    }
+
     /// Remove this when the owner is gone. Told before it is made.
     pub(crate) fn kept(&self, kept: Kept, name: &str) -> io::Result<()> {
         self.tell(&format!("{} {name}", kept.word()))
@@ -258,6 +263,35 @@ mod tests {
         done.gone().await;
         assert!(kept.path().is_dir());
         assert!(!odd.exists());
+    }
+
+    #[tokio::test]
+    async fn it_leaves_diagnostics_where_it_is_told_so() {
+        let guardian = Guardian::start().expect("must start");
+        let (failed, kept, done) = (Scratch::new(), Scratch::new(), Scratch::new());
+        let put = |scratch: &Scratch| {
+            for name in ["diagnostics", "two  blanks *", ".hidden"] {
+                std::fs::create_dir(scratch.path().join(name)).expect("must be made");
+            }
+            let file = scratch.path().join("diagnostics/key");
+            std::fs::write(file, "").expect("must be written");
+        };
+        for scratch in [&failed, &kept] {
+            put(scratch);
+            guardian.folder(&scratch.path()).expect("must be told");
+            guardian
+                .keep_only_in(&scratch.path())
+                .expect("must be told");
+        }
+        // It has been seen to already: what came after that is somebody else's.
+        guardian.keep(&kept.path()).expect("must be told");
+        guardian.folder(&done.path()).expect("must be told");
+        drop(guardian);
+        done.gone().await;
+        let left = |scratch: &Scratch| scratch.path().read_dir_utf8().map(Iterator::count);
+        assert!(failed.path().join("diagnostics/key").is_file());
+        assert_eq!(left(&failed).expect("must be there"), 1);
+        assert_eq!(left(&kept).expect("must be there"), 3);
     }
 
     #[test]

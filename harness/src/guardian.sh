@@ -8,6 +8,7 @@
 #   ended PID           it has ended, and its number may be another's by now
 #   folder PATH         a folder to delete
 #   keep PATH           do not delete it after all (or it is gone)
+#   only PATH           delete all in it but PATH/diagnostics
 #   container NAME      what the container engine keeps, to be removed
 #   network NAME
 #   gone KIND NAME      it has been removed
@@ -16,6 +17,7 @@ newline='
 '
 processes=$newline
 folders=$newline
+pruned=$newline
 kept=$newline
 
 # What /proc says of PID: its state, and when it began. Nothing if there is no such process.
@@ -59,9 +61,12 @@ EOT
       processes=$others
       ;;
     "folder "*) folders=$folders$rest$newline ;;
-    "keep "*)
+    "keep "* | "only "*)
       before=${folders%%"$newline$rest$newline"*}
       [ "$before" = "$folders" ] || folders=$before$newline${folders#*"$newline$rest$newline"}
+      before=${pruned%%"$newline$rest$newline"*}
+      [ "$before" = "$pruned" ] || pruned=$before$newline${pruned#*"$newline$rest$newline"}
+      [ "$line" = "keep $rest" ] || pruned=$pruned$rest$newline
       ;;
     "container "* | "network "*) kept=$kept$line$newline ;;
     "gone "*)
@@ -105,6 +110,13 @@ if [ "$kept" != "$newline" ]; then
   sleep 2
   remove
 fi
+while IFS= read -r folder; do
+  for entry in "$folder"/* "$folder"/.[!.]*; do
+    [ -z "$folder" ] || [ "$entry" = "$folder/diagnostics" ] || rm -rf -- "$entry"
+  done
+done <<EOT
+$pruned
+EOT
 # Someone whom the guardian does not know may write there still, for a moment.
 while IFS= read -r folder; do
   tries=0

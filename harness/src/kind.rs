@@ -6,7 +6,6 @@ mod static_pod;
 mod wiring;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use camino::Utf8Path;
 use semver::Version;
@@ -153,14 +152,6 @@ impl Kind {
     ) -> Result<Wired, WiringError> {
         Wiring { node, admin }.undo(server_name).await
     }
-
-    /// Puts the cluster's logs into the run folder.
-    pub(crate) async fn collect_logs(&self, plan: &ClusterPlan) {
-        let logs = plan.folder.file("logs");
-        let args = ["export", "logs", "--name", &plan.name, logs.as_str()];
-        // This is told beside another failure, which is the one to tell.
-        let _ = self.tool.run_within(Duration::from_secs(60), &args).await;
-    }
 }
 
 fn kubeconfig(folder: &RunFolder) -> camino::Utf8PathBuf {
@@ -169,5 +160,10 @@ fn kubeconfig(folder: &RunFolder) -> camino::Utf8PathBuf {
 
 /// The container that kind makes the node of.
 pub(crate) fn container(name: &str) -> Result<Owned, crate::docker::DockerError> {
-    Owned::announce(Kept::Container, format!("{name}-control-plane"))
+    Owned::announce(Kept::Container, container_name(name))
+}
+
+/// What kind calls it.
+pub(crate) fn container_name(name: &str) -> String {
+    format!("{name}-control-plane")
 }

@@ -9,8 +9,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::group::{Group, gated};
 use crate::kubeconfig::Kubeconfig;
-use crate::process::is_executable;
-use crate::run_folder::{RunFolder, RunFolderError, random_name};
+use crate::process::{is_executable, quoted};
+use crate::run_folder::{self, COMMAND_LINES, RunFolder, RunFolderError, random_name};
 
 /// kubectl with a kubeconfig of its own and a home of its own: nothing of the user's own
 /// configuration, cache or plugins reaches it, and a token is never on its command line.
@@ -19,6 +19,7 @@ pub struct Kubectl {
     program: Utf8PathBuf,
     kubeconfig: Utf8PathBuf,
     home: Utf8PathBuf,
+    log: Utf8PathBuf,
 }
 
 /// What came of a command that ran. An exit code other than 0 is a result, not an error.
@@ -66,6 +67,7 @@ impl Kubectl {
             program: program.to_owned(),
             home: kubeconfig.with_extension("home"),
             kubeconfig,
+            log: folder.file(COMMAND_LINES),
         })
     }
 
@@ -79,6 +81,12 @@ impl Kubectl {
         &self,
         args: impl IntoIterator<Item = A>,
     ) -> Result<Output, KubectlError> {
+        let args: Vec<A> = args.into_iter().collect();
+        let words = args.iter().map(|word| word.as_ref().to_string_lossy());
+        let words: Vec<_> = words.map(|word| quoted(&word).into_owned()).collect();
+        let kubeconfig = quoted(self.kubeconfig.as_str());
+        let line = format!("kubectl --kubeconfig {kubeconfig} {}", words.join(" "));
+        run_folder::record(&self.log, &line)?;
         let mut command = tokio::process::Command::from(gated("kubectl", &self.program));
         command
             .arg("--kubeconfig")

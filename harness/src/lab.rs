@@ -223,7 +223,7 @@ impl LabPlan {
                 })
             }
             Err(error) => {
-                folder.keep();
+                folder.keep_evidence();
                 Err(error.into())
             }
         }
@@ -311,9 +311,10 @@ impl Lab {
         self.folder.set_evidence(false);
     }
 
-    /// Leaves the run folder when the lab ends, and says so on standard error.
+    /// Leaves the run folder when the lab ends, with copies in `diagnostics` that have no tokens
+    /// and keys, and says so on standard error: for a failure.
     pub fn keep(&self) {
-        self.folder.keep();
+        self.folder.keep_evidence();
     }
 
     /// Ends it all at once. What a lab stores is of no use to anyone, so nothing waits for it.

@@ -30,6 +30,7 @@ pub mod progress;
 mod backend;
 mod cluster;
 mod control_plane;
+mod diagnostics;
 mod docker;
 mod flags;
 mod group;

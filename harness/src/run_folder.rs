@@ -4,13 +4,18 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::diagnostics;
 use crate::guardian::Guardian;
 
 /// Set to anything but `0` or nothing, it keeps every run folder.
 pub const KEEP: &str = "LAB_KEEP";
+
+/// The file that each command line stands in before it is run, in this order.
+pub(crate) const COMMAND_LINES: &str = "command-lines";
 
 /// A folder of its own for each lab: logs, keys, kubeconfigs, command lines.
 ///
@@ -18,12 +23,27 @@ pub const KEEP: &str = "LAB_KEEP";
 /// 0700; keys and kubeconfigs in it have 0600. It is deleted when dropped, and by the
 /// guardian when its owner is gone, unless it is [kept](Self::keep). A lab's folder is kept, too,
 /// when the lab is dropped without having been stopped: then a test has failed half-way.
+///
+/// A kept folder is for its user alone: its kubeconfigs work as long as the lab does. `diagnostics`
+/// in it, which a failed lab leaves, is for others: tokens and keys are redacted there.
 #[derive(Debug)]
 pub struct RunFolder {
     path: Utf8PathBuf,
     guardian: &'static Guardian,
     kept: AtomicBool,
     evidence: AtomicBool,
+    diagnostics: Mutex<Diagnostics>,
+}
+
+/// What is to become of the folder `diagnostics`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Diagnostics {
+    /// There is none.
+    Nothing,
+    /// It is there, in a folder that is kept.
+    Told,
+    /// It is what stays of the folder.
+    Alone,
 }
 
 /// Why a file or folder of a lab could not be written.
@@ -112,6 +132,7 @@ impl RunFolder {
                     guardian,
                     kept: AtomicBool::new(false),
                     evidence: AtomicBool::new(false),
+                    diagnostics: Mutex::new(Diagnostics::Nothing),
                 };
                 if std::env::var(KEEP).is_ok_and(|value| !matches!(&*value, "" | "0")) {
                     folder.keep();
@@ -158,15 +179,69 @@ impl RunFolder {
     pub fn keep(&self) {
         if !self.kept.swap(true, Ordering::Relaxed) {
             let _ = self.guardian.keep(&self.path);
-            // Written past libtest's capture, which would be lost where it matters: a shared
-            // lab is not the failing test's own. Nobody reading is no reason to fail.
-            let _ = writeln!(
-                io::stderr(),
-                "tokenlab: the run folder is kept: {}",
-                self.path
-            );
+            say(&format!("the run folder is kept: {}", self.path));
         }
     }
+
+    /// Leaves the folder after a failure, with `diagnostics` in it: copies of what the lab wrote,
+    /// with tokens and keys redacted.
+    pub(crate) fn keep_evidence(&self) {
+        self.keep();
+        // One after the other: each failure of a shared lab comes here.
+        let mut state = self.state();
+        let copied = diagnostics::Bundle::begin(&self.path).and_then(|mut bundle| {
+            bundle.copy_run_folder();
+            bundle.finish("What a lab had written when it, or a test in it, failed.")
+        });
+        // That nothing could be copied is no second failure: the originals are there.
+        if copied.is_ok() {
+            self.tell_of_diagnostics(&mut state);
+        }
+    }
+
+    /// Leaves `diagnostics`, which is there, and of the rest nothing once this is dropped or its
+    /// owner is gone; all of it when the folder is kept anyway.
+    pub(crate) fn keep_diagnostics(&self) {
+        let mut state = self.state();
+        self.tell_of_diagnostics(&mut state);
+        if !self.kept.load(Ordering::Relaxed) && self.guardian.keep_only_in(&self.path).is_ok() {
+            *state = Diagnostics::Alone;
+        }
+    }
+
+    fn tell_of_diagnostics(&self, state: &mut Diagnostics) {
+        if *state == Diagnostics::Nothing {
+            *state = Diagnostics::Told;
+            say(&format!(
+                "diagnostics, with tokens and keys redacted: {}",
+                self.file(diagnostics::NAME)
+            ));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, Diagnostics> {
+        let state = self.diagnostics.lock();
+        state.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Deletes all but `diagnostics`.
+    fn prune(&self) -> io::Result<()> {
+        for entry in self.path.read_dir_utf8()? {
+            let entry = entry?;
+            match entry.file_type()? {
+                _ if entry.file_name() == diagnostics::NAME => {}
+                kind if kind.is_dir() => std::fs::remove_dir_all(entry.path())?,
+                _ => std::fs::remove_file(entry.path())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Past libtest's capture, which would be lost where it matters: a shared lab is not the failing
+/// test's own. Nobody reading is no reason to fail.
+fn say(what: &str) {
+    let _ = writeln!(io::stderr(), "tokenlab: {what}");
 }
 
 /// [`RunFolder::write`], for those who only know where the folder is.
@@ -193,13 +268,35 @@ pub(crate) fn write(
     }
 }
 
+/// Adds a line to a file of command lines.
+pub(crate) fn record(path: &Utf8Path, line: &str) -> Result<(), RunFolderError> {
+    let opened = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path);
+    // In one piece: kubectl may run side by side.
+    let written = opened.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+    written.map_err(|source| RunFolderError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 impl Drop for RunFolder {
-    /// Deletes the folder, unless it is kept, is evidence, or is dropped by a panic.
+    /// Deletes the folder, unless it is kept, is evidence, or is dropped by a panic; or all of it
+    /// but `diagnostics`.
     fn drop(&mut self) {
-        if *self.evidence.get_mut() || std::thread::panicking() {
-            self.keep();
+        let alone = *self.state() == Diagnostics::Alone;
+        if !alone && (*self.evidence.get_mut() || std::thread::panicking()) {
+            self.keep_evidence();
         }
-        if !*self.kept.get_mut() && std::fs::remove_dir_all(&self.path).is_ok() {
+        let gone = match (*self.kept.get_mut(), alone) {
+            (true, _) => return,
+            (false, true) => self.prune(),
+            (false, false) => std::fs::remove_dir_all(&self.path),
+        };
+        if gone.is_ok() {
             let _ = self.guardian.keep(&self.path);
         }
     }
@@ -244,6 +341,37 @@ mod tests {
         drop(folder);
         assert!(path.is_dir());
         std::fs::remove_dir(&path).expect("must be removed");
+    }
+
+    #[test]
+    fn evidence_has_a_copy_without_secrets() {
+        let folder = RunFolder::create().expect("must be made");
+        let path = folder.path().to_owned();
+        let text = "token: canary\n";
+        folder.write("a", text).expect("must be written");
+        folder.set_evidence(true);
+        drop(folder);
+        let read = |name| std::fs::read_to_string(path.join(name)).expect("must be there");
+        assert_eq!(read("a"), text);
+        let copy = read("diagnostics/run-folder/a");
+        assert_eq!(copy, "token: [REDACTED: token]\n");
+        std::fs::remove_dir_all(&path).expect("must be removed");
+    }
+
+    #[test]
+    fn diagnostics_alone_stay() {
+        let folder = RunFolder::create().expect("must be made");
+        let path = folder.path().to_owned();
+        folder.folder("diagnostics").expect("must be made");
+        folder.folder("logs").expect("must be made");
+        folder.write("key", "secret").expect("must be written");
+        folder.keep_diagnostics();
+        assert!(path.join("key").is_file(), "the lab goes on");
+        drop(folder);
+        let left = path.read_dir_utf8().expect("must be there").flatten();
+        let left: Vec<_> = left.map(|entry| entry.file_name().to_owned()).collect();
+        assert_eq!(left, ["diagnostics"]);
+        std::fs::remove_dir_all(&path).expect("must be removed");
     }
 
     #[test]

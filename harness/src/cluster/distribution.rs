@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use camino::Utf8Path;
 
 use super::{ClusterError, ClusterPlan, Patch, Wired};
+use crate::diagnostics::NodeSetup;
 use crate::docker::{DockerError, Owned};
 use crate::kind::{self, Kind};
 use crate::kubeconfig::Kubeconfig;
@@ -87,10 +88,10 @@ impl Distribution {
         }
     }
 
-    /// Puts what the cluster logged into the run folder.
-    pub(super) async fn collect_logs(&self, plan: &ClusterPlan) {
+    /// What the node's container is called, and how it is set up.
+    pub(super) fn node(&self, name: &str) -> (String, NodeSetup) {
         match self {
-            Self::Kind(kind) => kind.collect_logs(plan).await,
+            Self::Kind(_) => (kind::container_name(name), NodeSetup::Kubeadm),
         }
     }
 }

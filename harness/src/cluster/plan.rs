@@ -8,15 +8,16 @@ use tokio::sync::OnceCell;
 
 use super::distribution::Distribution;
 use super::{Cluster, ClusterBuilder, ClusterError, ClusterPlan, Reach, ServiceAddress, Wire};
-use crate::assets::{Assets, AssetsError, Sources, Wanted};
+use crate::assets::{Assets, AssetsError, Sources, Wanted, chain};
 use crate::backend::Backend;
+use crate::diagnostics::Subject;
 use crate::docker::{Docker, LABEL, Owned};
 use crate::guardian::Kept;
 use crate::kind::Kind;
 use crate::manifests::Manifests;
 use crate::node::Node;
 use crate::progress::Progress;
-use crate::run_folder::{RunFolder, random_name};
+use crate::run_folder::{COMMAND_LINES, RunFolder, random_name};
 
 impl ClusterBuilder {
     /// Who makes the cluster: any backend but the bare one.
@@ -73,7 +74,7 @@ impl ClusterBuilder {
         let assets = sources.ensure(&wanted, &progress).await?;
         let folder = RunFolder::create()?;
         let name = format!("tokenlab-{}", random_name());
-        let log = folder.file("command-lines");
+        let log = folder.file(COMMAND_LINES);
         let distribution = match backend {
             Backend::Bare => return Err(ClusterError::NoCluster),
             Backend::Kind => {
@@ -182,7 +183,7 @@ impl ClusterPlan {
         }
     }
 
-    /// Creates the cluster. When that fails its logs are kept in the run folder, and it goes.
+    /// Creates the cluster. When that fails its diagnostics stay, and it goes.
     pub async fn start(self) -> Result<Cluster, ClusterError> {
         let network = Owned::announce(Kept::Network, self.name.clone())?;
         let node = Node {
@@ -203,15 +204,33 @@ impl ClusterPlan {
                 plan: self,
             }),
             Err(error) => {
-                self.collect_logs().await;
+                self.leave_diagnostics(Some(failure(&error))).await;
                 Err(error)
             }
         }
     }
 
-    /// Puts the cluster's logs into the run folder, and keeps it.
-    pub(super) async fn collect_logs(&self) {
-        self.distribution.collect_logs(self).await;
-        self.folder.keep();
+    /// Leaves the diagnostics of the cluster.
+    pub(super) async fn leave_diagnostics(&self, failure: Option<String>) {
+        let (container, setup) = self.distribution.node(&self.name);
+        let subject = Subject {
+            docker: &self.docker,
+            container: &container,
+            setup,
+            manifests: &self.manifests,
+            config_file: self.distribution.config_file(),
+            failure,
+            tokens: &[],
+        };
+        subject.leave(&self.folder).await;
     }
+}
+
+/// An error with its causes, and all that the program said that was to create the cluster.
+fn failure(error: &ClusterError) -> String {
+    let said = match error {
+        ClusterError::Create(error) => error.said(),
+        _ => "",
+    };
+    format!("{}\n\n{said}\n", chain(error))
 }

@@ -10,6 +10,7 @@ use super::CONFIG_IN_NODE;
 use super::restart::{Apiserver, Seen, config_flag};
 use super::static_pod::{ManifestError, StaticPod};
 use crate::cluster::{Patch, Wired};
+use crate::diagnostics;
 use crate::docker::DockerError;
 use crate::kubeconfig::Kubeconfig;
 use crate::lab::CONFIG_FILE_FLAG;
@@ -197,6 +198,8 @@ impl Wiring<'_> {
         let Err(reason) = self.apiserver().restart(after, flags).await? else {
             return Ok(());
         };
+        // The kubelet deletes a Pod's logs with it. Without them there is less to read, no more.
+        let _ = self.node.run(&["sh", "-c", diagnostics::SET_ASIDE]).await;
         match old_file {
             Some(text) => self.node.write(CONFIG_IN_NODE, &text).await?,
             None => self.node.remove(CONFIG_IN_NODE).await?,

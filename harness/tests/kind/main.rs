@@ -2,6 +2,7 @@
 //! flag set and taken back, and nothing left.
 
 mod cluster;
+mod diagnostics;
 mod left;
 #[path = "../lab/skipped.rs"]
 #[expect(dead_code, reason = "which programs there are is asked elsewhere")]

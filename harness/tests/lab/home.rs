@@ -227,4 +227,22 @@ impl Home {
         assert_eq!(stderr.matches(&announced).count(), 1, "{stderr}");
         folder.clone()
     }
+
+    /// The same of a lab that failed: with diagnostics in the folder, announced too, that have
+    /// no key.
+    pub(crate) async fn only_evidence_left(&self, stderr: &str) -> Utf8PathBuf {
+        let folder = self.only_the_folder_left(stderr).await;
+        let shown = folder.join("diagnostics");
+        let announced = format!("tokenlab: diagnostics, with tokens and keys redacted: {shown}\n");
+        assert_eq!(stderr.matches(&announced).count(), 1, "{stderr}");
+        let keys = async |folder: &Utf8Path| {
+            let found = Command::new("grep")
+                .args(["-r", "-l", "-e", "PRIVATE KEY", folder.as_str()])
+                .output();
+            found.await.expect("must run").stdout
+        };
+        assert!(!keys(&folder).await.is_empty(), "a lab has keys");
+        assert!(keys(&shown).await.is_empty(), "{shown} has a key");
+        folder
+    }
 }

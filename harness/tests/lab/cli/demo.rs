@@ -162,7 +162,7 @@ async fn when_mock_is_not_forbidden() {
     HOME=[run folder]/token-[random].home
     "#);
     assert!(!output.stderr.contains(TOKEN), "{output}");
-    home.only_the_folder_left(&output.stderr).await;
+    home.only_evidence_left(&output.stderr).await;
 }
 
 /// etcd takes `ETCD_NAME` for its flag, and would not find itself in its cluster.

@@ -22,12 +22,13 @@ async fn etcd_that_exits_at_once_is_the_error() {
     assert_text!(output.stderr, @"
     ✗ starting etcd and kube-apiserver [version] ([time])
     tokenlab: the run folder is kept: [run folder]
+    tokenlab: diagnostics, with tokens and keys redacted: [run folder]/diagnostics
     error: etcd ended early: exit status: 7
       command: cd [run folder] && GOGC=400 [test folder]/etcd [flags]
       log: [run folder]/logs/etcd.log
         etcdmain: disk on fire
     ");
-    home.only_the_folder_left(&output.stderr).await;
+    home.only_evidence_left(&output.stderr).await;
 }
 
 #[tokio::test]
@@ -44,12 +45,13 @@ async fn kube_apiserver_that_exits_at_once_is_the_error() {
     assert_text!(output.stderr, @"
     ✗ starting etcd and kube-apiserver [version] ([time])
     tokenlab: the run folder is kept: [run folder]
+    tokenlab: diagnostics, with tokens and keys redacted: [run folder]/diagnostics
     error: kube-apiserver ended early: exit status: 1
       command: cd [run folder] && GOGC=400 [test folder]/kube-apiserver [flags]
       log: [run folder]/logs/kube-apiserver.log
         Error: no such wonder
     ");
-    home.only_the_folder_left(&output.stderr).await;
+    home.only_evidence_left(&output.stderr).await;
 }
 
 #[tokio::test]

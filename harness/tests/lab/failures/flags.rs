@@ -29,7 +29,7 @@ async fn refusal(home: &Home, flag: &str, value: &str) -> String {
     let mut owner = owner(home, "failures::flags::owner_of_a_lab_with_a_flag").await;
     let output: Output = ended(owner.env(FLAG, flag).env(VALUE, value)).await;
     assert!(output.status.success(), "{output}");
-    home.only_the_folder_left(&output.stderr).await;
+    home.only_evidence_left(&output.stderr).await;
     let text = reported(home);
     assert!(text.contains(&format!(" --{flag}={value} ")), "{text}");
     text

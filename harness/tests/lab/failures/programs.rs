@@ -94,7 +94,7 @@ async fn a_text_instead_of_etcd() {
     let folder = folder(&home);
     std::fs::write(folder.join("etcd"), "<html>404</html>\n").expect("must be written");
     let text = refusal(&home, &folder).await;
-    home.only_the_folder_left(&text).await;
+    home.only_evidence_left(&text).await;
     // A shell reads it as a script; how it complains is the shell's own.
     let error = "error: etcd ended early: exit status: ";
     assert!(text.contains(error), "{text}");

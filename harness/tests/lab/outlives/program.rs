@@ -83,5 +83,5 @@ async fn whose_kube_apiserver_dies() {
     assert_eq!(output.status.code(), Some(1), "{output}");
     let error = "error: kube-apiserver ended by itself: signal: 9 (SIGKILL)\n  log: ";
     assert!(output.stderr.contains(error), "{output}");
-    home.only_the_folder_left(&output.stderr).await;
+    home.only_evidence_left(&output.stderr).await;
 }

@@ -122,7 +122,7 @@ async fn one_that_panics() {
     let home = Home::new().await;
     let output = outcome(&home, "owner_that_panics").await;
     assert_eq!(output.status.code(), Some(101), "{output}");
-    home.only_the_folder_left(&output.stderr).await;
+    home.only_evidence_left(&output.stderr).await;
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn one_that_panics_in_its_scope() {
         output.stdout.contains("the owner's own failure"),
         "{output}"
     );
-    home.only_the_folder_left(&output.stderr).await;
+    home.only_evidence_left(&output.stderr).await;
 }
 
 #[rstest]
@@ -146,7 +146,7 @@ async fn one_that_returns_an_error(#[case] owner: &str) {
     let home = Home::new().await;
     let output = outcome(&home, owner).await;
     assert_eq!(output.status.code(), Some(101), "{output}");
-    home.only_the_folder_left(&output.stderr).await;
+    home.only_evidence_left(&output.stderr).await;
 }
 
 /// SIGINT and SIGHUP do what SIGTERM does, but a shell or `nohup` may have had them ignored.
