@@ -7,6 +7,7 @@ mod plan;
 mod reach;
 mod shared;
 
+use std::fmt;
 use std::net::IpAddr;
 
 use tokenlab_webhook::Token;
@@ -253,9 +254,9 @@ impl Cluster {
     }
 
     /// Leaves the diagnostics of the cluster, with tokens and keys redacted, and says where on
-    /// standard error: for a failure.
-    pub async fn keep(&self) {
-        self.plan.leave_diagnostics(None).await;
+    /// standard error; `why` is what failed.
+    pub async fn keep(&self, why: &(dyn fmt::Display + Sync)) {
+        self.plan.leave_diagnostics(why.to_string()).await;
     }
 
     /// Ends it all.

@@ -1,5 +1,7 @@
 //! A lab on any backend, with the verbs that all of them have.
 
+use std::fmt;
+
 use tokenlab_webhook::Token;
 
 use super::Backend;
@@ -129,11 +131,11 @@ impl MockLab {
         })
     }
 
-    /// Keeps the run folder with all logs in it, and says where it is.
-    pub async fn keep(&self) {
+    /// Leaves what tells of a failure, and says where it is; `why` is what failed.
+    pub async fn keep(&self, why: &(dyn fmt::Display + Sync)) {
         match self {
             Self::Bare(lab) => lab.keep(),
-            Self::Cluster(cluster) => cluster.keep().await,
+            Self::Cluster(cluster) => cluster.keep(why).await,
         }
     }
 

@@ -1,8 +1,11 @@
 //! From choices to a running cluster.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 
 use camino::Utf8Path;
+use futures::FutureExt as _;
 use tokenlab_webhook::pki::CertificateAuthority;
 use tokio::sync::OnceCell;
 
@@ -192,9 +195,11 @@ impl ClusterPlan {
         };
         let label = format!("{LABEL}=kind");
         let args = ["network", "create", "--label", &label, &self.name];
-        self.docker.run(&args).await?;
         let title = format!("creating a cluster of Kubernetes {}", self.assets.version);
-        let create = self.distribution.create(&self);
+        let create = async {
+            self.docker.run(&args).await?;
+            self.distribution.create(&self).await
+        };
         match self.progress.step(&title, create).await {
             Ok(admin) => Ok(Cluster {
                 node,
@@ -204,14 +209,31 @@ impl ClusterPlan {
                 plan: self,
             }),
             Err(error) => {
-                self.leave_diagnostics(Some(failure(&error))).await;
+                self.leave_diagnostics(failure(&error)).await;
                 Err(error)
             }
         }
     }
 
+    /// Starts the cluster, runs the test in it, and ends it. When the test fails or panics, the
+    /// diagnostics stay.
+    pub async fn run<T, E: From<ClusterError> + fmt::Display>(
+        self,
+        test: impl AsyncFnOnce(&Cluster) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let cluster = self.start().await?;
+        let outcome = AssertUnwindSafe(test(&cluster)).catch_unwind().await;
+        match &outcome {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => cluster.keep(&error.to_string()).await,
+            Err(_panic) => cluster.keep(&"a test panicked").await,
+        }
+        cluster.stop().await;
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
     /// Leaves the diagnostics of the cluster.
-    pub(super) async fn leave_diagnostics(&self, failure: Option<String>) {
+    pub(super) async fn leave_diagnostics(&self, failure: String) {
         let (container, setup) = self.distribution.node(&self.name);
         let subject = Subject {
             docker: &self.docker,
@@ -219,7 +241,7 @@ impl ClusterPlan {
             setup,
             manifests: &self.manifests,
             config_file: self.distribution.config_file(),
-            failure,
+            failure: Some(failure),
             tokens: &[],
         };
         subject.leave(&self.folder).await;

@@ -29,7 +29,7 @@ impl Cluster {
         match deployed.await {
             Ok(_answer) => Ok(cluster),
             Err(error) => {
-                cluster.keep().await;
+                cluster.keep(&error).await;
                 Err(error)
             }
         }

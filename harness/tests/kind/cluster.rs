@@ -29,25 +29,26 @@ async fn the_webhook_is_found_by_its_name(#[case] wire: Wire, #[case] address: S
     let image = Image::builder().build().await.expect("must be built");
     let builder = Cluster::builder().wire(wire).reach(Reach::Dns);
     let plan = builder.service_address(address).plan().await;
-    let lab = plan.expect("must be planned").start().await;
-    let lab = lab.expect("must start");
-    lab.load(&image).await.expect("must be loaded");
-    lab.deploy().await.expect("must answer");
-    if wire == Wire::Patch {
-        lab.wire().await.expect("must be wired");
-    }
-    let file = lab.in_node(&["cat", lab.plan().config_file()]).await;
-    let file = file.expect("must be read");
-    assert!(
-        file.contains("server: https://my-authn.kube-system.svc/authenticate"),
-        "{file}"
-    );
-    let said = says(&lab).await;
-    assert!(
-        said.contains(r#"User "mock" cannot list resource"#),
-        "{said}"
-    );
-    lab.stop().await;
+    let ran = plan.expect("must be planned").run(async |lab| {
+        lab.load(&image).await.expect("must be loaded");
+        lab.deploy().await.expect("must answer");
+        if wire == Wire::Patch {
+            lab.wire().await.expect("must be wired");
+        }
+        let file = lab.in_node(&["cat", lab.plan().config_file()]).await;
+        let file = file.expect("must be read");
+        assert!(
+            file.contains("server: https://my-authn.kube-system.svc/authenticate"),
+            "{file}"
+        );
+        let said = says(lab).await;
+        assert!(
+            said.contains(r#"User "mock" cannot list resource"#),
+            "{said}"
+        );
+        Ok::<_, ClusterError>(())
+    });
+    ran.await.expect("must start");
 }
 
 #[tokio::test]
@@ -57,8 +58,7 @@ async fn the_flag_is_set_kept_rolled_back_and_undone() {
     }
     let image = Image::builder().build().await.expect("must be built");
     let plan = Cluster::builder().wire(Wire::Patch).plan().await;
-    let lab = plan.expect("must be planned").start().await;
-    let lab = lab.expect("must start");
+    let ran = plan.expect("must be planned").run(async |lab| {
 
     let error = lab.deploy().await.expect_err("there is no image");
     assert!(
@@ -89,12 +89,12 @@ async fn the_flag_is_set_kept_rolled_back_and_undone() {
 
     lab.load(&image).await.expect("must be loaded");
     lab.deploy().await.expect("must answer");
-    let before = manifest(&lab).await;
-    assert!(says(&lab).await.contains("You must be logged in"));
+    let before = manifest(lab).await;
+    assert!(says(lab).await.contains("You must be logged in"));
 
     let wired = lab.wire().await.expect("must be wired");
     assert_eq!(wired, Wired::Changed);
-    let said = says(&lab).await;
+    let said = says(lab).await;
     assert!(
         said.contains(r#"User "mock" cannot list resource"#),
         "{said}"
@@ -102,23 +102,23 @@ async fn the_flag_is_set_kept_rolled_back_and_undone() {
     let wired = lab.wire().await.expect("must be wired");
     assert_eq!(wired, Wired::Already);
 
-    let with_flag = manifest(&lab).await;
+    let with_flag = manifest(lab).await;
     let error = lab.wire_by("this is no kubeconfig").await;
     let error = error.expect_err("must fail");
     assert!(
         matches!(&error, ClusterError::Wiring(WiringError::RolledBack { .. })),
         "{error}"
     );
-    assert_eq!(manifest(&lab).await, with_flag);
-    let said = says(&lab).await;
+    assert_eq!(manifest(lab).await, with_flag);
+    let said = says(lab).await;
     assert!(
         said.contains(r#"User "mock" cannot list resource"#),
         "{said}"
     );
 
     lab.unwire().await.expect("must be unwired");
-    assert_eq!(manifest(&lab).await, before);
-    assert!(says(&lab).await.contains("You must be logged in"));
+    assert_eq!(manifest(lab).await, before);
+    assert!(says(lab).await.contains("You must be logged in"));
     let manifests = lab
         .in_node(&["ls", "-A", "/etc/kubernetes/manifests"])
         .await;
@@ -134,6 +134,8 @@ async fn the_flag_is_set_kept_rolled_back_and_undone() {
         "the manifest has `--authentication-token-webhook-config-file` and its value as two words"
     );
     assert!(error.hint().is_some_and(|hint| hint.contains("by hand")));
-    assert_eq!(manifest(&lab).await, edited);
-    lab.stop().await;
+    assert_eq!(manifest(lab).await, edited);
+    Ok::<_, ClusterError>(())
+    });
+    ran.await.expect("must start");
 }

@@ -66,7 +66,7 @@ async fn left(lab: Cluster, tokens: &[&Token]) -> BTreeMap<String, String> {
     for token in tokens {
         secrets.extend([token.expose().to_owned(), STANDARD.encode(token.expose())]);
     }
-    lab.keep().await;
+    lab.keep(&"a canary died").await;
     lab.stop().await;
 
     let entries = folder.read_dir_utf8().expect("must be kept").flatten();
@@ -88,6 +88,7 @@ async fn left(lab: Cluster, tokens: &[&Token]) -> BTreeMap<String, String> {
             texts.insert(name.expect("must be in it").to_string(), text);
         }
     }
+    assert_eq!(texts["failure.txt"].trim(), "a canary died");
     let readme = &texts["README.txt"];
     let _ = writeln!(std::io::stderr(), "{readme}");
     for file in FILES {

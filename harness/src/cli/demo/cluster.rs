@@ -49,7 +49,7 @@ impl Args {
         let (review, output) = match told {
             Ok(told) => told,
             Err(error) => {
-                lab.keep().await;
+                lab.keep(&format!("{error:#}")).await;
                 lab.stop().await;
                 return Err(error);
             }
@@ -65,9 +65,10 @@ impl Args {
             forbidden,
         })?;
         if !forbidden {
-            lab.keep().await;
+            let why = format!("kubectl did not say that \"mock\" is forbidden; it said:\n{output}");
+            lab.keep(&why).await;
             lab.stop().await;
-            bail!("kubectl did not say that \"mock\" is forbidden; it said:\n{output}");
+            bail!(why);
         }
         story.conclude()?;
         if hold {
