@@ -62,8 +62,8 @@ fn of_it(manifests: &Manifests) -> ListParams {
     ListParams::default().labels(&format!("app.kubernetes.io/instance={}", manifests.name))
 }
 
-/// Removes Pods that an earlier try left stuck, which may start by now: the kubelet would look
-/// again after a pause that grows to minutes.
+/// Removes Pods of an earlier try that are not ready, which may start by now: the kubelet would
+/// look again after a pause that grows to minutes.
 pub(super) async fn try_again(
     client: &kube::Client,
     manifests: &Manifests,
@@ -71,7 +71,7 @@ pub(super) async fn try_again(
     let ask = |error| DeploymentError::Ask(Box::new(error));
     let pods: Api<Pod> = Api::namespaced(client.clone(), &manifests.namespace);
     for pod in pods.list(&of_it(manifests)).await.map_err(ask)? {
-        if let (Some(_), Some(name)) = (stuck(&pod), &pod.metadata.name) {
+        if let (false, Some(name)) = (is_ready(&pod), &pod.metadata.name) {
             let now = DeleteParams::default().grace_period(0);
             pods.delete(name, &now).await.map_err(ask)?;
         }
@@ -141,6 +141,12 @@ pub(super) async fn address(
 fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let status = pod.status.iter();
     status.flat_map(|status| status.container_statuses.iter().flatten())
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter();
+    let mut conditions = conditions.flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// What will not come by itself, in the kubelet's words.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -25,34 +26,32 @@ impl Drop for Demo {
     }
 }
 
-/// The lines that docker prints.
-fn names(args: &[&str]) -> Vec<String> {
+/// What docker finds by these arguments.
+fn found(args: &[&str]) -> String {
     let output = Command::new("docker").args(args).output();
     let output = output.expect("docker must be there").stdout;
-    let text = String::from_utf8(output).expect("must be UTF-8");
-    text.lines().map(str::to_owned).collect()
+    String::from_utf8(output).expect("must be UTF-8")
 }
 
-fn nodes() -> Vec<String> {
-    names(&[
-        "ps",
-        "--all",
-        "--format",
-        "{{.Names}}",
-        "--filter",
-        "name=^tokenlab-",
-    ])
+/// The demo's cluster, by what it wrote into its run folder; `None` before that.
+fn cluster(folder: &Path) -> Option<String> {
+    let entries = folder.read_dir().expect("must be read").flatten();
+    entries
+        .filter_map(|entry| std::fs::read_to_string(entry.path().join("kind.yaml")).ok())
+        .find_map(|text| {
+            let name = text.lines().find_map(|line| line.strip_prefix("name: "));
+            name.map(str::to_owned)
+        })
 }
 
-fn networks() -> Vec<String> {
-    names(&[
-        "network",
-        "ls",
-        "--format",
-        "{{.Name}}",
-        "--filter",
-        "label=tokenlab=kind",
-    ])
+fn node(cluster: &str) -> String {
+    let filter = format!("name=^{cluster}-control-plane$");
+    found(&["ps", "--all", "--quiet", "--filter", &filter])
+}
+
+fn network(cluster: &str) -> String {
+    let filter = format!("name=^{cluster}$");
+    found(&["network", "ls", "--quiet", "--filter", &filter])
 }
 
 #[rstest]
@@ -73,12 +72,6 @@ async fn an_owner_who_is_gone_leaves_nothing(
     let home = tempfile::tempdir().expect("must be made");
     let kubeconfig = home.path().join("config");
     std::fs::write(&kubeconfig, KUBECONFIG).expect("must be written");
-    let (nodes_before, networks_before) = (nodes(), networks());
-    let new = |now: Vec<String>, before: &[String]| {
-        let now = now.into_iter();
-        now.filter(|name| !before.contains(name))
-            .collect::<Vec<_>>()
-    };
     let demo = Command::new(env!("CARGO_BIN_EXE_tokenlab"))
         .args(["demo", "--backend", "kind", "--wire", "create", "--hold"])
         .env("TMPDIR", folder.path())
@@ -93,7 +86,8 @@ async fn an_owner_who_is_gone_leaves_nothing(
         assert!(lines.any(|line| line.contains("The cluster runs until Ctrl-C")));
     } else {
         let look = async || {
-            if new(nodes(), &nodes_before).is_empty() {
+            let node = cluster(folder.path()).map(|cluster| node(&cluster));
+            if node.is_none_or(|node| node.is_empty()) {
                 Probe::<_, Infallible>::NotYet("no node".into())
             } else {
                 Probe::Ready(())
@@ -103,13 +97,16 @@ async fn an_owner_who_is_gone_leaves_nothing(
             .await
             .expect("must come");
     }
+    let cluster = cluster(folder.path()).expect("must have been made");
+    assert_ne!(node(&cluster), "");
+    assert_ne!(network(&cluster), "");
     let sent = Command::new("kill")
         .args(["-s", signal, &demo.0.id().to_string()])
         .status();
     assert!(sent.is_ok_and(|status| status.success()));
     let look = async || {
-        let mut left = new(nodes(), &nodes_before);
-        left.extend(new(networks(), &networks_before));
+        let mut left = vec![node(&cluster), network(&cluster)];
+        left.retain(|name| !name.is_empty());
         let folders = folder.path().read_dir().expect("must be read");
         left.extend(folders.flatten().map(|entry| format!("{:?}", entry.path())));
         if left.is_empty() {
