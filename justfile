@@ -13,6 +13,11 @@ lab *ARGS:
 test *ARGS:
     cargo test {{ ARGS }}
 
+# The scenarios and the tests of clusters on kind; they need a Docker engine
+test-kind *ARGS:
+    LAB_BACKEND=kind cargo test --test scenarios --test kind {{ ARGS }}
+    LAB_BACKEND=kind cargo test --test lab -- backend::
+
 # Look at snapshots that changed, one by one
 review:
     cargo insta test --workspace --review
@@ -27,6 +32,14 @@ lint:
 # Start and stop against envtest, the whole lab, a review through the apiserver
 bench *ARGS:
     cargo bench --package tokenlab-harness --bench startup -- {{ ARGS }}
+
+# kind clusters, phase by phase, beside the tutorial's steps by hand
+bench-clusters *ARGS:
+    cargo bench --package tokenlab-harness --bench clusters -- {{ ARGS }}
+
+# Make a Docker engine answer where none does; `just docker-engine stop` ends it
+docker-engine *ARGS:
+    .ci/docker-engine {{ ARGS }}
 
 # What CI runs
 ci:

@@ -20,7 +20,7 @@ use crate::docker::{Docker, Owned};
 use crate::image::Image;
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::kubectl::Kubectl;
-use crate::lab::CONFIG_FILE_FLAG;
+use crate::lab::{CONFIG_FILE, CONFIG_FILE_FLAG};
 use crate::manifests::Manifests;
 use crate::node::Node;
 use crate::progress::Progress;
@@ -160,7 +160,10 @@ impl Cluster {
     /// Wires the webhook into the running apiserver, unless it is wired in already.
     pub async fn wire(&self) -> Result<Wired, ClusterError> {
         let address = self.address.get().copied();
-        self.wire_by(self.plan.config_for(address)?).await
+        let config = self.plan.config_for(address)?;
+        // For people to look at: what the apiserver reads is in the node.
+        self.plan.folder.write(CONFIG_FILE, &config)?;
+        self.wire_by(config).await
     }
 
     /// The same by another file. When the apiserver does not start with it, all is as it was.

@@ -26,11 +26,14 @@
 
 mod control_plane;
 mod lab;
+#[path = "../report/machine.rs"]
 mod machine;
 mod matrix;
 mod peer;
 mod review;
+#[path = "../report/sample.rs"]
 mod sample;
+#[path = "../report/table.rs"]
 mod table;
 
 use std::num::NonZeroUsize;
@@ -87,7 +90,11 @@ impl Args {
         // One TLS provider for the clients made here; the harness does the same for its own.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let assets = Assets::ensure(&wanted, &progress).await?;
-        let machine = Machine::observe(&assets);
+        let machine = Machine::observe(format!(
+            "Kubernetes {}, {}",
+            assets.version,
+            peer::versions()
+        ));
 
         if matrix {
             let table = matrix::measure(&assets, rounds.get(), &progress).await?;

@@ -133,15 +133,21 @@ fn linked(assets: &Assets) -> anyhow::Result<RunFolder> {
 }
 
 /// `go1.26.8`; `None` when there is no go.
-pub(crate) fn go_version() -> Option<String> {
+fn go_version() -> Option<String> {
     let mut go = std::process::Command::new("go");
     let output = go.args(["env", "GOVERSION"]).current_dir(SOURCE).output();
     let text = String::from_utf8(output.ok()?.stdout).ok()?;
     Some(text.trim().to_owned()).filter(|version| !version.is_empty())
 }
 
+/// What the peer is built of.
+pub(crate) fn versions() -> String {
+    let go = go_version().unwrap_or_else(|| "no go".to_owned());
+    format!("controller-runtime {}, {go}", controller_runtime())
+}
+
 /// The version that the peer is built with, as its `go.mod` names it.
-pub(crate) fn controller_runtime() -> &'static str {
+fn controller_runtime() -> &'static str {
     let module = include_str!("../envtest/go.mod");
     let required = module.lines().find_map(|line| {
         let (_, version) = line.split_once("sigs.k8s.io/controller-runtime ")?;

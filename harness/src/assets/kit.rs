@@ -167,7 +167,7 @@ impl Sources {
     }
 
     /// kind: the one on `PATH` when it is new enough, else built.
-    pub(crate) async fn kind(&self, progress: &Progress) -> Result<Utf8PathBuf, BuildError> {
+    pub async fn kind(&self, progress: &Progress) -> Result<Utf8PathBuf, BuildError> {
         if let Ok(path) = go::locate(Utf8Path::new("kind"))
             && let Some(version) = kind_version(&path).await
         {

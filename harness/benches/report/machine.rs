@@ -1,36 +1,30 @@
 //! What a measurement was made on.
 
-use tokenlab_harness::assets::Assets;
-
-use crate::peer;
-
 /// The conditions, as they are before the first round.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    kubernetes: String,
+    programs: String,
     load: String,
 }
 
 impl Machine {
-    pub(crate) fn observe(assets: &Assets) -> Self {
+    /// `programs` says what was measured, with the versions.
+    pub(crate) fn observe(programs: String) -> Self {
         Self {
-            kubernetes: assets.version.to_string(),
+            programs,
             load: load(),
         }
     }
 
     /// One line, with the load average of a minute before and after.
     pub(crate) fn line(&self) -> String {
-        let Self { kubernetes, load } = self;
+        let Self { programs, load } = self;
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        let go = peer::go_version().unwrap_or_else(|| "no go".to_owned());
         format!(
-            "{cores} cores ({}), {} {}; Kubernetes {kubernetes}, controller-runtime {}, {go}; \
-             load average {load} before, {} after",
+            "{cores} cores ({}), {} {}; {programs}; load average {load} before, {} after",
             processor(),
             std::env::consts::OS,
             std::env::consts::ARCH,
-            peer::controller_runtime(),
             self::load(),
         )
     }
