@@ -32,9 +32,11 @@ pub(crate) fn gated(name: &str, program: &Utf8Path) -> Command {
     command
 }
 
-/// As [`gated`], with all of the environment, for a program that reads: what is written to its standard input behind the gate's line reaches the
-/// program: a shell reads no further than to the line's end (POSIX, `read`).
-pub(crate) fn gated_fed(name: &str, program: &Utf8Path) -> Command {
+/// The same for a tool of this machine, such as docker: with all of the environment, for what it
+/// works with (the engine's address, proxies, credentials) is the user's and stands there; and
+/// what is written behind the gate's line is what it reads, for a shell reads no further than to
+/// the end of that line (POSIX, `read`).
+pub(crate) fn gated_tool(name: &str, program: &Utf8Path) -> Command {
     behind(OPEN_GATE, name, program)
 }
 
@@ -73,7 +75,7 @@ impl Group {
         Ok(group)
     }
 
-    /// The same for [`gated_fed`]; what it returns leads to the program.
+    /// The same for [`gated_tool`]; what it returns leads to the program.
     pub(crate) fn open_to_feed(leader: u32, gate: impl Into<OwnedFd>) -> io::Result<(Self, File)> {
         let guardian = Guardian::get()?;
         guardian.process(leader)?;

@@ -3,14 +3,15 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::group::{Group, gated};
+use crate::group::gated;
 use crate::kubeconfig::Kubeconfig;
-use crate::process::{is_executable, quoted};
+use crate::process::command_line;
 use crate::run_folder::{self, COMMAND_LINES, RunFolder, RunFolderError, random_name};
+use crate::tool::{Input, run_to_its_end};
 
 /// kubectl with a kubeconfig of its own and a home of its own: nothing of the user's own
 /// configuration, cache or plugins reaches it, and a token is never on its command line.
@@ -83,50 +84,22 @@ impl Kubectl {
     ) -> Result<Output, KubectlError> {
         let args: Vec<A> = args.into_iter().collect();
         let words = args.iter().map(|word| word.as_ref().to_string_lossy());
-        let words: Vec<_> = words.map(|word| quoted(&word).into_owned()).collect();
-        let kubeconfig = quoted(self.kubeconfig.as_str());
-        let line = format!("kubectl --kubeconfig {kubeconfig} {}", words.join(" "));
-        run_folder::record(&self.log, &line)?;
-        let mut command = tokio::process::Command::from(gated("kubectl", &self.program));
+        let words: Vec<_> = words.collect();
+        let begin = ["kubectl", "--kubeconfig", self.kubeconfig.as_str()];
+        let words = begin.into_iter().chain(words.iter().map(AsRef::as_ref));
+        run_folder::record(&self.log, &command_line([], words))?;
+        let mut command = gated("kubectl", &self.program);
         command
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
             .args(args)
-            .env("HOME", &self.home)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let output = output(&self.program, command).await;
-        let output = output.map_err(|source| KubectlError::Spawn {
+            .env("HOME", &self.home);
+        let output = run_to_its_end(&self.program, command, Input::Nothing).await;
+        output.map_err(|source| KubectlError::Spawn {
             program: self.program.clone(),
             source,
-        })?;
-        Ok(Output {
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
     }
-}
-
-/// Runs it to its end; it is not to outlive its owner either, nor to write to the run folder
-/// that the guardian deletes.
-async fn output(
-    program: &Utf8Path,
-    mut command: tokio::process::Command,
-) -> io::Result<std::process::Output> {
-    if !is_executable(program) {
-        return Err(io::Error::new(
-            io::ErrorKind::NotFound,
-            "not an executable file",
-        ));
-    }
-    let mut child = command.spawn()?;
-    let (Some(pid), Some(gate)) = (child.id(), child.stdin.take()) else {
-        return Err(io::Error::other("no pipe"));
-    };
-    let _group = Group::open(pid, gate.into_owned_fd()?)?;
-    child.wait_with_output().await
 }
 
 impl fmt::Display for Output {

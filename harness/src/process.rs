@@ -37,19 +37,23 @@ pub struct Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let variables = self
-            .env
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"));
-        let words = variables
-            .chain([self.program.to_string()])
-            .chain(self.args.iter().cloned());
-        let line = words
-            .map(|word| quoted(&word).into_owned())
-            .collect::<Vec<_>>()
-            .join(" ");
+        let env = self.env.iter().map(|(name, value)| (*name, value.as_str()));
+        let args = self.args.iter().map(String::as_str);
+        let line = command_line(env, std::iter::once(self.program.as_str()).chain(args));
         write!(f, "cd {} && {line}", quoted(self.folder.as_str()))
     }
+}
+
+/// A command line for a shell. Of a variable the value alone is quoted: a shell takes a quoted
+/// `NAME=value` for the command's name.
+pub(crate) fn command_line<'a>(
+    env: impl IntoIterator<Item = (&'a str, &'a str)>,
+    words: impl IntoIterator<Item = &'a str>,
+) -> String {
+    let env = env.into_iter();
+    let variables = env.map(|(name, value)| format!("{name}={}", quoted(value)));
+    let words = words.into_iter().map(|word| quoted(word).into_owned());
+    variables.chain(words).collect::<Vec<_>>().join(" ")
 }
 
 /// A word as a shell reads it back; quoted only where it must be, so that flags stay legible.
@@ -181,6 +185,15 @@ pub(crate) fn is_executable(path: &Utf8Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata()
         .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+/// The program of this name on `PATH`, found as a shell finds it; its path is absolute.
+pub(crate) fn on_path(name: &str) -> Option<Utf8PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .filter_map(|folder| Utf8PathBuf::from_path_buf(std::path::absolute(folder).ok()?).ok())
+        .map(|folder| folder.join(name))
+        .find(|path| is_executable(path))
 }
 
 /// A running child. Dropped without [`Process::stop`], it is killed.
@@ -318,5 +331,18 @@ mod tests {
         let word = "it's $HOME \"now\" *";
         let read = shlex::split(&quoted(word)).expect("must be read back");
         assert_eq!(read, [word]);
+    }
+
+    #[test]
+    fn a_shell_reads_a_command_line_back_with_its_variables() {
+        let line = command_line(
+            [("WORDS", "it's two"), ("NONE", "")],
+            ["printf", "%s|", "a b"],
+        );
+        assert_eq!(line, "WORDS=\"it's two\" NONE='' printf '%s|' 'a b'");
+        let env = format!("{line}; WORDS='it is' sh -c 'echo $WORDS'");
+        let output = std::process::Command::new("sh").args(["-c", &env]).output();
+        let output = output.expect("must run").stdout;
+        assert_eq!(String::from_utf8_lossy(&output), "a b|it is\n");
     }
 }

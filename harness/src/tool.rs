@@ -2,25 +2,30 @@
 //! failure tells the command line, and it does not outlive its owner.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::process::Command;
 
-use crate::group::{Group, gated, gated_fed};
+use crate::group::{Group, gated_tool};
 use crate::kubectl::Output;
-use crate::process::{is_executable, quoted};
+use crate::process::{command_line, is_executable, on_path};
+use crate::run_folder::{self, RunFolderError};
 
 /// A program, and what all its runs have in common.
+///
+/// It gets all of the environment, unlike Kubernetes' own programs ([`gated`](crate::group::gated)):
+/// `DOCKER_HOST` and `DOCKER_CONTEXT`, proxies, and the home with the user's credentials are what a
+/// tool of this machine works with. What it shall not take from there is set over it
+/// ([`Tool::env`]). Command lines are shown and logged, so no secret may stand on one: what is
+/// secret is [fed](Tool::feed).
 #[derive(Clone, Debug)]
 pub(crate) struct Tool {
     name: &'static str,
     program: Utf8PathBuf,
-    env: BTreeMap<&'static str, OsString>,
+    env: BTreeMap<&'static str, String>,
     log: Option<Utf8PathBuf>,
 }
 
@@ -70,28 +75,15 @@ impl ToolError {
     }
 }
 
-/// The last lines are where a program says why.
+/// How it ended, and its last lines, which are where a program says why.
 fn indented(output: &Output) -> String {
     const TAIL: usize = 16;
     let text = output.to_string();
-    let lines: Vec<_> = text.lines().collect();
-    let tail = &lines[lines.len().saturating_sub(TAIL)..];
-    let first = lines.first().copied().unwrap_or_default();
-    let cut = if lines.len() > TAIL {
-        format!("{first}\n  …")
-    } else {
-        String::new()
-    };
-    tail.iter()
-        .fold(cut, |text, line| {
-            if text.is_empty() {
-                (*line).to_owned()
-            } else {
-                format!("{text}\n  {line}")
-            }
-        })
-        .trim_end()
-        .to_owned()
+    let mut lines: Vec<_> = text.lines().collect();
+    if lines.len() > TAIL {
+        lines.splice(1..=lines.len() - TAIL, ["…"]);
+    }
+    lines.join("\n  ")
 }
 
 /// What a program reads.
@@ -108,14 +100,8 @@ pub(crate) enum Input<'a> {
 impl Tool {
     /// The program of this name on `PATH`.
     pub(crate) fn find(name: &'static str) -> Result<Self, ToolError> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders = std::env::split_paths(&path);
-        folders
-            .filter_map(|folder| Utf8PathBuf::from_path_buf(std::path::absolute(folder).ok()?).ok())
-            .map(|folder| folder.join(name))
-            .find(|path| is_executable(path))
-            .map(|program| Self::at(name, program))
-            .ok_or(ToolError::Missing { name })
+        let program = on_path(name).ok_or(ToolError::Missing { name })?;
+        Ok(Self::at(name, program))
     }
 
     /// The program at this path.
@@ -134,7 +120,7 @@ impl Tool {
     }
 
     /// Adds a variable to its environment.
-    pub(crate) fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.env.insert(name, value.into());
         self
     }
@@ -147,13 +133,8 @@ impl Tool {
 
     /// The command line, for a shell.
     pub(crate) fn line(&self, args: &[&str]) -> String {
-        let variables = self.env.iter();
-        let variables =
-            variables.map(|(name, value)| format!("{name}={}", quoted(&value.to_string_lossy())));
-        let words = std::iter::once(&self.name)
-            .chain(args)
-            .map(|word| quoted(word).into_owned());
-        variables.chain(words).collect::<Vec<_>>().join(" ")
+        let env = self.env.iter().map(|(name, value)| (*name, value.as_str()));
+        command_line(env, std::iter::once(self.name).chain(args.iter().copied()))
     }
 
     /// Runs it, and returns its standard output; an exit code other than 0 is an error.
@@ -194,45 +175,58 @@ impl Tool {
         args: &[&str],
         input: Input<'_>,
     ) -> Result<Output, ToolError> {
-        let output = self.spawned(args, input).await;
-        let output = output.map_err(|source| ToolError::Run {
+        let output = self.logged_and_run(args, input).await;
+        output.map_err(|source| ToolError::Run {
             command: self.line(args),
             source,
-        })?;
-        Ok(Output {
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
     }
 
-    async fn spawned(&self, args: &[&str], input: Input<'_>) -> io::Result<std::process::Output> {
+    async fn logged_and_run(&self, args: &[&str], input: Input<'_>) -> io::Result<Output> {
         if let Some(log) = &self.log {
-            let mut log = File::options().create(true).append(true).open(log)?;
-            writeln!(log, "{}", self.line(args))?;
+            run_folder::record(log, &self.line(args)).map_err(|error| match error {
+                RunFolderError::Create { source, .. } | RunFolderError::Write { source, .. } => {
+                    source
+                }
+            })?;
         }
-        let command = match input {
-            Input::Nothing => gated(self.name, &self.program),
-            Input::Bytes(_) | Input::File(_) => gated_fed(self.name, &self.program),
-        };
-        let mut child = Command::from(command)
-            .args(args)
-            // All of it: the engine's address, proxies, the home with the user's credentials.
-            .envs(std::env::vars_os())
-            .envs(&self.env)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let (Some(pid), Some(gate)) = (child.id(), child.stdin.take()) else {
-            return Err(io::Error::other("no pipe"));
-        };
-        let (_group, pipe) = Group::open_to_feed(pid, gate.into_owned_fd()?)?;
-        let pipe = tokio::fs::File::from_std(pipe);
-        // A program that ends before it has read everything says itself why.
-        let ((), output) = tokio::join!(write(pipe, input), child.wait_with_output());
-        output
+        let mut command = gated_tool(self.name, &self.program);
+        command.args(args).envs(&self.env);
+        run_to_its_end(&self.program, command, input).await
     }
+}
+
+/// Runs what [`gated`](crate::group::gated) or [`gated_tool`] made to its end, whatever that is.
+/// Dropped before that, it is killed, with all its group; and it does not outlive its owner.
+pub(crate) async fn run_to_its_end(
+    program: &Utf8Path,
+    command: std::process::Command,
+    input: Input<'_>,
+) -> io::Result<Output> {
+    // The gate is a shell: it would start, and say on its own that there is no such program.
+    if !is_executable(program) {
+        let kind = io::ErrorKind::NotFound;
+        return Err(io::Error::new(kind, "not an executable file"));
+    }
+    let mut child = Command::from(command)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let (Some(pid), Some(gate)) = (child.id(), child.stdin.take()) else {
+        return Err(io::Error::other("no pipe"));
+    };
+    let (_group, pipe) = Group::open_to_feed(pid, gate.into_owned_fd()?)?;
+    let pipe = tokio::fs::File::from_std(pipe);
+    // A program that ends before it has read everything says itself why.
+    let ((), output) = tokio::join!(write(pipe, input), child.wait_with_output());
+    let output = output?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Output {
+        status: output.status,
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    })
 }
 
 async fn write(mut pipe: tokio::fs::File, input: Input<'_>) {

@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::Platform;
+use crate::process::on_path;
 
 /// Runs its arguments as a command, and kills the whole process group when its standard input ends,
 /// which it does when the owner dies, however that happens. `go build` has compilers for children,
@@ -158,11 +159,7 @@ pub(super) fn locate(go: &Utf8Path) -> Result<Utf8PathBuf, GoError> {
     if go.as_str().contains('/') {
         return Some(go.to_owned()).filter(usable).ok_or_else(missing);
     }
-    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-        .filter_map(|folder| Utf8PathBuf::from_path_buf(std::path::absolute(folder).ok()?).ok())
-        .map(|folder| folder.join(go))
-        .find(usable)
-        .ok_or_else(missing)
+    on_path(go.as_str()).ok_or_else(missing)
 }
 
 impl Go {
