@@ -52,7 +52,12 @@ impl Guardian {
     /// Its working folder and its streams belong to nobody: it must neither keep a mount busy
     /// nor hold open the pipe that somebody reads our output from.
     fn start() -> io::Result<Self> {
-        let mut child = Command::new("/bin/sh")
+        Self::start_by(&mut Command::new("/bin/sh"))
+    }
+
+    /// It has the environment of its owner: by that docker finds the same engine.
+    fn start_by(shell: &mut Command) -> io::Result<Self> {
+        let mut child = shell
             .args(["-c", include_str!("guardian.sh"), "tokenlab-guardian"])
             .current_dir("/")
             .process_group(0)
@@ -83,12 +88,6 @@ impl Guardian {
 
     /// Delete this folder when the owner is gone. Told before the folder is made.
     pub(crate) fn folder(&self, path: &Utf8Path) -> io::Result<()> {
-        if path.as_str().contains('\n') {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a line break in the path",
-            ));
-        }
         self.tell(&format!("folder {path}"))
     }
 
@@ -113,6 +112,11 @@ impl Guardian {
     }
 
     fn tell(&self, line: &str) -> io::Result<()> {
+        // It would be two lines, and the second one anything.
+        if line.contains('\n') {
+            let kind = io::ErrorKind::InvalidInput;
+            return Err(io::Error::new(kind, "a line break in what it is told"));
+        }
         let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
         pipe.write_all(format!("{line}\n").as_bytes())
     }
@@ -133,6 +137,7 @@ fn start_time(pid: u32) -> String {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::os::unix::fs::PermissionsExt;
     use std::process::Child;
     use std::time::Duration;
 
@@ -295,10 +300,111 @@ mod tests {
     }
 
     #[test]
-    fn a_line_break_in_a_path_is_refused() {
+    fn a_line_break_is_refused() {
         let guardian = Guardian::get().expect("must start");
-        let error = guardian.folder("/tmp/a\nfolder /home".into());
-        let error = error.expect_err("must be refused");
-        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        for told in [
+            guardian.folder("/tmp/a\nfolder /home".into()),
+            guardian.kept(Kept::Container, "a\nfolder /home"),
+        ] {
+            let error = told.expect_err("must be refused");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+
+    /// A guardian whose `docker` appends its command line to a file, and then does this.
+    fn with_docker(folder: &Utf8Path, script: &str) -> Guardian {
+        let docker = folder.join("docker");
+        let calls = folder.join("calls");
+        let text = format!("#!/bin/sh\necho \"$@\" >>'{calls}'\n{script}\n");
+        std::fs::write(&docker, text).expect("must be written");
+        std::fs::set_permissions(&docker, PermissionsExt::from_mode(0o755)).expect("must be set");
+        let mut shell = Command::new("/bin/sh");
+        let path = std::env::var("PATH").expect("must be there");
+        shell.env("PATH", format!("{folder}:{path}"));
+        Guardian::start_by(&mut shell).expect("must start")
+    }
+
+    #[tokio::test]
+    async fn it_removes_containers_then_networks_then_folders_and_looks_again() {
+        let (folder, done) = (Scratch::new(), Scratch::new());
+        // The folder must still be there, as the containers mount it.
+        let guardian = with_docker(&folder.path(), &format!("[ -d '{}' ] || exit", done.path()));
+        // Told in the order in which they are made, and some are gone by then.
+        for (kept, name) in [
+            (Kept::Network, "lab"),
+            (Kept::Container, "lab-control-plane"),
+            (Kept::Container, "lab"),
+            (Kept::Container, "it's $HOME *"),
+        ] {
+            guardian.kept(kept, name).expect("must be told");
+        }
+        guardian.gone(Kept::Container, "lab").expect("must be told");
+        guardian.folder(&done.path()).expect("must be told");
+        drop(guardian);
+        done.gone().await;
+        let calls = std::fs::read_to_string(folder.path().join("calls"));
+        let look = "rm --force --volumes -- lab-control-plane\n\
+                    rm --force --volumes -- it's $HOME *\n\
+                    network rm -- lab\n";
+        assert_eq!(calls.expect("must be there"), look.repeat(3));
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_is_not_looked_for() {
+        let (folder, done) = (Scratch::new(), Scratch::new());
+        let guardian = with_docker(&folder.path(), "");
+        guardian.kept(Kept::Network, "lab").expect("must be told");
+        guardian.gone(Kept::Network, "lab").expect("must be told");
+        guardian.folder(&done.path()).expect("must be told");
+        drop(guardian);
+        done.gone().await;
+        assert!(!folder.path().join("calls").exists());
+    }
+
+    #[tokio::test]
+    async fn without_docker_the_folders_go() {
+        let (folder, done) = (Scratch::new(), Scratch::new());
+        for name in ["cat", "kill", "rm", "sleep"] {
+            let program = crate::process::on_path(name).expect("must be there");
+            std::os::unix::fs::symlink(program, folder.path().join(name)).expect("must be made");
+        }
+        let mut shell = Command::new("/bin/sh");
+        let guardian = Guardian::start_by(shell.env("PATH", folder.path())).expect("must start");
+        guardian.kept(Kept::Network, "lab").expect("must be told");
+        guardian.folder(&done.path()).expect("must be told");
+        drop(guardian);
+        done.gone().await;
+    }
+
+    /// A minute would be too long for a test: the bound is the same code with a shorter sleep.
+    #[tokio::test]
+    async fn a_docker_that_hangs_is_given_up_and_killed() {
+        let (folder, done) = (Scratch::new(), Scratch::new());
+        let pid = folder.path().join("pid");
+        let hangs = format!("echo $$ >'{pid}'; exec sleep 1000");
+        let short = folder.path().join("sleep");
+        let sleep = crate::process::on_path("sleep").expect("must be there");
+        let script = format!("#!/bin/sh\n[ \"$1\" = 60 ] && set -- 0.2\nexec '{sleep}' \"$@\"\n");
+        std::fs::write(&short, script).expect("must be written");
+        std::fs::set_permissions(&short, PermissionsExt::from_mode(0o755)).expect("must be set");
+        let guardian = with_docker(&folder.path(), &hangs);
+        guardian.kept(Kept::Container, "lab").expect("must be told");
+        guardian.folder(&done.path()).expect("must be told");
+        drop(guardian);
+        done.gone().await;
+        let pid = std::fs::read_to_string(pid).expect("must have been asked");
+        let stat = format!("/proc/{}/stat", pid.trim());
+        let poll = Poll {
+            every: Duration::from_millis(5),
+            within: Duration::from_secs(30),
+        };
+        let look = async || match std::fs::read_to_string(&stat) {
+            // A zombie only waits for whoever reaps orphans here.
+            Ok(stat) if !stat.contains(") Z ") => Probe::<_, Infallible>::NotYet(stat.into()),
+            _ => Probe::Ready(()),
+        };
+        until("it is killed", poll, look)
+            .await
+            .expect("must come true");
     }
 }

@@ -93,22 +93,37 @@ while read -r pid start; do
 done <<EOT
 $processes
 EOT
-# The engine may be about to make what a killed client asked for: what is gone is looked for a
-# second time, two seconds later. A network goes when its containers have.
+# Runs a command for at most a minute: an engine that hangs must not keep the folders, which hold
+# keys. There is no timeout in POSIX.
+bounded() {
+  "$@" &
+  command=$!
+  { sleep 60; kill -s KILL "$command"; } &
+  watch=$!
+  wait "$command"
+  kill -s KILL "$watch"
+}
+# Containers first: a network goes when nothing is attached to it.
 remove() {
-  while read -r kind name; do
-    case $kind in
-      container) docker rm --force --volumes "$name" ;;
-      network) docker network rm "$name" ;;
-    esac
-  done >/dev/null 2>&1 <<EOT
+  for kind in container network; do
+    while read -r its name; do
+      case $kind$its in
+        containercontainer) docker rm --force --volumes -- "$name" ;;
+        networknetwork) docker network rm -- "$name" ;;
+      esac
+    done <<EOT
 $kept
 EOT
+  done
 }
+# The engine may be about to make what a killed client asked for, and a node that comes late would
+# make anew the folders that it mounts: so all is looked for three times, in four seconds.
 if [ "$kept" != "$newline" ]; then
-  remove
-  sleep 2
-  remove
+  bounded remove >/dev/null 2>&1
+  for _ in 1 2; do
+    sleep 2
+    bounded remove >/dev/null 2>&1
+  done
 fi
 while IFS= read -r folder; do
   for entry in "$folder"/* "$folder"/.[!.]*; do
@@ -127,3 +142,5 @@ while IFS= read -r folder; do
 done <<EOT
 $folders
 EOT
+# What is left of the bounds: a sleep, and a docker that hangs. This shell leads their group.
+[ "$kept" = "$newline" ] || kill -s KILL 0
