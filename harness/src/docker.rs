@@ -1,18 +1,23 @@
 //! Docker, by its command-line program: what all of its versions and contexts understand.
 
-use std::io;
-use std::process::{Command, Stdio};
+mod error;
+mod owned;
+
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use semver::Version;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use crate::guardian::{Guardian, Kept};
+use crate::guardian::Kept;
 use crate::run_folder::random_name;
-use crate::tool::{Tool, ToolError};
+use crate::tool::Tool;
 
-/// What everything has that tokenlab makes in Docker.
+pub use error::DockerError;
+pub(crate) use owned::Owned;
+
+/// The label of everything that tokenlab makes in Docker.
 pub(crate) const LABEL: &str = "tokenlab";
 
 /// The oldest engine that kind's nodes run on: `--cgroupns` came with API 1.41
@@ -26,7 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub(crate) struct Docker {
     tool: Tool,
-    /// What the engine runs on.
+    info: Info,
+    /// What its containers run on.
     pub(crate) host: Host,
 }
 
@@ -35,118 +41,9 @@ pub(crate) struct Docker {
 pub(crate) struct Host {
     /// 1 or 2.
     pub(crate) cgroup_version: u8,
-    /// Whether processes may be given `CAP_SYS_RESOURCE`. Without it no container may lower its
-    /// `oom_score_adj` or raise a limit.
+    /// Whether privileged containers are given `CAP_SYS_RESOURCE`. Without it nothing in them may
+    /// lower its `oom_score_adj` or raise a limit.
     pub(crate) sys_resource: bool,
-}
-
-/// Why Docker cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DockerError {
-    /// The program is not there.
-    #[error("`docker` is not on PATH")]
-    Missing,
-    /// The engine does not answer.
-    #[error("no Docker engine answers: {said}")]
-    NotRunning {
-        /// What the program said.
-        said: String,
-    },
-    /// The user may not talk to it.
-    #[error("the Docker engine refuses this user: {said}")]
-    NotAllowed {
-        /// What the program said.
-        said: String,
-    },
-    /// It is too old for kind.
-    #[error("the Docker engine speaks API {has}, and kind needs {}.{}", OLDEST_API.0, OLDEST_API.1)]
-    TooOld {
-        /// The newest API that it speaks.
-        has: String,
-    },
-    /// It refuses privileged containers.
-    #[error("the Docker engine refuses privileged containers: {said}")]
-    NoPrivileges {
-        /// What it said.
-        said: String,
-    },
-    /// There is no space left for it.
-    #[error("the Docker engine has no space left: {said}")]
-    NoSpace {
-        /// What it said.
-        said: String,
-    },
-    /// Its answer is not understood.
-    #[error("`{command}` gave an unreadable answer")]
-    Unreadable {
-        /// The command line.
-        command: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// The guardian, who removes what is left, could not be told.
-    #[error("the guardian could not be told")]
-    Guardian(#[source] io::Error),
-    /// A command failed.
-    #[error(transparent)]
-    Tool(ToolError),
-}
-
-impl From<ToolError> for DockerError {
-    /// Told apart by the texts of Docker's own programs.
-    fn from(error: ToolError) -> Self {
-        let said = error.said();
-        let says = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
-        let last = || said.lines().next_back().unwrap_or_default().to_owned();
-        match &error {
-            ToolError::Missing { name: "docker" } => Self::Missing,
-            _ if says(&["no space left on device"]) => Self::NoSpace { said: last() },
-            _ if says(&["permission denied while trying to connect"]) => {
-                Self::NotAllowed { said: last() }
-            }
-            _ if says(&[
-                "Cannot connect to the Docker daemon",
-                "error during connect",
-                "failed to connect to the docker API",
-            ]) =>
-            {
-                Self::NotRunning { said: last() }
-            }
-            _ if says(&["is too old. Minimum supported API version"]) => {
-                Self::TooOld { has: last() }
-            }
-            _ => Self::Tool(error),
-        }
-    }
-}
-
-impl DockerError {
-    /// The way out, where one is known.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Missing => {
-                "install Docker Engine (https://docs.docker.com/engine/install), or use `--backend bare`, which needs no container"
-            }
-            Self::NotRunning { .. } => {
-                "start the engine (`systemctl start docker`, or `dockerd` as root), or set DOCKER_HOST to where it listens"
-            }
-            Self::NotAllowed { .. } => {
-                "add yourself to the group `docker` and log in anew, or run this as root"
-            }
-            Self::TooOld { .. } => "install Docker Engine 20.10 or newer",
-            Self::NoPrivileges { said } if said.contains("operation not permitted") => {
-                "this host lacks a capability that privileged containers are given (often CAP_SYS_RESOURCE): set a default runtime that drops it in /etc/docker/daemon.json"
-            }
-            Self::NoPrivileges { .. } => {
-                "kind's nodes are privileged containers: use an engine that allows them, or `--backend bare`"
-            }
-            Self::NoSpace { .. } => {
-                "free some space (`docker system df`, `docker system prune`); a node takes about 2 GB"
-            }
-            Self::Unreadable { .. } | Self::Guardian(_) | Self::Tool(_) => return None,
-        };
-        Some(hint.to_owned())
-    }
 }
 
 /// The part of `docker version --format '{{json .Server}}'` that is needed.
@@ -156,22 +53,79 @@ struct Server {
     api_version: String,
 }
 
+/// The part of `docker info --format '{{json .}}'` that is needed. What an engine leaves out is
+/// empty.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Info {
+    cgroup_version: String,
+    docker_root_dir: Utf8PathBuf,
+    /// The name of the machine that it runs on.
+    name: String,
+}
+
 impl Docker {
     /// Finds the program, and asks the engine who it is.
     pub(crate) async fn check() -> Result<Self, DockerError> {
-        let tool = Tool::find("docker")?;
-        let args = ["version", "--format", "{{json .Server}}"];
-        let server: Server = read(&tool, &args, &tool.run_within(PATIENCE, &args).await?)?;
+        Self::check_at(Tool::find("docker")?, PATIENCE).await
+    }
+
+    async fn check_at(tool: Tool, within: Duration) -> Result<Self, DockerError> {
+        let server: Server = ask(&tool, within, "version", "{{json .Server}}").await?;
         if api(&server.api_version).is_none_or(|api| api < OLDEST_API) {
             return Err(DockerError::TooOld {
                 has: server.api_version,
             });
         }
-        let args = ["info", "--format", "{{.CgroupVersion}}"];
-        let cgroups = tool.run_within(PATIENCE, &args).await?;
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let host = Host::new(&cgroups, &status);
-        Ok(Self { tool, host })
+        let info: Info = ask(&tool, within, "info", "{{json .}}").await?;
+        let host = Host {
+            cgroup_version: if info.cgroup_version == "1" { 1 } else { 2 },
+            // As on most; `probed` asks.
+            sys_resource: true,
+        };
+        Ok(Self { tool, info, host })
+    }
+
+    /// Runs a container of this image as kind runs a node, to see whether the engine allows it and
+    /// what such a container is given. What this process has says nothing of that: the engine may
+    /// be on another machine, and this process in a container.
+    pub(crate) async fn probed(mut self, image: &str) -> Result<Self, DockerError> {
+        let container = container()?;
+        let args = privileged(&container, "probe", &["--entrypoint=cat"]);
+        let command = [image, "/proc/self/status"].map(str::to_owned);
+        let args = [args, command.to_vec()].concat();
+        let status = self.run(&words(&args)).await;
+        container.remove().await;
+        self.host.sys_resource = has_sys_resource(&status?);
+        Ok(self)
+    }
+
+    /// Fails when it is known that less than this many bytes are free for the engine. Nothing is
+    /// known of an engine on another machine, which the name of its machine tells.
+    pub(crate) fn room_for(&self, needed: u64) -> Result<(), DockerError> {
+        let Info {
+            docker_root_dir: folder,
+            name,
+            ..
+        } = &self.info;
+        let here = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        if name.is_empty() || here.trim() != name {
+            return Ok(());
+        }
+        match nix::sys::statvfs::statvfs(folder.as_std_path()) {
+            Ok(disk) => {
+                let free = disk.blocks_available() * disk.fragment_size();
+                if free < needed {
+                    return Err(DockerError::LittleSpace {
+                        folder: folder.clone(),
+                        free,
+                        needed,
+                    });
+                }
+                Ok(())
+            }
+            Err(_unknown) => Ok(()),
+        }
     }
 
     /// A program that takes Docker's part in a test.
@@ -179,7 +133,11 @@ impl Docker {
     pub(crate) fn stand_in(program: Utf8PathBuf) -> Self {
         Self {
             tool: Tool::at("docker", program),
-            host: Host::new("", ""),
+            info: Info::default(),
+            host: Host {
+                cgroup_version: 2,
+                sys_resource: true,
+            },
         }
     }
 
@@ -205,53 +163,59 @@ impl Docker {
         image: &str,
         label: &str,
     ) -> Result<Option<String>, DockerError> {
-        let format = format!("{{{{index .Config.Labels {label:?}}}}}");
-        let args = ["image", "inspect", "--format", &format, image];
+        let format = "{{json .Config.Labels}}";
+        let args = ["image", "inspect", "--format", format, "--", image];
         match self.tool.run(&args).await {
-            Ok(value) => Ok(Some(value.trim().to_owned())),
+            Ok(answer) => {
+                let labels: serde_json::Value = read(&self.tool, &args, &answer)?;
+                Ok(Some(labels[label].as_str().unwrap_or_default().to_owned()))
+            }
             Err(error) if error.said().contains("No such image") => Ok(None),
-            Err(error) if error.said().contains("nil") => Ok(Some(String::new())),
             Err(error) => Err(error.into()),
         }
     }
 
     /// Starts a privileged container that does nothing, to work in.
     pub(crate) async fn workbench(&self, image: &str) -> Result<Owned, DockerError> {
-        let container = Owned::announce(Kept::Container, format!("tokenlab-{}", random_name()))?;
-        let label = format!("{LABEL}=workbench");
-        let args = [
-            "run",
-            "--detach",
-            "--privileged",
-            "--network=none",
-            "--label",
-            &label,
-            "--name",
-            container.name(),
-            "--entrypoint=sleep",
-            image,
-            "infinity",
-        ];
-        match self.run(&args).await {
-            Ok(_) => Ok(container),
-            Err(DockerError::Tool(error)) => Err(DockerError::NoPrivileges {
-                said: error
-                    .said()
-                    .lines()
-                    .next_back()
-                    .unwrap_or_default()
-                    .to_owned(),
-            }),
-            Err(error) => Err(error),
-        }
+        let container = container()?;
+        let mut args = privileged(&container, "workbench", &["--detach", "--entrypoint=sleep"]);
+        args.extend([image, "infinity"].map(str::to_owned));
+        self.run(&words(&args)).await?;
+        Ok(container)
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(
+/// A name for a container that is about to be made.
+fn container() -> Result<Owned, DockerError> {
+    Owned::announce(Kept::Container, format!("tokenlab-{}", random_name()))
+}
+
+/// `docker run` as kind does it for a node, up to the image. With user namespaces turned on in
+/// the engine, privileged containers are those in the host's (kind,
+/// `pkg/cluster/internal/providers/docker/provision.go`, `usernsRemap`).
+fn privileged(container: &Owned, what_for: &str, more: &[&str]) -> Vec<String> {
+    let label = format!("--label={LABEL}={what_for}");
+    let name = format!("--name={}", container.name());
+    let args = ["run", "--privileged", "--userns=host", "--network=none"];
+    let args = args.iter().chain(more).map(|word| (*word).to_owned());
+    args.chain([label, name]).collect()
+}
+
+fn words(args: &[String]) -> Vec<&str> {
+    args.iter().map(String::as_str).collect()
+}
+
+async fn ask<T: DeserializeOwned>(
     tool: &Tool,
-    args: &[&str],
-    answer: &str,
+    within: Duration,
+    what: &str,
+    format: &str,
 ) -> Result<T, DockerError> {
+    let args = [what, "--format", format];
+    read(tool, &args, &tool.run_within(within, &args).await?)
+}
+
+fn read<T: DeserializeOwned>(tool: &Tool, args: &[&str], answer: &str) -> Result<T, DockerError> {
     serde_json::from_str(answer).map_err(|source| DockerError::Unreadable {
         command: tool.line(args),
         source,
@@ -264,101 +228,16 @@ fn api(text: &str) -> Option<(u64, u64)> {
     Some((major, minor))
 }
 
-impl Host {
-    /// By the engine's `CgroupVersion`, and by `/proc/self/status` of a process here: what the
-    /// bounding set lacks, no child can be given (`capabilities(7)`).
-    fn new(cgroups: &str, status: &str) -> Self {
-        const CAP_SYS_RESOURCE: u32 = 24;
-        let bounding = status
-            .lines()
-            .find_map(|line| line.strip_prefix("CapBnd:"))
-            .and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
-        Self {
-            cgroup_version: if cgroups.trim() == "1" { 1 } else { 2 },
-            sys_resource: bounding.is_none_or(|bits| bits >> CAP_SYS_RESOURCE & 1 == 1),
-        }
-    }
-}
-
-/// Something in Docker that goes with its owner.
-#[derive(Debug)]
-pub(crate) struct Owned {
-    kept: Kept,
-    name: String,
-    guardian: &'static Guardian,
-}
-
-impl Owned {
-    /// Tells the guardian of what is about to be made.
-    pub(crate) fn announce(kept: Kept, name: String) -> Result<Self, DockerError> {
-        let told = Guardian::get().and_then(|guardian| {
-            guardian.kept(kept, &name)?;
-            Ok(guardian)
-        });
-        let guardian = told.map_err(DockerError::Guardian)?;
-        Ok(Self {
-            kept,
-            name,
-            guardian,
-        })
-    }
-
-    /// What it is called.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Removes it, without holding up the other tasks of this thread.
-    pub(crate) async fn remove(self) {
-        // Dropping is what removes it.
-        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
-    }
-}
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        let args: &[&str] = match self.kept {
-            Kept::Container => &["rm", "--force", "--volumes"],
-            Kept::Network => &["network", "rm"],
-        };
-        let removed = Command::new("docker")
-            .args(args)
-            .arg(&self.name)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
-        // What could not be removed is the guardian's.
-        if removed.is_ok_and(|status| status.success()) {
-            let _ = self.guardian.gone(self.kept, &self.name);
-        }
-    }
+/// By `/proc/self/status`: what the bounding set lacks, nothing below can be given
+/// (`capabilities(7)`). Where nothing is known, the host is an ordinary one.
+fn has_sys_resource(status: &str) -> bool {
+    const CAP_SYS_RESOURCE: u32 = 24;
+    let bounding = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapBnd:"))
+        .and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    bounding.is_none_or(|bits| bits >> CAP_SYS_RESOURCE & 1 == 1)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Lines of `/proc/self/status` on an ordinary host, and on one that lacks a capability.
-    const ALL: &str = "CapEff:\t000001ffffffffff\nCapBnd:\t000001ffffffffff\nCapAmb:\t0\n";
-    const FEWER: &str = "CapEff:\t000001fffeffffff\nCapBnd:\t000001fffeffffff\nCapAmb:\t0\n";
-
-    #[test]
-    fn hosts_are_told_apart() {
-        let host = |cgroup_version, sys_resource| Host {
-            cgroup_version,
-            sys_resource,
-        };
-        assert_eq!(Host::new("2\n", ALL), host(2, true));
-        assert_eq!(Host::new("1\n", FEWER), host(1, false));
-        // Where nothing is known, the host is an ordinary one.
-        assert_eq!(Host::new("", ""), host(2, true));
-    }
-
-    #[test]
-    fn versions_of_the_api_are_compared_as_numbers() {
-        assert!(api("1.41") >= Some(OLDEST_API));
-        assert!(api("1.50") > api("1.6"));
-        assert_eq!(api("new"), None);
-    }
-}
+pub(crate) mod tests;

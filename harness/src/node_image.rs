@@ -4,23 +4,29 @@
 //! and gives the same cluster: kind takes it by `--image`. It is made by root once and needs
 //! Docker; what takes long (programs, Debian, the layers) is kept, so that a build that was
 //! interrupted goes on where it was.
+//!
+//! An image takes its name when it is whole, by the last step of a build. It is for the machine
+//! that made it: the licence texts that go with Debian's packages are left out, so it is not to
+//! be passed on.
 
 mod archive;
 mod build;
 mod context;
 mod debian;
 mod error;
+mod inputs;
+mod layout;
+mod registry;
 
-use camino::Utf8Path;
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use crate::assets::{Assets, Kit, Sources, Wanted};
-use crate::docker::{Docker, LABEL};
+use crate::assets::{Sources, Wanted};
+use crate::docker::{Docker, DockerError, LABEL};
 use crate::progress::Progress;
 
 use build::Build;
+use debian::Debian;
 pub use error::NodeImageError;
 
 /// The repository of the images that are made here.
@@ -28,6 +34,9 @@ const REPOSITORY: &str = "tokenlab/node";
 /// What an image's label of that name says: `node-image`, or what is below one.
 const NODE_IMAGE: &str = "node-image";
 const NODE_BASE: &str = "node-base";
+/// What the engine must have free for a build, in bytes. Measured: 1 GB stays, and as much again
+/// is there for a while (the context, the archive of images, a layer and its container).
+const NEEDED: u64 = 2_500_000_000;
 /// The label with the hash of what an image was made of.
 const INPUTS: &str = "tokenlab.inputs";
 
@@ -78,22 +87,33 @@ impl NodeImage {
     }
 
     /// Makes the image of a version, unless there is one made of the same.
+    ///
+    /// What this machine lacks is told before anything that takes minutes.
     pub async fn build(
         wanted: &Wanted,
         progress: &Progress,
     ) -> Result<NodeImageBuilt, NodeImageError> {
         let docker = Docker::check().await?;
         let sources = Sources::from_env()?;
+        let debian = Debian::find(&sources).await?;
+        sources.check_kit()?;
         let assets = sources.ensure(wanted, progress).await?;
+        let name = Self::name(&assets.version);
+        if docker.image_label(&name, LABEL).await?.is_none() {
+            docker.room_for(NEEDED)?;
+        }
         let kit = sources.kit(&assets.version, progress).await?;
-        let root = debian::root(&sources, progress).await?;
+        let debian = debian.tar(&sources, progress).await?;
+        let inputs = async { inputs::hash(&assets, &kit, &debian) };
+        let title = format!("looking whether {name} is made of the same");
+        let inputs = progress.clone().brief().step(&title, inputs).await?;
         let build = Build {
-            name: Self::name(&assets.version),
-            inputs: inputs(&assets, &kit, &root)?,
+            name,
+            inputs,
             docker,
             assets: &assets,
             kit: &kit,
-            root: &root,
+            debian: &debian,
             architecture: &sources.platform.arch,
             progress,
         };
@@ -110,66 +130,76 @@ impl NodeImage {
         let filter = format!("label={LABEL}={kind}");
         let args = ["image", "ls", "--filter", &filter, "--format", "{{json .}}"];
         let rows = docker.run(&args).await?;
-        let images = rows.lines().filter_map(|line| {
-            let row: Row = serde_json::from_str(line).ok()?;
-            Some(Self {
-                name: match (row.repository.as_str(), row.tag.as_str()) {
-                    // Another build has taken its name.
-                    ("<none>", _) | (_, "<none>") => row.id.clone(),
-                    (repository, tag) => format!("{repository}:{tag}"),
-                },
-                id: row.id,
-                size: row.size,
-                created: row.created_since,
-            })
+        let images = rows.lines().map(|line| {
+            let row = serde_json::from_str(line).map_err(|source| DockerError::Unreadable {
+                command: docker.tool().line(&args),
+                source,
+            });
+            Ok(Self::of(row?))
         });
-        Ok(images.collect())
+        images.collect()
     }
 
-    /// Removes the images of these versions, or all, with what was kept below them; tells their
-    /// names.
+    fn of(row: Row) -> Self {
+        Self {
+            name: match (row.repository.as_str(), row.tag.as_str()) {
+                // Another build has taken its name.
+                ("<none>", _) | (_, "<none>") => row.id.clone(),
+                (repository, tag) => format!("{repository}:{tag}"),
+            },
+            id: row.id,
+            size: row.size,
+            created: row.created_since,
+        }
+    }
+
+    /// Removes the images of these versions, and with the last one what was kept to make them;
+    /// tells their names.
     pub async fn remove(versions: &[Version]) -> Result<Vec<String>, NodeImageError> {
         let docker = Docker::check().await?;
         let there = Self::listed(&docker, NODE_IMAGE).await?;
-        let mut names: Vec<_> = there.into_iter().map(|image| image.name).collect();
-        if !versions.is_empty() {
-            let asked: Vec<_> = versions.iter().map(Self::name).collect();
-            if let Some(name) = asked.iter().find(|name| !names.contains(name)) {
-                return Err(NodeImageError::Unknown { name: name.clone() });
-            }
-            names = asked;
+        let asked: Vec<_> = versions.iter().map(Self::name).collect();
+        let is_there = |name: &&String| there.iter().any(|image| image.name == **name);
+        match asked.iter().find(|name| !is_there(name)) {
+            Some(name) => Err(NodeImageError::Unknown { name: name.clone() }),
+            None => Self::remove_named(&docker, asked).await,
         }
+    }
+
+    /// Removes all, with what was kept to make them; tells their names.
+    pub async fn remove_all() -> Result<Vec<String>, NodeImageError> {
+        let docker = Docker::check().await?;
+        let there = Self::listed(&docker, NODE_IMAGE).await?;
+        let names = there.into_iter().map(|image| image.name).collect();
+        Self::remove_named(&docker, names).await
+    }
+
+    async fn remove_named(
+        docker: &Docker,
+        names: Vec<String>,
+    ) -> Result<Vec<String>, NodeImageError> {
         for name in &names {
             docker.run(&["image", "rm", name]).await?;
         }
-        if Self::listed(&docker, NODE_IMAGE).await?.is_empty() {
-            for base in Self::listed(&docker, NODE_BASE).await? {
+        if Self::listed(docker, NODE_IMAGE).await?.is_empty() {
+            for base in Self::listed(docker, NODE_BASE).await? {
                 docker.run(&["image", "rm", &base.name]).await?;
             }
         }
+        Self::prune(docker).await?;
         Ok(names)
     }
-}
 
-/// The hash of all that the image is made of. kind's files and Debian's packages are named by
-/// their versions: the one folder and the one tar of these never change.
-fn inputs(assets: &Assets, kit: &Kit, root: &Utf8Path) -> Result<String, NodeImageError> {
-    let mut hash = Sha256::new();
-    for text in [DOCKERFILE, KUBE_PROXY_FILES, PRELOAD, context::TEXTS] {
-        hash.update(text);
+    /// Removes what no name leads to any more: the image whose name a later build took, layers
+    /// of a build that was interrupted. What a container uses stays.
+    async fn prune(docker: &Docker) -> Result<(), DockerError> {
+        for kind in [NODE_IMAGE, NODE_BASE] {
+            let filter = format!("label={LABEL}={kind}");
+            let args = ["image", "prune", "--force", "--filter", &filter];
+            docker.run(&args).await?;
+        }
+        Ok(())
     }
-    hash.update(kit.base_files.as_str());
-    hash.update(root.parent().unwrap_or(root).as_str());
-    let own = [&assets.etcd, &assets.kube_apiserver, &assets.kubectl];
-    for path in own.into_iter().chain(&kit.programs) {
-        let bytes = std::fs::read(path).map_err(|source| NodeImageError::Write {
-            path: path.clone(),
-            source,
-        })?;
-        hash.update(path.file_name().unwrap_or_default());
-        hash.update(bytes);
-    }
-    Ok(archive::hexadecimal(&hash.finalize()[..16]))
 }
 
 /// The image that nodes of a version are made of: the stock one when Docker has it, else the
@@ -179,25 +209,40 @@ pub(crate) async fn ensure(
     version: &Version,
     progress: &Progress,
 ) -> Result<String, NodeImageError> {
-    /// A registry that is reached at all says within this time whether it has the image.
-    const PROBE: std::time::Duration = std::time::Duration::from_secs(5);
     let (stock, own) = (format!("kindest/node:v{version}"), NodeImage::name(version));
     for name in [&stock, &own] {
         if docker.image_label(name, LABEL).await?.is_some() {
             return Ok(name.clone());
         }
     }
-    let probe = ["manifest", "inspect", &stock];
-    if docker.tool().run_within(PROBE, &probe).await.is_ok() {
-        let args = ["pull", "--quiet", &stock];
-        let title = format!("pulling {stock}");
-        if progress.step(&title, docker.run(&args)).await.is_ok() {
-            return Ok(stock);
-        }
-    }
+    let Err(reason) = registry::pulled(docker, &stock, progress).await else {
+        return Ok(stock);
+    };
     progress.note(&format!(
-        "no registry gives {stock}, so {own} is made, which takes minutes"
+        "no registry gives {stock} ({reason}), so {own} is made, which takes minutes"
     ));
     let wanted = Wanted::Exact(version.clone());
     Ok(NodeImage::build(&wanted, progress).await?.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docker::tests::Stand;
+
+    /// Which image is taken where Docker has those whose names match this pattern of a shell.
+    async fn taken(there: &str) -> String {
+        let there = format!("{there}) echo null ;; *) echo 'No such image' >&2; exit 1");
+        let script = format!("for last; do :; done; case $last in {there} ;; esac");
+        let (_stand, docker) = Stand::docker(&script).await;
+        let version = Version::new(1, 37, 2);
+        let image = ensure(&docker, &version, &Progress::hidden()).await;
+        image.expect("must be there")
+    }
+
+    #[tokio::test]
+    async fn the_stock_image_is_taken_before_ours() {
+        assert_eq!(taken("*/node:v1.37.2").await, "kindest/node:v1.37.2");
+        assert_eq!(taken("tokenlab/*").await, "tokenlab/node:v1.37.2");
+    }
 }

@@ -1,23 +1,26 @@
 //! What a node of kind is made of, beside the programs of a control plane: all from Go modules.
 //!
 //! Each part is a folder of its own in the store's `.tokenlab/kit`, and is got once: what a kill
-//! interrupts goes on with the part that was under way.
+//! interrupts goes on with the part that was under way, whose packages Go keeps in its own cache.
+
+mod part;
+mod sums;
+
+use std::fs::File;
+use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use semver::Version;
 
-use super::build::{BuildError, Target, staging, stamps};
-use super::claim::{Claim, Goods};
+use super::build::{BuildError, Target};
+use super::claim::{Claim, Goods, Workspace};
 use super::go::Go;
-use super::modules::{self, KUBERNETES};
 use super::store::{Store, StoreError, unwritable};
-use super::{Sources, go, program};
+use super::{Sources, go, modules, program};
 use crate::progress::Progress;
+use part::{KIND, KIND_PROGRAM, KIND_VERSION, KUBERNETES_PROGRAMS, OF_A_NODE, Part, kubernetes};
 
-/// The module of kind, a program itself.
-const KIND: &str = "sigs.k8s.io/kind";
-/// The newest in November 2026.
-const KIND_VERSION: &str = "v0.33.0";
+pub(crate) use sums::{spoilt, sum};
 
 /// The oldest kind that is taken from `PATH`.
 pub(crate) const OLDEST_KIND: Version = Version::new(0, 27, 0);
@@ -26,12 +29,15 @@ pub(crate) const OLDEST_KIND: Version = Version::new(0, 27, 0);
 /// (kubernetes, `build/pause/linux/pause.c`), in the one language that there is a compiler for.
 const PAUSE: &str = include_str!("kit/pause.go");
 
+/// The file with what kind lays over Debian.
+const BASE_TAR: &str = "files.tar";
+
 /// The programs of a node, and the files that kind lays over Debian.
 #[derive(Clone, Debug)]
 pub(crate) struct Kit {
     /// Of each program the path; its file name is what it is called.
     pub(crate) programs: Vec<Utf8PathBuf>,
-    /// kind's `images/base/files`.
+    /// A tar of the files that kind lays over Debian (its `images/base/files`).
     pub(crate) base_files: Utf8PathBuf,
 }
 
@@ -49,102 +55,16 @@ impl Kit {
     }
 }
 
-/// One module, and which of its programs are taken.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    name: &'static str,
-    module: &'static str,
-    version: &'static str,
-    /// Their packages, below the module.
-    packages: &'static [&'static str],
-}
-
-const CONTAINERD: Part = Part {
-    name: "containerd",
-    module: "github.com/containerd/containerd/v2",
-    version: "v2.3.4",
-    packages: &["cmd/containerd", "cmd/containerd-shim-runc-v2", "cmd/ctr"],
-};
-const CRI_TOOLS: Part = Part {
-    name: "cri-tools",
-    module: "sigs.k8s.io/cri-tools",
-    version: "v1.37.0",
-    packages: &["cmd/crictl"],
-};
-const CNI_PLUGINS: Part = Part {
-    name: "cni-plugins",
-    module: "github.com/containernetworking/plugins",
-    version: "v1.9.1",
-    packages: &[
-        "plugins/ipam/host-local",
-        "plugins/main/loopback",
-        "plugins/main/ptp",
-        "plugins/meta/portmap",
-    ],
-};
-const COREDNS: Part = Part {
-    name: "coredns",
-    module: "github.com/coredns/coredns",
-    version: "v1.14.6",
-    packages: &[""],
-};
-const KIND_PROGRAM: Part = Part {
-    name: "kind",
-    module: KIND,
-    version: KIND_VERSION,
-    packages: &[""],
-};
-
-/// Kubernetes' programs of a node, of whichever version: kubelet takes longest.
-const KUBERNETES_PROGRAMS: [&str; 5] = [
-    "kubeadm",
-    "kubelet",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kube-proxy",
-];
-
-impl Part {
-    fn programs(&self) -> Vec<&'static str> {
-        let last = |path: &'static str| path.rsplit('/').next().unwrap_or(path);
-        let named = |package: &&'static str| match last(package) {
-            "" => last(self.module),
-            name => name,
-        };
-        self.packages.iter().map(named).collect()
-    }
-
-    fn target(&self) -> Target {
-        let package = |package: &&str| match *package {
-            "" => self.module.to_owned(),
-            package => format!("{}/{package}", self.module),
-        };
-        Target {
-            title: format!("{} {}", self.name, self.version.trim_start_matches('v')),
-            module: self.module,
-            version: self.version.to_owned(),
-            staging: None,
-            packages: self.packages.iter().map(package).collect(),
-            output: String::new(),
-            stamps: String::new(),
-        }
-    }
-}
-
-fn kubernetes(version: &Version) -> Target {
-    let package = |program| format!("{KUBERNETES}/cmd/{program}");
-    Target {
-        title: format!("the node's programs of Kubernetes {version}"),
-        module: KUBERNETES,
-        version: format!("v{version}"),
-        staging: Some(staging(version)),
-        packages: KUBERNETES_PROGRAMS.map(package).to_vec(),
-        output: String::new(),
-        stamps: stamps(version),
-    }
-}
-
 impl Sources {
+    /// Fails when something of the kit must be built, and there is no Go.
+    pub(crate) fn check_kit(&self) -> Result<(), BuildError> {
+        let whole = |part: Part| there(&self.goods(&part.folder(), "", &part.programs())).is_some();
+        if !OF_A_NODE.into_iter().all(whole) || self.shelf(&base_files(), BASE_TAR).is_none() {
+            go::locate(&self.go)?;
+        }
+        Ok(())
+    }
+
     /// The programs of a node, found in the store or built into it.
     pub(crate) async fn kit(
         &self,
@@ -152,17 +72,17 @@ impl Sources {
         progress: &Progress,
     ) -> Result<Kit, BuildError> {
         let name = format!("kubernetes-node-{version}");
-        let kubernetes = kubernetes(version);
-        let mut programs = self
-            .part(&name, &KUBERNETES_PROGRAMS, &kubernetes, progress)
-            .await?;
-        for part in [CONTAINERD, CRI_TOOLS, CNI_PLUGINS, COREDNS] {
-            programs.extend(self.known_part(part, progress).await?);
+        let target = kubernetes(version);
+        let goods = self.goods(&name, &target.title, &KUBERNETES_PROGRAMS);
+        let mut programs = self.built(goods, &target, progress).await?;
+        for part in OF_A_NODE {
+            programs.extend(self.part(part, progress).await?);
         }
         programs.extend(self.pause(progress).await?);
+        let base_files = self.base_files(progress).await?;
         Ok(Kit {
             programs,
-            base_files: self.kind_files(progress).await?,
+            base_files,
         })
     }
 
@@ -178,82 +98,68 @@ impl Sources {
                 "`{path}` is kind {version}, older than {OLDEST_KIND}: another is built"
             ));
         }
-        let mut programs = self.known_part(KIND_PROGRAM, progress).await?;
+        let mut programs = self.part(KIND_PROGRAM, progress).await?;
         Ok(programs.remove(0))
     }
 
-    async fn known_part(
-        &self,
-        part: Part,
-        progress: &Progress,
-    ) -> Result<Vec<Utf8PathBuf>, BuildError> {
-        let name = format!("{}-{}", part.name, part.version.trim_start_matches('v'));
-        let programs = part.programs();
-        self.part(&name, &programs, &part.target(), progress).await
+    async fn part(&self, part: Part, progress: &Progress) -> Result<Vec<Utf8PathBuf>, BuildError> {
+        let target = part.target();
+        let goods = self.goods(&part.folder(), &target.title, &part.programs());
+        self.built(goods, &target, progress).await
     }
 
-    async fn part(
+    /// The programs of a target, built when they are not there.
+    async fn built(
         &self,
-        name: &str,
-        programs: &[&'static str],
+        goods: Goods,
         target: &Target,
         progress: &Progress,
     ) -> Result<Vec<Utf8PathBuf>, BuildError> {
-        let goods = self.goods(name, &target.title, programs);
-        if let Some(there) = there(&goods) {
-            return Ok(there);
-        }
-        let claim = self.claim(&goods, progress).await?;
-        if let Some(there) = there(&goods) {
-            return Ok(there);
-        }
-        let workspace = claim.workspace()?;
-        let mut go = Go::new(&self.go, &self.platform, &workspace.path, claim.log())?;
-        let target = Target {
-            output: format!("{}/", workspace.programs),
-            ..target.clone()
+        let make = async |claim: &Claim, workspace: &Workspace| {
+            let mut go = Go::new(&self.go, &self.platform, &workspace.path, claim.log())?;
+            let target = Target {
+                output: format!("{}/", workspace.programs),
+                ..target.clone()
+            };
+            target.build(&mut go, workspace, progress).await
         };
-        target.build(&mut go, &workspace, progress).await?;
-        claim.install(&workspace)?;
-        Ok(paths(&goods))
+        self.filled(goods, progress, make).await
     }
 
     async fn pause(&self, progress: &Progress) -> Result<Vec<Utf8PathBuf>, BuildError> {
         let goods = self.goods("pause-1", "pause", &["pause"]);
-        if let Some(there) = there(&goods) {
-            return Ok(there);
-        }
-        let claim = self.claim(&goods, progress).await?;
-        let workspace = claim.workspace()?;
-        let mut go = Go::new(&self.go, &self.platform, &workspace.path, claim.log())?;
-        for (name, text) in [("go.mod", modules::EMPTY), ("pause.go", PAUSE)] {
-            let path = workspace.path.join(name);
-            std::fs::write(&path, text).map_err(unwritable(&path))?;
-        }
-        let output = workspace.programs.join("pause");
-        let args = [
-            "build",
-            "-trimpath",
-            "-ldflags=-s -w",
-            "-o",
-            output.as_str(),
-            ".",
-        ];
-        go.run(&args, |_| {}).await?;
-        claim.install(&workspace)?;
-        Ok(paths(&goods))
+        let make = async |claim: &Claim, workspace: &Workspace| {
+            let mut go = Go::new(&self.go, &self.platform, &workspace.path, claim.log())?;
+            for (name, text) in [("go.mod", modules::EMPTY), ("pause.go", PAUSE)] {
+                let path = workspace.path.join(name);
+                std::fs::write(&path, text).map_err(unwritable(&path))?;
+            }
+            let output = workspace.programs.join("pause");
+            let flags = ["build", "-trimpath", "-ldflags=-s -w", "-o"];
+            let args = [&flags[..], &[output.as_str(), "."]].concat();
+            let build = go.run(&args, |_| {});
+            progress.step("building pause", build).await?;
+            Ok(())
+        };
+        self.filled(goods, progress, make).await
     }
 
-    /// The files that kind lays over Debian come with its module.
-    async fn kind_files(&self, progress: &Progress) -> Result<Utf8PathBuf, BuildError> {
-        let folder = tempfile::tempdir().map_err(unwritable(Utf8Path::new("TMPDIR")))?;
-        let path = Utf8Path::from_path(folder.path()).unwrap_or(Utf8Path::new("/"));
-        let mut go = Go::new(&self.go, &self.platform, path, path.join("log"))?;
-        let title = format!("getting the node's base files of kind {KIND_VERSION}");
-        let module = progress
-            .step(&title, modules::folder(&mut go, KIND, KIND_VERSION))
-            .await?;
-        Ok(module.join("images/base/files"))
+    /// The files that kind lays over Debian come with its module. As a tar in the store they need
+    /// neither Go nor its module cache a second time, nor where that lies.
+    async fn base_files(&self, progress: &Progress) -> Result<Utf8PathBuf, BuildError> {
+        if let Some(tar) = self.shelf(&base_files(), BASE_TAR) {
+            return Ok(tar);
+        }
+        let title = format!("the node's base files of kind {KIND_VERSION}");
+        let make = async |workspace: &Utf8Path, tar: &Utf8Path| {
+            let mut go = Go::new(&self.go, &self.platform, workspace, workspace.join("log"))?;
+            let module = modules::folder(&mut go, KIND, KIND_VERSION);
+            let module = progress.step(&format!("getting {title}"), module).await?;
+            let from = module.join("images/base/files");
+            Ok::<_, BuildError>(pack(&from, tar).map_err(unwritable(tar))?)
+        };
+        self.fill_shelf(&base_files(), &title, BASE_TAR, progress, make)
+            .await
     }
 
     /// A folder below the store's `.tokenlab/kit`, as something to fill.
@@ -267,12 +173,30 @@ impl Sources {
         }
     }
 
-    async fn claim(&self, goods: &Goods, progress: &Progress) -> Result<Claim, BuildError> {
+    /// The paths of the goods, made when they are not all there. Whoever makes the same at the
+    /// same time is waited for, and what it made is taken.
+    async fn filled<E: From<StoreError>>(
+        &self,
+        goods: Goods,
+        progress: &Progress,
+        make: impl AsyncFnOnce(&Claim, &Workspace) -> Result<(), E>,
+    ) -> Result<Vec<Utf8PathBuf>, E> {
+        if let Some(there) = there(&goods) {
+            return Ok(there);
+        }
         let store = Store::new(&self.store, &self.platform);
         let claim = Claim::take(store, goods.clone(), self.patience.lock, progress).await?;
+        if let Some(there) = there(&goods) {
+            return Ok(there);
+        }
         let parent = goods.folder.parent().unwrap_or(&goods.folder);
         std::fs::create_dir_all(parent).map_err(unwritable(parent))?;
-        Ok(claim)
+        let workspace = claim.workspace()?;
+        make(&claim, &workspace).await?;
+        sums::note(&workspace.programs, &goods.programs)?;
+        claim.install(&workspace)?;
+        sums::settle(&workspace.programs, &goods.folder)?;
+        Ok(paths(&goods))
     }
 }
 
@@ -283,9 +207,8 @@ impl Sources {
         there(&self.goods(name, "", &[file]))?.pop()
     }
 
-    /// Has the file made: `make` gets a folder to work in, and the path to write to. Whoever
-    /// makes the same at the same time is waited for, and what it made is taken.
-    pub(crate) async fn fill_shelf<E: From<BuildError> + From<StoreError>>(
+    /// Has the file made: `make` gets a folder to work in, and the path to write to.
+    pub(crate) async fn fill_shelf<E: From<StoreError>>(
         &self,
         name: &str,
         title: &str,
@@ -293,16 +216,47 @@ impl Sources {
         progress: &Progress,
         make: impl AsyncFnOnce(&Utf8Path, &Utf8Path) -> Result<(), E>,
     ) -> Result<Utf8PathBuf, E> {
+        let make = async |_: &Claim, workspace: &Workspace| {
+            make(&workspace.path, &workspace.programs.join(file)).await
+        };
         let goods = self.goods(name, title, &[file]);
-        let claim = self.claim(&goods, progress).await?;
-        if let Some(there) = self.shelf(name, file) {
-            return Ok(there);
-        }
-        let workspace = claim.workspace()?;
-        make(&workspace.path, &workspace.programs.join(file)).await?;
-        claim.install(&workspace)?;
-        Ok(goods.folder.join(file))
+        let mut paths = self.filled(goods, progress, make).await?;
+        Ok(paths.remove(0))
     }
+}
+
+/// Packs a folder, the same files to the same bytes. Go's module cache has no modes: what lies in
+/// a `bin` is run.
+fn pack(folder: &Utf8Path, tar: &Utf8Path) -> io::Result<()> {
+    let mut builder = tar::Builder::new(File::create(tar)?);
+    let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir_utf8()? {
+            let path = entry?.into_path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    for path in files {
+        let bytes = std::fs::read(&path)?;
+        let inside = path.strip_prefix(folder).unwrap_or(&path);
+        let run = inside.parent().and_then(Utf8Path::file_name) == Some("bin");
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(if run { 0o755 } else { 0o644 });
+        header.set_size(bytes.len() as u64);
+        header.set_mtime(0);
+        builder.append_data(&mut header, inside, &*bytes)?;
+    }
+    builder.into_inner()?.sync_all()
+}
+
+/// Where the store keeps the files that kind lays over Debian.
+fn base_files() -> String {
+    format!("kind-base-files-{}", KIND_VERSION.trim_start_matches('v'))
 }
 
 /// The paths of its programs, when all are there.
@@ -340,17 +294,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_knows_what_its_programs_are_called() {
-        assert_eq!(
-            CONTAINERD.programs(),
-            ["containerd", "containerd-shim-runc-v2", "ctr"]
-        );
-        assert_eq!(COREDNS.programs(), ["coredns"]);
-        assert_eq!(COREDNS.target().packages, ["github.com/coredns/coredns"]);
-        assert_eq!(
-            CRI_TOOLS.target().packages,
-            ["sigs.k8s.io/cri-tools/cmd/crictl"]
-        );
+    fn what_lies_in_a_bin_is_run() {
+        let temporary = tempfile::tempdir().expect("must be made");
+        let root = Utf8Path::from_path(temporary.path()).expect("must be UTF-8");
+        let (from, tar) = (root.join("files"), root.join("files.tar"));
+        for (folder, file) in [("etc", "a.conf"), ("kind/bin", "b.sh")] {
+            let folder = from.join(folder);
+            std::fs::create_dir_all(&folder).expect("must be made");
+            std::fs::write(folder.join(file), file).expect("must be written");
+        }
+        pack(&from, &tar).expect("must be packed");
+        let mut tar = tar::Archive::new(File::open(&tar).expect("must be there"));
+        let entries = tar.entries().expect("must be read").map(|entry| {
+            let entry = entry.expect("must be read");
+            let path = entry.path().expect("must be a path").display().to_string();
+            (path, entry.header().mode().expect("must be a number"))
+        });
+        let expected = [("etc/a.conf", 0o644), ("kind/bin/b.sh", 0o755)];
+        let expected = expected.map(|(path, mode)| (path.to_owned(), mode));
+        assert_eq!(entries.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -17,9 +17,9 @@ Examples:
   tokenlab node-image remove v1.37.2
   tokenlab node-image remove --all
 
-A build needs root, Docker and debootstrap. It takes Debian's packages from the mirror of this
-machine's apt (LAB_DEBIAN_MIRROR names another) and everything else from Go modules. Where
-kindest/node is to be had, no such image is needed.";
+A build needs root, Docker, debootstrap and Go. It takes Debian's packages from the mirror of this
+machine's apt (LAB_DEBIAN_MIRROR names another) and everything else from Go modules. Interrupted,
+the next one goes on with what there is. Where kindest/node is to be had, no such image is needed.";
 
 /// Make, list and remove images for kind's nodes, without a registry
 #[derive(Debug, clap::Args)]
@@ -57,6 +57,9 @@ enum Command {
         /// Remove all, and what was kept to make them
         #[arg(long, conflicts_with = "versions")]
         all: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -74,11 +77,11 @@ impl Args {
                 json,
             } => build(&kubernetes.unwrap_or_default(), quiet, json).await?,
             Command::List { json } => list(json).await?,
-            Command::Remove { versions, all: _ } => {
-                for name in NodeImage::remove(&versions).await? {
-                    print(&format!("removed {name}"))?;
-                }
-            }
+            Command::Remove {
+                versions,
+                all,
+                json,
+            } => remove(&versions, all, json).await?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -103,6 +106,24 @@ async fn build(wanted: &Wanted, quiet: bool, as_json: bool) -> anyhow::Result<()
         };
         print(&format!("{} {how}", built.name))
     }
+}
+
+async fn remove(versions: &[semver::Version], all: bool, as_json: bool) -> anyhow::Result<()> {
+    let removed = if all {
+        NodeImage::remove_all().await?
+    } else {
+        NodeImage::remove(versions).await?
+    };
+    if as_json {
+        return json(&removed);
+    }
+    for name in &removed {
+        print(&format!("removed {name}"))?;
+    }
+    if removed.is_empty() {
+        print("there was no node image to remove")?;
+    }
+    Ok(())
 }
 
 async fn list(as_json: bool) -> anyhow::Result<()> {

@@ -72,7 +72,7 @@ impl ClusterBuilder {
         if wire == Wire::Create && address == ServiceAddress::Discovered {
             return Err(ClusterError::UnknownAddress);
         }
-        let docker = Docker::check().await?;
+        let mut docker = Docker::check().await?;
         let sources = Sources::from_env().map_err(AssetsError::from)?;
         let assets = sources.ensure(&wanted, &progress).await?;
         let folder = RunFolder::create()?;
@@ -82,6 +82,7 @@ impl ClusterBuilder {
             Backend::Bare => return Err(ClusterError::NoCluster),
             Backend::Kind => {
                 let kind = Kind::find(&sources, &assets.version, &docker, &progress).await?;
+                docker = docker.probed(&kind.image).await?;
                 Distribution::Kind(kind.told(&name, &folder, &log))
             }
         };

@@ -1,13 +1,14 @@
 //! The steps of a build, each of which finds what an earlier build left.
 
-use std::io;
-
 use camino::Utf8Path;
 
 use super::archive::{self, Image};
 use super::context::Context;
+use super::debian::DebianTar;
+use super::layout::{Contained, IMAGES, RUNS};
 use super::{
-    INPUTS, KUBE_PROXY_FILES, NODE_BASE, NODE_IMAGE, NodeImageBuilt, NodeImageError, PRELOAD,
+    INPUTS, KUBE_PROXY_FILES, NODE_BASE, NODE_IMAGE, NodeImage, NodeImageBuilt, NodeImageError,
+    PRELOAD,
 };
 use crate::assets::{Assets, Kit};
 use crate::docker::{Docker, LABEL};
@@ -25,7 +26,7 @@ pub(super) struct Build<'a> {
     pub(super) docker: Docker,
     pub(super) assets: &'a Assets,
     pub(super) kit: &'a Kit,
-    pub(super) root: &'a Utf8Path,
+    pub(super) debian: &'a DebianTar,
     pub(super) architecture: &'a str,
     pub(super) progress: &'a Progress,
 }
@@ -44,6 +45,7 @@ impl Build<'_> {
             let debian = self.debian().await?;
             let base = self.base(&folder, &debian, &names).await?;
             self.node(&folder, &base, &names).await?;
+            NodeImage::prune(docker).await?;
         }
         Ok(NodeImageBuilt {
             name: self.name,
@@ -69,11 +71,16 @@ impl Build<'_> {
 
     /// Debian as an image to build on.
     async fn debian(&self) -> Result<String, NodeImageError> {
-        let made_of = self.root.parent().and_then(Utf8Path::file_name);
-        let name = format!("tokenlab/debian:{}", made_of.unwrap_or_default());
+        let name = format!("tokenlab/debian:{}", self.debian.made_of);
         if self.docker.image_label(&name, LABEL).await?.is_none() {
             let label = format!("LABEL {LABEL}={NODE_BASE}");
-            let args = ["import", "--change", &label, self.root.as_str(), &name];
+            let args = [
+                "import",
+                "--change",
+                &label,
+                self.debian.path.as_str(),
+                &name,
+            ];
             let import = self.docker.run(&args);
             self.progress
                 .step("importing Debian into Docker", import)
@@ -89,32 +96,27 @@ impl Build<'_> {
         debian: &str,
         names: &Names,
     ) -> Result<String, NodeImageError> {
+        let name = format!("tokenlab/node-base:{}", self.inputs);
+        if self.docker.image_label(&name, LABEL).await?.is_some() {
+            return Ok(name);
+        }
         let context = Context::new(folder)?;
         context.fill(self.assets, self.kit)?;
-        let name = format!("tokenlab/node-base:{}", self.inputs);
         let (base, pause) = (
             format!("BASE={debian}"),
             format!("PAUSE={}", names.of("pause")?),
         );
         let label = format!("{LABEL}={NODE_BASE}");
-        let args = [
-            "build",
-            "--network=none",
-            "--build-arg",
-            &base,
-            "--build-arg",
-            &pause,
-            "--label",
-            &label,
-            "--tag",
-            &name,
-            context.path(),
-        ];
+        let mut args = vec!["build", "--network=none", "--label", &label, "--tag", &name];
+        args.extend(["--build-arg", &base, "--build-arg", &pause]);
         let mut docker = self.docker.tool().clone();
         if docker.run(&["buildx", "version"]).await.is_err() {
-            // Docker's program insists on buildx, and its engine can do without.
+            // Docker's program insists on buildx, and its engine can do without. That one leaves
+            // the container of a step that was interrupted, unless it is told not to.
             docker = docker.env("DOCKER_BUILDKIT", "0");
+            args.push("--force-rm");
         }
+        args.push(context.path());
         let title = format!("building the node of Kubernetes {}", self.assets.version);
         let build = async { Ok::<_, NodeImageError>(docker.run(&args).await?) };
         self.progress.step(&title, build).await?;
@@ -169,23 +171,12 @@ impl Build<'_> {
         self.progress
             .step("loading them into the node", preload)
             .await?;
-        let (kind, inputs) = (
-            format!("LABEL {LABEL}={NODE_IMAGE}"),
-            format!("LABEL {INPUTS}={}", self.inputs),
-        );
-        let args = [
-            "commit",
-            "--change",
-            &kind,
-            "--change",
-            &inputs,
-            "--change",
-            r#"ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]"#,
-            "--change",
-            "CMD []",
-            container.name(),
-            &self.name,
-        ];
+        let labels = [(LABEL, NODE_IMAGE), (INPUTS, &self.inputs)];
+        let labels = labels.map(|(name, value)| format!("LABEL {name}={value}"));
+        let changes = RUNS.into_iter().chain(labels.iter().map(String::as_str));
+        let mut args = vec!["commit"];
+        args.extend(changes.flat_map(|change| ["--change", change]));
+        args.extend([container.name(), &self.name]);
         let commit = docker.run(&args);
         self.progress
             .step(&format!("committing {}", self.name), commit)
@@ -200,41 +191,35 @@ impl Build<'_> {
         kube_proxy_tar: &Utf8Path,
         names: &Names,
     ) -> Result<(), NodeImageError> {
-        let write = |path: &Utf8Path| {
-            let path = path.to_owned();
-            move |source: io::Error| NodeImageError::Write { path, source }
-        };
-        let below = std::fs::read(kube_proxy_tar).map_err(write(kube_proxy_tar))?;
-        let kit = |name| self.kit.program(name);
-        let programs = [
-            ("kube-apiserver", self.assets.kube_apiserver.as_path()),
-            ("kube-controller-manager", kit("kube-controller-manager")),
-            ("kube-scheduler", kit("kube-scheduler")),
-            ("kube-proxy", kit("kube-proxy")),
-            ("etcd", self.assets.etcd.as_path()),
-            ("coredns", kit("coredns")),
-            ("pause", kit("pause")),
-        ];
+        let below = std::fs::read(kube_proxy_tar).map_err(|source| NodeImageError::Read {
+            path: kube_proxy_tar.to_owned(),
+            source,
+        })?;
         let mut images = Vec::new();
-        for (name, program) in programs {
-            // CoreDNS and pause are run by their images' entrypoints, the rest by command lines.
-            let (entrypoint, inside) = match name {
-                "coredns" => ("/coredns", "coredns"),
-                "pause" => ("/pause", "pause"),
-                "kube-apiserver" => (name, "usr/local/bin/kube-apiserver"),
-                "kube-controller-manager" => (name, "usr/local/bin/kube-controller-manager"),
-                "kube-scheduler" => (name, "usr/local/bin/kube-scheduler"),
-                "kube-proxy" => (name, "usr/local/bin/kube-proxy"),
-                _ => (name, "usr/local/bin/etcd"),
+        for Contained {
+            name,
+            entrypoint,
+            path,
+            on_debian,
+        } in IMAGES
+        {
+            let program = match name {
+                "kube-apiserver" => &self.assets.kube_apiserver,
+                "etcd" => &self.assets.etcd,
+                name => self.kit.program(name),
             };
             images.push(Image {
                 name: names.of(name)?.to_owned(),
                 entrypoint,
-                base: (name == "kube-proxy").then_some(&below),
-                program: (program, inside),
+                base: on_debian.then_some(&below),
+                program: (program, path),
             });
         }
-        archive::write(archive, self.architecture, &images).map_err(write(archive))
+        let written = archive::write(archive, self.architecture, &images);
+        written.map_err(|source| NodeImageError::Write {
+            path: archive.to_owned(),
+            source,
+        })
     }
 }
 

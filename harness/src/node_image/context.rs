@@ -1,10 +1,12 @@
 //! The folder that Docker builds a node from: kind's files, programs, and a few of our own.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::layout::PROGRAMS;
 use super::{DOCKERFILE, NodeImageError};
 use crate::assets::{Assets, Kit};
 use crate::run_folder::RunFolder;
@@ -13,28 +15,14 @@ const NETWORK: &str = include_str!("10-tokenlab.conflist");
 const NETWORK_MANIFEST: &str = include_str!("default-cni.yaml");
 const STORAGE_MANIFEST: &str = include_str!("default-storage.yaml");
 
-/// All texts in it, and what puts the image together, for the hash of what it is made of.
-pub(super) const TEXTS: &str = concat!(
-    include_str!("10-tokenlab.conflist"),
-    include_str!("default-cni.yaml"),
-    include_str!("default-storage.yaml"),
-    include_str!("context.rs"),
+/// All texts in it, and the code that puts an image together, for the hash of what it is made of.
+pub(super) const TEXTS: [&str; 6] = [
+    NETWORK,
+    NETWORK_MANIFEST,
+    STORAGE_MANIFEST,
+    include_str!("layout.rs"),
     include_str!("archive.rs"),
-    include_str!("build.rs"),
-);
-
-/// Where each program of the kit lies in a node; those of the control plane lie in images.
-const PROGRAMS: [(&str, &str); 10] = [
-    ("kubeadm", "usr/bin"),
-    ("kubelet", "usr/bin"),
-    ("containerd", "usr/local/bin"),
-    ("containerd-shim-runc-v2", "usr/local/bin"),
-    ("ctr", "usr/local/bin"),
-    ("crictl", "usr/local/bin"),
-    ("host-local", "opt/cni/bin"),
-    ("loopback", "opt/cni/bin"),
-    ("ptp", "opt/cni/bin"),
-    ("portmap", "opt/cni/bin"),
+    include_str!("context.rs"),
 ];
 
 pub(super) struct Context(Utf8PathBuf);
@@ -50,11 +38,12 @@ impl Context {
 
     pub(super) fn fill(&self, assets: &Assets, kit: &Kit) -> Result<(), NodeImageError> {
         self.write("Dockerfile", DOCKERFILE)?;
-        self.base_files(&kit.base_files)?;
+        self.base_files(&kit.base_files)
+            .map_err(unreadable(&kit.base_files))??;
         for (name, folder) in PROGRAMS {
-            self.program(kit.program(name), folder)?;
+            self.program(kit.program(name), folder, name)?;
         }
-        self.program(&assets.kubectl, "usr/bin")?;
+        self.program(&assets.kubectl, "usr/bin", "kubectl")?;
         self.write("files/kind/version", &format!("v{}", assets.version))?;
         self.write("files/etc/cni/net.d/10-tokenlab.conflist", NETWORK)?;
         self.write("files/kind/manifests/default-cni.yaml", NETWORK_MANIFEST)?;
@@ -64,32 +53,30 @@ impl Context {
         )
     }
 
-    /// Go's module cache has no modes: what lies in a `bin` is run.
-    fn base_files(&self, from: &Utf8Path) -> Result<(), NodeImageError> {
-        let mut folders = vec![from.to_owned()];
-        while let Some(folder) = folders.pop() {
-            let entries = folder.read_dir_utf8().map_err(wrong(&folder))?;
-            for entry in entries {
-                let path = entry.map_err(wrong(&folder))?.into_path();
-                if path.is_dir() {
-                    folders.push(path);
-                    continue;
-                }
-                let inside = path.strip_prefix(from).unwrap_or(&path);
-                let text = std::fs::read(&path).map_err(wrong(&path))?;
-                let run = inside.parent().and_then(Utf8Path::file_name) == Some("bin");
-                self.put(&Utf8Path::new("files").join(inside), &text, run)?;
+    /// The outer error is of the reading.
+    fn base_files(&self, tar: &Utf8Path) -> io::Result<Result<(), NodeImageError>> {
+        for entry in tar::Archive::new(File::open(tar)?).entries()? {
+            let mut entry = entry?;
+            let inside = Utf8PathBuf::from_path_buf(entry.path()?.into_owned());
+            let inside = inside.map_err(|_not_utf8| io::ErrorKind::InvalidData)?;
+            let run = entry.header().mode()? & 0o111 != 0;
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            if let Err(error) = self.put(&Utf8Path::new("files").join(inside), &bytes, run) {
+                return Ok(Err(error));
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
-    fn program(&self, from: &Utf8Path, folder: &str) -> Result<(), NodeImageError> {
-        let name = from.file_name().unwrap_or_default();
+    /// `name`, for a program that somebody named by a variable may be called otherwise.
+    fn program(&self, from: &Utf8Path, folder: &str, name: &str) -> Result<(), NodeImageError> {
         let to = self.0.join("files").join(folder).join(name);
         make_parent(&to)?;
-        // A second name costs nothing; on another file system it must be a copy.
-        std::fs::hard_link(from, &to)
+        // A second name costs nothing; of a link it would be a second link, which leads nowhere in
+        // a node. On another file system it must be a copy.
+        from.canonicalize_utf8()
+            .and_then(|file| std::fs::hard_link(file, &to))
             .or_else(|_another_disk| std::fs::copy(from, &to).map(drop))
             .map_err(wrong(&to))
     }
@@ -120,7 +107,31 @@ fn make_parent(path: &Utf8Path) -> Result<(), NodeImageError> {
     Ok(())
 }
 
+fn unreadable(path: &Utf8Path) -> impl FnOnce(io::Error) -> NodeImageError {
+    let path = path.to_owned();
+    move |source| NodeImageError::Read { path, source }
+}
+
 fn wrong(path: &Utf8Path) -> impl FnOnce(io::Error) -> NodeImageError {
     let path = path.to_owned();
     move |source| NodeImageError::Write { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_a_link_of_another_name_comes_as_a_file() {
+        let folder = RunFolder::create().expect("must be made");
+        let (real, link) = (folder.file("kubectl-1.37"), folder.file("my-kubectl"));
+        std::fs::write(&real, "kubectl").expect("must be written");
+        std::os::unix::fs::symlink("kubectl-1.37", &link).expect("must be made");
+        let context = Context::new(&folder).expect("must be made");
+        let placed = context.program(&link, "usr/bin", "kubectl");
+        placed.expect("must be placed");
+        let path = folder.file("context/files/usr/bin/kubectl");
+        let data = path.symlink_metadata().expect("must be there");
+        assert!(data.is_file());
+    }
 }

@@ -1,8 +1,6 @@
 //! Debian's packages, as one tar in the store: what a node has below Kubernetes.
 
-use std::os::unix::fs::MetadataExt as _;
-
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::archive::digest;
 use super::error::NodeImageError;
@@ -35,47 +33,110 @@ const UNNEEDED: [&str; 8] = [
 
 const ARCHIVE: &str = "root.tar";
 
-/// The tar with Debian, found in the store or made by debootstrap.
-pub(super) async fn root(
-    sources: &Sources,
-    progress: &Progress,
-) -> Result<Utf8PathBuf, NodeImageError> {
+/// Debian's tar, or what makes it.
+#[derive(Debug)]
+pub(super) enum Debian {
+    /// The store has it.
+    There(DebianTar),
+    /// It is to be made, and nothing that this takes is missing.
+    ToMake(Box<Debootstrap>),
+}
+
+/// Debian's tar in the store.
+#[derive(Debug)]
+pub(super) struct DebianTar {
+    pub(super) path: Utf8PathBuf,
+    /// Names what it was made of.
+    pub(super) made_of: String,
+}
+
+/// The programs that make it, and where its packages come from.
+#[derive(Debug)]
+pub(super) struct Debootstrap {
+    script: Tool,
+    unshare: Tool,
+    tar: Tool,
+    mirror: String,
+}
+
+impl Debian {
+    /// Looks for it, and else for all that is needed to make it. Cheap: it comes before anything
+    /// that takes minutes.
+    pub(super) async fn find(sources: &Sources) -> Result<Self, NodeImageError> {
+        if let Some(path) = sources.shelf(&name(), ARCHIVE) {
+            return Ok(Self::There(DebianTar::at(path, sources)));
+        }
+        if !nix::unistd::geteuid().is_root() {
+            return Err(NodeImageError::NotRoot);
+        }
+        Ok(Self::ToMake(Box::new(Debootstrap {
+            script: Tool::find("debootstrap")?,
+            unshare: Tool::find("unshare")?,
+            tar: Tool::find("tar")?,
+            mirror: mirror().await?,
+        })))
+    }
+
+    /// The tar, made if need be.
+    pub(super) async fn tar(
+        self,
+        sources: &Sources,
+        progress: &Progress,
+    ) -> Result<DebianTar, NodeImageError> {
+        let by = match self {
+            Self::There(tar) => return Ok(tar),
+            Self::ToMake(by) => by,
+        };
+        let (name, title) = (name(), format!("Debian {SUITE}"));
+        let make =
+            async |workspace: &Utf8Path, tar: &Utf8Path| by.make(workspace, tar, progress).await;
+        let path = sources.fill_shelf(&name, &title, ARCHIVE, progress, make);
+        Ok(DebianTar::at(path.await?, sources))
+    }
+}
+
+impl DebianTar {
+    fn at(path: Utf8PathBuf, sources: &Sources) -> Self {
+        let made_of = format!("{}-{}", name(), sources.platform);
+        Self { path, made_of }
+    }
+}
+
+/// By what it is made of.
+fn name() -> String {
     let key = &digest(format!("{SUITE} {PACKAGES} {UNNEEDED:?}").as_bytes())[..12];
-    let name = format!("debian-{SUITE}-{key}");
-    if let Some(tar) = sources.shelf(&name, ARCHIVE) {
-        return Ok(tar);
-    }
-    let debootstrap = Tool::find("debootstrap")?;
-    let unshare = Tool::find("unshare")?;
-    if std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() != 0) {
-        return Err(NodeImageError::NotRoot);
-    }
-    let mirror = mirror().await?;
-    let title = format!("Debian {SUITE}");
-    let shelved = sources.fill_shelf(&name, &title, ARCHIVE, progress, async |workspace, tar| {
+    format!("debian-{SUITE}-{key}")
+}
+
+impl Debootstrap {
+    async fn make(
+        &self,
+        workspace: &Utf8Path,
+        archive: &Utf8Path,
+        progress: &Progress,
+    ) -> Result<(), NodeImageError> {
         let root = workspace.join("root");
         let include = format!("--include={PACKAGES}");
         // In a mount namespace of its own: what debootstrap mounts goes with it.
         let args = [
             "--mount",
-            debootstrap.program().as_str(),
+            self.script.program().as_str(),
             "--variant=minbase",
             &include,
             SUITE,
             root.as_str(),
-            &mirror,
+            &self.mirror,
         ];
         let title = format!("getting Debian {SUITE} by debootstrap");
-        progress.step(&title, unshare.run(&args)).await?;
+        progress.step(&title, self.unshare.run(&args)).await?;
         let excluded = UNNEEDED.map(|path| format!("--exclude=./{path}"));
         let mut args = vec!["--directory", root.as_str(), "--numeric-owner"];
         args.extend(excluded.iter().map(String::as_str));
-        args.extend(["--sort=name", "--create", "--file", tar.as_str(), "."]);
+        args.extend(["--sort=name", "--create", "--file", archive.as_str(), "."]);
         let title = format!("packing Debian {SUITE}");
-        progress.step(&title, Tool::find("tar")?.run(&args)).await?;
+        progress.step(&title, self.tar.run(&args)).await?;
         Ok(())
-    });
-    shelved.await
+    }
 }
 
 /// Where this machine gets Debian's packages from.

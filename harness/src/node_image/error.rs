@@ -35,6 +35,22 @@ pub enum NodeImageError {
     /// A program failed.
     #[error(transparent)]
     Tool(#[from] ToolError),
+    /// A file that goes into the image could not be read.
+    #[error("`{path}` could not be read")]
+    Read {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of the store is not what was put there.
+    #[error("`{path}` is not what was built: the disk or somebody has changed it since")]
+    Spoilt {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Its folder.
+        folder: Utf8PathBuf,
+    },
     /// A file of the image could not be written.
     #[error("`{path}` could not be written")]
     Write {
@@ -98,7 +114,10 @@ impl NodeImageError {
                 Some("free some space, or set TMPDIR to a folder on another disk: 3 GB are needed".to_owned())
             }
             Self::Unknown { .. } => Some("`tokenlab node-image list` shows those that there are".to_owned()),
-            Self::Write { .. } | Self::NoImage { .. } | Self::Incomplete { .. } => None,
+            Self::Spoilt { folder, .. } => {
+                Some(format!("remove its folder (`rm -r {folder}`): it is built anew"))
+            }
+            Self::Read { .. } | Self::Write { .. } | Self::NoImage { .. } | Self::Incomplete { .. } => None,
         }
     }
 }

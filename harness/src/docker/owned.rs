@@ -1,0 +1,120 @@
+//! Something in Docker that goes with its owner.
+
+use std::io;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use camino::Utf8Path;
+
+use super::DockerError;
+use crate::group::{Group, gated_tool};
+use crate::guardian::{Guardian, Kept};
+
+/// How long a removal may hold up its owner. What takes longer is the guardian's.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Something in Docker that goes with its owner.
+#[derive(Debug)]
+pub(crate) struct Owned {
+    kept: Kept,
+    name: String,
+    guardian: &'static Guardian,
+}
+
+impl Owned {
+    /// Tells the guardian of what is about to be made.
+    pub(crate) fn announce(kept: Kept, name: String) -> Result<Self, DockerError> {
+        let told = Guardian::get().and_then(|guardian| {
+            guardian.kept(kept, &name)?;
+            Ok(guardian)
+        });
+        let guardian = told.map_err(DockerError::Guardian)?;
+        Ok(Self {
+            kept,
+            name,
+            guardian,
+        })
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Removes it, without holding up the other tasks of this thread.
+    pub(crate) async fn remove(self) {
+        // Dropping is what removes it.
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        let removed = remove("docker".into(), self.kept, &self.name, PATIENCE);
+        // What was not removed is the guardian's: the engine may still be about to make it, for a
+        // client that was killed.
+        if removed.unwrap_or(false) {
+            let _ = self.guardian.gone(self.kept, &self.name);
+        }
+    }
+}
+
+/// Whether it was there and is gone: docker prints the name of what it removed, and takes it for
+/// a success when nothing of that name is there.
+fn remove(docker: &Utf8Path, kept: Kept, name: &str, within: Duration) -> io::Result<bool> {
+    let mut command = gated_tool("docker", docker);
+    match kept {
+        Kept::Container => command.args(["rm", "--force", "--volumes", "--", name]),
+        Kept::Network => command.args(["network", "rm", "--", name]),
+    };
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    // Dropped at the end, it kills a docker that hangs.
+    let _group = Group::of(&mut child)?;
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || tell.send(child.wait_with_output()));
+    let output = told
+        .recv_timeout(within)
+        .map_err(|_late| io::ErrorKind::TimedOut)??;
+    Ok(output.status.success() && output.stdout.trim_ascii() == name.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// What comes of a removal by a docker that does this.
+    fn by(script: &str, within: Duration) -> io::Result<bool> {
+        let folder = tempfile::tempdir().expect("must be made");
+        let path = folder.path().join("docker");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("must be written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+            .expect("must be set");
+        let docker = Utf8Path::from_path(&path).expect("must be UTF-8");
+        remove(docker, Kept::Container, "tokenlab-1", within)
+    }
+
+    #[test]
+    fn what_was_not_there_is_not_taken_for_removed() {
+        let within = Duration::from_secs(30);
+        let removed = |script| by(script, within).expect("must run");
+        // As Docker 28 does it, for what is there and for what is not.
+        assert!(removed(
+            "[ \"$*\" = 'rm --force --volumes -- tokenlab-1' ] && echo tokenlab-1"
+        ));
+        assert!(!removed("echo 'No such container: tokenlab-1' >&2"));
+        assert!(!removed("echo tokenlab-1; exit 1"));
+    }
+
+    #[test]
+    fn an_engine_that_hangs_holds_up_nobody_for_ever() {
+        let error = by("exec sleep 1000", Duration::from_millis(50));
+        let error = error.expect_err("must be given up");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}
