@@ -147,9 +147,6 @@ impl Sources {
     /// The files that kind lays over Debian come with its module. As a tar in the store they need
     /// neither Go nor its module cache a second time, nor where that lies.
     async fn base_files(&self, progress: &Progress) -> Result<Utf8PathBuf, BuildError> {
-        if let Some(tar) = self.shelf(&base_files(), BASE_TAR) {
-            return Ok(tar);
-        }
         let title = format!("the node's base files of kind {KIND_VERSION}");
         let make = async |workspace: &Utf8Path, tar: &Utf8Path| {
             let mut go = Go::new(&self.go, &self.platform, workspace, workspace.join("log"))?;

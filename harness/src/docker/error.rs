@@ -40,7 +40,7 @@ pub enum DockerError {
         has: String,
     },
     /// The program and the engine have no version of the API in common.
-    #[error("`docker` and its engine are of too different age: {said}")]
+    #[error("`docker` and its engine have no version of the API in common: {said}")]
     Apart {
         /// What the program said.
         said: String,
@@ -72,7 +72,7 @@ pub enum DockerError {
         needed: u64,
     },
     /// What is to be removed is in use.
-    #[error("it is in use: {said}")]
+    #[error("what is to be removed is in use: {said}")]
     InUse {
         /// What it said.
         said: String,

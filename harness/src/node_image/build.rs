@@ -45,6 +45,8 @@ impl Build<'_> {
             let debian = self.debian().await?;
             let base = self.base(&folder, &debian, &names).await?;
             self.node(&folder, &base, &names).await?;
+            // It has served; as layers of the node it stays.
+            let _ = docker.run(&["image", "rm", &base]).await;
             NodeImage::prune(docker).await?;
         }
         Ok(NodeImageBuilt {

@@ -100,7 +100,7 @@ impl NodeImageError {
             Self::Store(error) => error.hint(),
             Self::Folder(error) => error.hint(),
             Self::NotRoot => Some(
-                "run it as root once (`sudo -E tokenlab node-image build`); using the image needs no root".to_owned(),
+                "run it as root once (`sudo env \"PATH=$PATH\" tokenlab node-image build`), into its own store; using the image needs no root".to_owned(),
             ),
             Self::NoMirror => Some(format!(
                 "set {MIRROR} to the address of a mirror that has Debian {SUITE}, or run `apt-get update` where apt is set up for one"
