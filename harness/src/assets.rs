@@ -50,7 +50,7 @@ pub use self::download::DownloadError;
 pub use self::explicit::ExplicitError;
 pub use self::go::GoError;
 pub use self::index::IndexError;
-pub(crate) use self::kit::{Kit, spoilt, sum};
+pub(crate) use self::kit::{Kit, spoilt};
 pub(crate) use self::place::chain;
 pub use self::place::{Place, State};
 pub use self::program::{Fault, Program, VersionError};

@@ -88,6 +88,7 @@ impl Guardian {
 
     /// Delete this folder when the owner is gone. Told before the folder is made.
     pub(crate) fn folder(&self, path: &Utf8Path) -> io::Result<()> {
+        one_line(path.as_str(), "a line break in the path")?;
         self.tell(&format!("folder {path}"))
     }
 
@@ -103,6 +104,7 @@ impl Guardian {
 
     /// Remove this when the owner is gone. Told before it is made.
     pub(crate) fn kept(&self, kept: Kept, name: &str) -> io::Result<()> {
+        one_line(name, "a line break in the name")?;
         self.tell(&format!("{} {name}", kept.word()))
     }
 
@@ -112,14 +114,17 @@ impl Guardian {
     }
 
     fn tell(&self, line: &str) -> io::Result<()> {
-        // It would be two lines, and the second one anything.
-        if line.contains('\n') {
-            let kind = io::ErrorKind::InvalidInput;
-            return Err(io::Error::new(kind, "a line break in what it is told"));
-        }
         let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
         pipe.write_all(format!("{line}\n").as_bytes())
     }
+}
+
+/// Two lines would be two orders, and the second one anything.
+fn one_line(text: &str, otherwise: &'static str) -> io::Result<()> {
+    if text.contains('\n') {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, otherwise));
+    }
+    Ok(())
 }
 
 /// When the process began, in clock ticks since boot: field 22 of `/proc/PID/stat`

@@ -14,7 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::progress::Progress;
 
 use archive::Archive;
-pub(crate) use archive::{PORT, USER, sha256};
+pub(crate) use archive::{PORT, USER};
 use build::Build;
 pub use build::ImageBuildError;
 pub use name::{ImageName, ImageNameError};

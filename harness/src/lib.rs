@@ -31,6 +31,7 @@ mod backend;
 mod cluster;
 mod control_plane;
 mod diagnostics;
+mod digest;
 mod docker;
 mod flags;
 mod group;

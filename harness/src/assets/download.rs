@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use camino::{Utf8Path, Utf8PathBuf};
 use flate2::read::GzDecoder;
 use semver::Version;
-use sha2::{Digest as _, Sha512};
+use sha2::Sha512;
 
 use super::claim::Claim;
 use super::index::{Archive, Index, IndexError};
@@ -15,6 +15,7 @@ use super::program::{self, Program, VersionError};
 use super::store::{StoreError, unwritable};
 use super::transfer::{Transfer, TransferError, shown};
 use super::{Platform, Sources};
+use crate::digest::of_file;
 use crate::progress::{Progress, Unit};
 
 /// The folder of the programs in an archive.
@@ -173,7 +174,7 @@ async fn fetch(
         let resumed = transfer.file(&archive.address, partial, &bar).await?;
         bar.at("verifying");
         let file = partial.to_owned();
-        let got = tokio::task::spawn_blocking(move || hash(&file))
+        let got = tokio::task::spawn_blocking(move || of_file::<Sha512>(&file))
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)))
             .map_err(unwritable(partial))?;
@@ -192,22 +193,6 @@ async fn fetch(
             });
         }
         progress.note("what was there of it does not fit: fetching it from the beginning");
-    }
-}
-
-/// SHA-512 in lower-case hexadecimal digits.
-fn hash(path: &Utf8Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha512::new();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => {
-                let digits = |text: String, byte: u8| text + &format!("{byte:02x}");
-                return Ok(hash.finalize().into_iter().fold(String::new(), digits));
-            }
-            read => hash.update(&buffer[..read]),
-        }
     }
 }
 

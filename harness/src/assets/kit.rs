@@ -20,7 +20,7 @@ use super::{Sources, go, modules, program};
 use crate::progress::Progress;
 use part::{KIND, KIND_PROGRAM, KIND_VERSION, KUBERNETES_PROGRAMS, OF_A_NODE, Part, kubernetes};
 
-pub(crate) use sums::{spoilt, sum};
+pub(crate) use sums::spoilt;
 
 /// The oldest kind that is taken from `PATH`.
 pub(crate) const OLDEST_KIND: Version = Version::new(0, 27, 0);

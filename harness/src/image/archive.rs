@@ -11,10 +11,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::name::ImageName;
 use super::program::{Architecture, Program};
+use crate::digest::sha256;
 
 /// The user that the program runs as: neither root nor anyone of the host's. The number is that
 /// of `nonroot` in distroless images.
@@ -119,12 +119,6 @@ fn tar<'a>(files: impl IntoIterator<Item = (String, u32, &'a Vec<u8>)>) -> Vec<u
 
 fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("plain data always serialises")
-}
-
-/// The SHA-256 in hexadecimal digits.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    let digits = |text: String, byte: &u8| text + &format!("{byte:02x}");
-    Sha256::digest(bytes).iter().fold(String::new(), digits)
 }
 
 /// A file that is named by its SHA-256.

@@ -14,7 +14,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tokenlab_webhook::pki::Certificate;
 
 use super::Manifests;
-use crate::image::{PORT, USER, sha256};
+use crate::digest::sha256;
+use crate::image::{PORT, USER};
 
 /// The port's name, by which probes and the Service find it.
 pub(super) const PORT_NAME: &str = "https";

@@ -6,7 +6,8 @@ use std::io;
 
 use camino::Utf8Path;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+
+use crate::digest::sha256;
 
 /// One image: nothing but the files that it runs.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ impl Archive {
 
     /// Writes a blob, and returns its descriptor.
     fn blob(&mut self, media_type: &str, bytes: &[u8]) -> io::Result<Value> {
-        let digits = digest(bytes);
+        let digits = sha256(bytes);
         self.file(&format!("blobs/sha256/{digits}"), bytes)?;
         let digest = format!("sha256:{digits}");
         Ok(json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() }))
@@ -79,17 +80,6 @@ impl Archive {
     fn file(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
         append(&mut self.0, name, 0o644, bytes)
     }
-}
-
-/// The SHA-256 in hexadecimal digits.
-pub(super) fn digest(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
-}
-
-/// Two digits a byte.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    let digits = |text: String, byte: &u8| text + &format!("{byte:02x}");
-    bytes.iter().fold(String::new(), digits)
 }
 
 fn layer(program: &Utf8Path, inside: &str) -> io::Result<Vec<u8>> {
@@ -151,7 +141,7 @@ mod tests {
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).expect("must be read");
             if let Some(name) = path.strip_prefix("blobs/sha256/") {
-                assert_eq!(name, digest(&bytes));
+                assert_eq!(name, sha256(&bytes));
             }
             files.insert(path, bytes);
         }

@@ -2,9 +2,9 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::archive::digest;
 use super::error::NodeImageError;
 use crate::assets::Sources;
+use crate::digest::sha256;
 use crate::progress::Progress;
 use crate::tool::Tool;
 
@@ -104,7 +104,7 @@ impl DebianTar {
 
 /// By what it is made of.
 fn name() -> String {
-    let key = &digest(format!("{SUITE} {PACKAGES} {UNNEEDED:?}").as_bytes())[..12];
+    let key = &sha256(format!("{SUITE} {PACKAGES} {UNNEEDED:?}").as_bytes())[..12];
     format!("debian-{SUITE}-{key}")
 }
 

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use camino::Utf8PathBuf;
 use sha2::{Digest as _, Sha256};
 
-use super::archive::hexadecimal;
 use super::debian::DebianTar;
 use super::{DOCKERFILE, KUBE_PROXY_FILES, NodeImageError, PRELOAD, context};
-use crate::assets::{Assets, Kit, spoilt, sum};
+use crate::assets::{Assets, Kit, spoilt};
+use crate::digest::{hexadecimal, of_file};
 
 /// The hash of the programs' content, of the texts and of what puts them together. Debian's tar
 /// is named by what it was made of: it is made once for each name, and where it lies says nothing.
@@ -60,7 +60,7 @@ fn sums(files: &[&Utf8PathBuf]) -> Vec<io::Result<String>> {
             let Some(path) = files.get(at) else {
                 return read;
             };
-            read.push((at, sum(path)));
+            read.push((at, of_file::<Sha256>(path)));
         }
     };
     let mut all: Vec<_> = std::thread::scope(|scope| {
@@ -92,7 +92,7 @@ mod tests {
         paths.push(folder.join("nowhere"));
         let sums = sums(&paths.iter().collect::<Vec<_>>());
         for (path, found) in paths[..20].iter().zip(&sums) {
-            let alone = sum(path).expect("must be read");
+            let alone = of_file::<Sha256>(path).expect("must be read");
             assert_eq!(found.as_ref().expect("must be read"), &alone);
         }
         assert!(sums[20].is_err());

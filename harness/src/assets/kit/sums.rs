@@ -1,37 +1,23 @@
 //! What a folder of the kit was filled with, so that what a disk or a hand spoilt since is found.
 
 use std::fmt::Write as _;
-use std::io::{self, Read as _};
+use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 
 use crate::assets::store::{StoreError, unwritable};
+use crate::digest::of_file;
 
 /// Lies beside the programs, as `sha256sum` writes it. One that an older tokenlab filled has none.
 const FILE: &str = "SHA256SUMS";
-
-/// The SHA-256 of a file, in hexadecimal digits.
-pub(crate) fn sum(path: &Utf8Path) -> io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => hash.update(&buffer[..read]),
-        }
-    }
-    let digits = |text: String, byte: &u8| text + &format!("{byte:02x}");
-    Ok(hash.finalize().iter().fold(String::new(), digits))
-}
 
 /// Notes what is in a folder that is about to be installed.
 pub(super) fn note(folder: &Utf8Path, programs: &[&str]) -> Result<(), StoreError> {
     let mut text = String::new();
     for program in programs {
         let path = folder.join(program);
-        let sum = sum(&path).map_err(unwritable(&path))?;
+        let sum = of_file::<Sha256>(&path).map_err(unwritable(&path))?;
         writeln!(text, "{sum}  {program}").expect("a string must take text");
     }
     let path = folder.join(FILE);
@@ -68,7 +54,7 @@ mod tests {
         let folder = Utf8Path::from_path(folder.path()).expect("must be UTF-8");
         let path = folder.join("kubelet");
         std::fs::write(&path, "kubelet").expect("must be written");
-        let now = || sum(&path).expect("must be read");
+        let now = || of_file::<Sha256>(&path).expect("must be read");
         assert_eq!(spoilt(&path, &now()), None, "nothing is noted");
         note(folder, &["kubelet"]).expect("must be written");
         assert_eq!(spoilt(&path, &now()), None);
