@@ -11,6 +11,8 @@ use super::{DOCKERFILE, NodeImageError};
 use crate::assets::{Assets, Kit};
 use crate::run_folder::RunFolder;
 
+/// What kind's own network does, for one node: a pair of interfaces for each Pod, an address from
+/// the first /24 of kind's Pod range (10.244.0.0/16), forgotten when the node restarts.
 const NETWORK: &str = include_str!("10-tokenlab.conflist");
 const NETWORK_MANIFEST: &str = include_str!("default-cni.yaml");
 const STORAGE_MANIFEST: &str = include_str!("default-storage.yaml");
