@@ -3,12 +3,14 @@
 mod error;
 mod owned;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use semver::Version;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use url::Url;
 
 use crate::guardian::Kept;
 use crate::run_folder::random_name;
@@ -87,9 +89,10 @@ impl Docker {
     }
 
     /// Runs a container of this image as kind runs a node, to see whether the engine allows it and
-    /// what such a container is given. What this process has says nothing of that: the engine may
-    /// be on another machine, and this process in a container.
+    /// what such a container is given. What this process has says nothing of that: it may be in a
+    /// container itself, with the engine's socket and few rights.
     pub(crate) async fn probed(mut self, image: &str) -> Result<Self, DockerError> {
+        self.is_near().await?;
         let container = container()?;
         let args = privileged(&container, "probe", &["--entrypoint=cat"]);
         let command = [image, "/proc/self/status"].map(str::to_owned);
@@ -98,6 +101,22 @@ impl Docker {
         container.remove().await;
         self.host.sys_resource = has_sys_resource(&status?);
         Ok(self)
+    }
+
+    /// Fails when the engine is reached over the network: kind publishes a cluster's port on the
+    /// loopback address of the engine's machine, which is another one.
+    async fn is_near(&self) -> Result<(), DockerError> {
+        let args = [
+            "context",
+            "inspect",
+            "--format",
+            "{{.Endpoints.docker.Host}}",
+        ];
+        let address = self.run(&args).await?;
+        match elsewhere(address.trim()) {
+            Some(host) => Err(DockerError::Elsewhere { host }),
+            None => Ok(()),
+        }
     }
 
     /// Fails when it is known that less than this many bytes are free for the engine. Nothing is
@@ -220,6 +239,21 @@ fn read<T: DeserializeOwned>(tool: &Tool, args: &[&str], answer: &str) -> Result
         command: tool.line(args),
         source,
     })
+}
+
+/// The machine of an engine that is not on this one; by its name alone, for an address may hold
+/// a user and a password.
+fn elsewhere(address: &str) -> Option<String> {
+    let address = Url::parse(address).ok()?;
+    let loopback = match address.host()? {
+        url::Host::Domain(name) => {
+            let ip = name.parse::<IpAddr>();
+            name == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+        }
+        url::Host::Ipv4(ip) => ip.is_loopback(),
+        url::Host::Ipv6(ip) => ip.is_loopback(),
+    };
+    (!loopback).then(|| address.host_str().unwrap_or_default().to_owned())
 }
 
 /// `1.41` as two numbers.

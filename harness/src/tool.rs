@@ -296,6 +296,29 @@ mod tests {
         assert_eq!(text, "`sh -c 'sleep 1000'` did not end within 50ms");
     }
 
+    #[tokio::test]
+    async fn command_lines_are_logged_and_what_is_fed_is_not() {
+        let folder = tempfile::tempdir().expect("must be made");
+        let log = Utf8Path::from_path(folder.path()).expect("must be UTF-8");
+        let log = log.join("command-lines");
+        // Before it is run: it finds its own line there.
+        let tool = shell().env("WHY", "a b").log(log.clone());
+        let args = ["-c", "cat \"$1\"; read -r token", "sh", log.as_str()];
+        let secret = Input::Bytes(b"secret\n");
+        let seen = tool.feed(&args, secret).await.expect("must run");
+        assert_eq!(
+            seen,
+            format!("WHY='a b' sh -c 'cat \"$1\"; read -r token' sh {log}\n")
+        );
+    }
+
+    #[tokio::test]
+    async fn it_has_the_environment_of_its_owner() {
+        let home = shell().run(&["-c", "echo \"$HOME\""]).await;
+        let own = std::env::var("HOME").unwrap_or_default();
+        assert_eq!(home.expect("must run").trim_end(), own);
+    }
+
     #[test]
     fn what_is_missing_is_named() {
         let error = Tool::find("tokenlab-nothing").expect_err("must be missing");

@@ -108,7 +108,9 @@ impl ClusterError {
             Self::UnknownAddress => Some(
                 "an address that the cluster chooses is known once the webhook is deployed: wire it in after that (`--wire patch`), or name an address".to_owned(),
             ),
-            Self::Create(error) => of_creation(error.said()).map(str::to_owned),
+            Self::Create(error) => of_creation(error.said())
+                .map(str::to_owned)
+                .or_else(|| DockerError::meant(error.said())?.hint()),
             Self::Unreachable { .. } => Some(
                 "kube-proxy makes the Service reachable: look at its log (`kubectl --namespace kube-system logs ds/kube-proxy`)".to_owned(),
             ),
@@ -117,13 +119,11 @@ impl ClusterError {
     }
 }
 
-/// The texts are those of kind, Docker and the kubelet.
+/// The texts are those of kind and the kubelet, and what of Docker's only kind asks for.
 fn of_creation(said: &str) -> Option<&'static str> {
     let says = |texts: &[&str]| texts.iter().any(|text| said.contains(text));
     if says(&["already exist for a cluster with the name"]) {
         Some("delete the cluster of that name (`kind delete cluster --name …`), or take another")
-    } else if says(&["no space left on device"]) {
-        Some("free some space (`docker system df`, `docker system prune`); a node takes about 2 GB")
     } else if says(&["too many open files"]) {
         Some("raise fs.inotify.max_user_watches to 524288 and fs.inotify.max_user_instances to 512")
     } else if says(&[
@@ -131,10 +131,6 @@ fn of_creation(said: &str) -> Option<&'static str> {
         "all predefined address pools",
     ]) {
         Some("remove networks that nobody uses (`docker network prune`)")
-    } else if says(&["operation not permitted"]) {
-        Some(
-            "this host lacks a capability that privileged containers are given (often CAP_SYS_RESOURCE): set a default runtime that drops it in /etc/docker/daemon.json",
-        )
     } else {
         None
     }

@@ -45,6 +45,14 @@ pub enum DockerError {
         /// What the program said.
         said: String,
     },
+    /// It runs on another machine.
+    #[error(
+        "the Docker engine is on another machine ({host}), where its clusters cannot be reached"
+    )]
+    Elsewhere {
+        /// The machine.
+        host: String,
+    },
     /// It refuses privileged containers.
     #[error("the Docker engine refuses privileged containers: {said}")]
     NoPrivileges {
@@ -154,17 +162,21 @@ impl From<ToolError> for DockerError {
             ToolError::TimedOut { within, .. } => return Self::Silent { within },
             _ => {}
         }
-        let meant = MEANINGS.iter().find_map(|(texts, meaning)| {
-            // The line that says so: around it stand warnings, and advice to read the help.
-            let is = |line: &&str| texts.iter().any(|text| line.contains(text));
-            let line = error.said().lines().find(is)?;
-            Some(meaning(line.trim().to_owned()))
-        });
-        meant.unwrap_or(Self::Tool(error))
+        Self::meant(error.said()).unwrap_or(Self::Tool(error))
     }
 }
 
 impl DockerError {
+    /// What Docker means by this, which kind passes on as well.
+    pub(crate) fn meant(said: &str) -> Option<Self> {
+        MEANINGS.iter().find_map(|(texts, meaning)| {
+            // The line that says so: around it stand warnings, and advice to read the help.
+            let is = |line: &&str| texts.iter().any(|text| line.contains(text));
+            let line = said.lines().find(is)?;
+            Some(meaning(line.trim().to_owned()))
+        })
+    }
+
     /// The way out, where one is known.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -186,6 +198,9 @@ impl DockerError {
             Self::TooOld { .. } => "install Docker Engine 20.10 or newer",
             Self::Apart { .. } => {
                 "update the older of the two (`docker version` shows both); where DOCKER_API_VERSION is set, unset it"
+            }
+            Self::Elsewhere { .. } => {
+                "run this on that machine, or use an engine of this one (`docker context use default`, DOCKER_HOST unset)"
             }
             Self::NoPrivileges { said } if said.contains("apply caps") => {
                 "this host lacks a capability that privileged containers are given (often CAP_SYS_RESOURCE): set a default runtime that drops it in /etc/docker/daemon.json"

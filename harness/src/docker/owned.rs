@@ -75,7 +75,8 @@ fn remove(docker: &Utf8Path, kept: Kept, name: &str, within: Duration) -> io::Re
     // Dropped at the end, it kills a docker that hangs.
     let _group = Group::of(&mut child)?;
     let (tell, told) = mpsc::channel();
-    std::thread::spawn(move || tell.send(child.wait_with_output()));
+    // Not `thread::spawn`, which panics where no thread is to be had, and this is a destructor.
+    std::thread::Builder::new().spawn(move || tell.send(child.wait_with_output()))?;
     let output = told
         .recv_timeout(within)
         .map_err(|_late| io::ErrorKind::TimedOut)??;

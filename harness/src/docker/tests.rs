@@ -111,6 +111,33 @@ async fn room_is_only_asked_for_where_it_can_be_seen() {
     }
 }
 
+#[tokio::test]
+async fn an_engine_that_is_reached_over_the_network_makes_no_clusters() {
+    let script = "[ $1 = context ] && echo ssh://me:secret@there.example.org";
+    let (_stand, docker) = Stand::docker(script).await;
+    let error = docker.probed("image").await.expect_err("must be refused");
+    assert_eq!(
+        error.to_string(),
+        "the Docker engine is on another machine (there.example.org), where its clusters cannot be reached"
+    );
+}
+
+#[test]
+fn an_engine_of_this_machine_is_near_by_whatever_address() {
+    for address in [
+        "unix:///var/run/docker.sock",
+        "npipe:////./pipe/docker_engine",
+        "tcp://127.0.0.1:2375",
+        "tcp://[::1]:2375",
+        "tcp://localhost:2375",
+        "",
+    ] {
+        assert_eq!(elsewhere(address), None, "{address}");
+    }
+    let far = elsewhere("tcp://10.0.0.1:2375");
+    assert_eq!(far.as_deref(), Some("10.0.0.1"));
+}
+
 #[test]
 fn where_nothing_is_known_the_host_is_an_ordinary_one() {
     assert!(has_sys_resource(""));
