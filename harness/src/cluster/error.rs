@@ -126,11 +126,6 @@ fn of_creation(said: &str) -> Option<&'static str> {
         Some("delete the cluster of that name (`kind delete cluster --name …`), or take another")
     } else if says(&["too many open files"]) {
         Some("raise fs.inotify.max_user_watches to 524288 and fs.inotify.max_user_instances to 512")
-    } else if says(&[
-        "could not find an available",
-        "all predefined address pools",
-    ]) {
-        Some("remove networks that nobody uses (`docker network prune`)")
     } else {
         None
     }

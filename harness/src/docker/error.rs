@@ -79,6 +79,12 @@ pub enum DockerError {
         /// How many are needed.
         needed: u64,
     },
+    /// It has no addresses left for another network.
+    #[error("the Docker engine has no addresses left for another network: {said}")]
+    NoNetwork {
+        /// What it said.
+        said: String,
+    },
     /// What is to be removed is in use.
     #[error("what is to be removed is in use: {said}")]
     InUse {
@@ -111,7 +117,7 @@ type Meaning = fn(String) -> DockerError;
 
 /// What the programs `docker` say, and what it means. The texts are those of Docker CLI 20.10 to
 /// 29 and of its engines; the first that fits counts.
-const MEANINGS: [(&[&str], Meaning); 6] = [
+const MEANINGS: [(&[&str], Meaning); 7] = [
     (
         &["no space left on device", "disk quota exceeded"],
         |said| DockerError::NoSpace { said },
@@ -152,6 +158,13 @@ const MEANINGS: [(&[&str], Meaning); 6] = [
     (
         &["is using its referenced image", "is being used by"],
         |said| DockerError::InUse { said },
+    ),
+    (
+        &[
+            "could not find an available",
+            "all predefined address pools",
+        ],
+        |said| DockerError::NoNetwork { said },
     ),
 ];
 
@@ -211,6 +224,7 @@ impl DockerError {
             Self::NoSpace { .. } | Self::LittleSpace { .. } => {
                 "free some space: `docker system df` shows what takes it, `docker system prune` removes what nobody uses"
             }
+            Self::NoNetwork { .. } => "remove networks that nobody uses (`docker network prune`)",
             Self::InUse { .. } => {
                 "end what uses it first: `docker ps --all` shows containers, `kind delete cluster --name …` ends a cluster"
             }
@@ -255,6 +269,20 @@ mod tests {
         .await;
         assert!(matches!(&error, DockerError::NoPrivileges { said } if said.contains("caps")));
         assert!(error.hint().is_some_and(|hint| hint.contains("CAP_SYS")));
+    }
+
+    #[tokio::test]
+    async fn an_engine_without_addresses_is_told_what_to_remove() {
+        let error = of(
+            "Error response from daemon: all predefined address pools have been fully subnetted",
+        )
+        .await;
+        assert!(matches!(error, DockerError::NoNetwork { .. }), "{error}");
+        assert!(
+            error
+                .hint()
+                .is_some_and(|hint| hint.contains("network prune"))
+        );
     }
 
     #[tokio::test]
