@@ -1,0 +1,273 @@
+//! What it does once its owner is gone.
+
+use std::convert::Infallible;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Child;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+
+use super::*;
+use crate::wait::{Poll, Probe, until};
+
+/// A process that does nothing, in a group of its own.
+struct Idle(Child);
+
+impl Idle {
+    fn start() -> Self {
+        let mut sleep = Command::new("sleep");
+        Self(
+            sleep
+                .arg("1000")
+                .process_group(0)
+                .spawn()
+                .expect("must start"),
+        )
+    }
+
+    fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn runs(&mut self) -> bool {
+        self.0.try_wait().expect("must be a child").is_none()
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A folder to delete; that it is gone shows that the guardian is done.
+struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    fn new() -> Self {
+        Self(tempfile::TempDir::new().expect("must be made"))
+    }
+
+    fn path(&self) -> Utf8PathBuf {
+        Utf8PathBuf::from_path_buf(self.0.path().to_owned()).expect("must be UTF-8")
+    }
+
+    async fn gone(&self) {
+        let poll = Poll {
+            every: Duration::from_millis(5),
+            within: Duration::from_secs(30),
+        };
+        let look = async || {
+            if self.0.path().exists() {
+                Probe::<_, Infallible>::NotYet("it is there".into())
+            } else {
+                Probe::Ready(())
+            }
+        };
+        until("the folder is gone", poll, look)
+            .await
+            .expect("must come true");
+    }
+}
+
+#[tokio::test]
+async fn it_kills_what_it_was_told_of_and_nobody_else() {
+    let guardian = Guardian::start().expect("must start");
+    let (mut known, mut reaped, mut another) = (Idle::start(), Idle::start(), Idle::start());
+    let done = Scratch::new();
+    guardian.process(known.id()).expect("must be told");
+    guardian.process(reaped.id()).expect("must be told");
+    guardian.ended(reaped.id()).expect("must be told");
+    // The number of a process that began at another time: it has been given away anew.
+    let reused = format!("process {} 1", another.id());
+    guardian.tell(&reused).expect("must be told");
+    guardian.folder(&done.path()).expect("must be told");
+    assert!(known.runs());
+    drop(guardian);
+    done.gone().await;
+    assert!(!known.runs());
+    assert!(reaped.runs());
+    assert!(another.runs());
+}
+
+#[tokio::test]
+async fn it_kills_the_group_that_a_dead_leader_left() {
+    let guardian = Guardian::start().expect("must start");
+    let mut leader = Command::new("/bin/sh")
+        .args(["-c", "sleep 1000 & echo $!; read -r go"])
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("must start");
+    let mut member = String::new();
+    let stdout = leader.stdout.take().expect("must be a pipe");
+    let mut stdout = io::BufReader::new(stdout);
+    io::BufRead::read_line(&mut stdout, &mut member).expect("must tell");
+    let done = Scratch::new();
+    guardian.process(leader.id()).expect("must be told");
+    guardian.folder(&done.path()).expect("must be told");
+    drop(leader.stdin.take());
+    leader.wait().expect("must end");
+    drop(guardian);
+    done.gone().await;
+    // The pipe's other end closes with the last who holds it.
+    let left = io::Read::read_to_string(&mut stdout, &mut member);
+    assert_eq!(left.expect("must end"), 0);
+}
+
+#[tokio::test]
+async fn it_deletes_folders_of_any_name_but_those_to_keep() {
+    let guardian = Guardian::start().expect("must start");
+    let (kept, done) = (Scratch::new(), Scratch::new());
+    let odd = kept.path().join(" two  blanks 'and' $HOME * \\n");
+    std::fs::create_dir(&odd).expect("must be made");
+    std::fs::write(odd.join("file"), "").expect("must be written");
+    guardian.folder(&kept.path()).expect("must be told");
+    guardian.folder(&odd).expect("must be told");
+    guardian.keep(&kept.path()).expect("must be told");
+    guardian.folder(&done.path()).expect("must be told");
+    drop(guardian);
+    done.gone().await;
+    assert!(kept.path().is_dir());
+    assert!(!odd.exists());
+}
+
+#[tokio::test]
+async fn it_leaves_diagnostics_where_it_is_told_so() {
+    let guardian = Guardian::start().expect("must start");
+    let (failed, kept, done) = (Scratch::new(), Scratch::new(), Scratch::new());
+    let put = |scratch: &Scratch| {
+        for name in ["diagnostics", "two  blanks *", ".hidden"] {
+            std::fs::create_dir(scratch.path().join(name)).expect("must be made");
+        }
+        let file = scratch.path().join("diagnostics/key");
+        std::fs::write(file, "").expect("must be written");
+    };
+    for scratch in [&failed, &kept] {
+        put(scratch);
+        guardian.folder(&scratch.path()).expect("must be told");
+        guardian
+            .keep_only_in(&scratch.path())
+            .expect("must be told");
+    }
+    // It has been seen to already: what came after that is somebody else's.
+    guardian.keep(&kept.path()).expect("must be told");
+    guardian.folder(&done.path()).expect("must be told");
+    drop(guardian);
+    done.gone().await;
+    let left = |scratch: &Scratch| scratch.path().read_dir_utf8().map(Iterator::count);
+    assert!(failed.path().join("diagnostics/key").is_file());
+    assert_eq!(left(&failed).expect("must be there"), 1);
+    assert_eq!(left(&kept).expect("must be there"), 3);
+}
+
+#[test]
+fn a_line_break_is_refused() {
+    let guardian = Guardian::get().expect("must start");
+    for told in [
+        guardian.folder("/tmp/a\nfolder /home".into()),
+        guardian.kept(Kept::Container, "a\nfolder /home"),
+    ] {
+        let error = told.expect_err("must be refused");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+}
+
+/// A guardian whose `docker` appends its command line to a file, and then does this.
+fn with_docker(folder: &Utf8Path, script: &str) -> Guardian {
+    let docker = folder.join("docker");
+    let calls = folder.join("calls");
+    let text = format!("#!/bin/sh\necho \"$@\" >>'{calls}'\n{script}\n");
+    std::fs::write(&docker, text).expect("must be written");
+    std::fs::set_permissions(&docker, PermissionsExt::from_mode(0o755)).expect("must be set");
+    let mut shell = Command::new("/bin/sh");
+    let path = std::env::var("PATH").expect("must be there");
+    shell.env("PATH", format!("{folder}:{path}"));
+    Guardian::start_by(&mut shell).expect("must start")
+}
+
+#[tokio::test]
+async fn it_removes_containers_then_networks_then_folders_and_looks_again() {
+    let (folder, done) = (Scratch::new(), Scratch::new());
+    // The folder must still be there, as the containers mount it.
+    let guardian = with_docker(&folder.path(), &format!("[ -d '{}' ] || exit", done.path()));
+    // Told in the order in which they are made, and some are gone by then.
+    for (kept, name) in [
+        (Kept::Network, "lab"),
+        (Kept::Container, "lab-control-plane"),
+        (Kept::Container, "lab"),
+        (Kept::Container, "it's $HOME *"),
+    ] {
+        guardian.kept(kept, name).expect("must be told");
+    }
+    guardian.gone(Kept::Container, "lab").expect("must be told");
+    guardian.folder(&done.path()).expect("must be told");
+    drop(guardian);
+    done.gone().await;
+    let calls = std::fs::read_to_string(folder.path().join("calls"));
+    let look = "rm --force --volumes -- lab-control-plane\n\
+                rm --force --volumes -- it's $HOME *\n\
+                network rm -- lab\n";
+    assert_eq!(calls.expect("must be there"), look.repeat(3));
+}
+
+#[tokio::test]
+async fn what_is_gone_is_not_looked_for() {
+    let (folder, done) = (Scratch::new(), Scratch::new());
+    let guardian = with_docker(&folder.path(), "");
+    guardian.kept(Kept::Network, "lab").expect("must be told");
+    guardian.gone(Kept::Network, "lab").expect("must be told");
+    guardian.folder(&done.path()).expect("must be told");
+    drop(guardian);
+    done.gone().await;
+    assert!(!folder.path().join("calls").exists());
+}
+
+#[tokio::test]
+async fn without_docker_the_folders_go() {
+    let (folder, done) = (Scratch::new(), Scratch::new());
+    for name in ["cat", "kill", "rm", "sleep"] {
+        let program = crate::process::on_path(name).expect("must be there");
+        std::os::unix::fs::symlink(program, folder.path().join(name)).expect("must be made");
+    }
+    let mut shell = Command::new("/bin/sh");
+    let guardian = Guardian::start_by(shell.env("PATH", folder.path())).expect("must start");
+    guardian.kept(Kept::Network, "lab").expect("must be told");
+    guardian.folder(&done.path()).expect("must be told");
+    drop(guardian);
+    done.gone().await;
+}
+
+/// A minute would be too long for a test: the bound is the same code with a shorter sleep.
+#[tokio::test]
+async fn a_docker_that_hangs_is_given_up_and_killed() {
+    let (folder, done) = (Scratch::new(), Scratch::new());
+    let pid = folder.path().join("pid");
+    let hangs = format!("echo $$ >'{pid}'; exec sleep 1000");
+    let short = folder.path().join("sleep");
+    let sleep = crate::process::on_path("sleep").expect("must be there");
+    let script = format!("#!/bin/sh\n[ \"$1\" = 60 ] && set -- 0.2\nexec '{sleep}' \"$@\"\n");
+    std::fs::write(&short, script).expect("must be written");
+    std::fs::set_permissions(&short, PermissionsExt::from_mode(0o755)).expect("must be set");
+    let guardian = with_docker(&folder.path(), &hangs);
+    guardian.kept(Kept::Container, "lab").expect("must be told");
+    guardian.folder(&done.path()).expect("must be told");
+    drop(guardian);
+    done.gone().await;
+    let pid = std::fs::read_to_string(pid).expect("must have been asked");
+    let stat = format!("/proc/{}/stat", pid.trim());
+    let poll = Poll {
+        every: Duration::from_millis(5),
+        within: Duration::from_secs(30),
+    };
+    let look = async || match std::fs::read_to_string(&stat) {
+        // A zombie only waits for whoever reaps orphans here.
+        Ok(stat) if !stat.contains(") Z ") => Probe::<_, Infallible>::NotYet(stat.into()),
+        _ => Probe::Ready(()),
+    };
+    until("it is killed", poll, look)
+        .await
+        .expect("must come true");
+}
