@@ -24,7 +24,7 @@ use crate::lab::{CONFIG_FILE, CONFIG_FILE_FLAG};
 use crate::manifests::Manifests;
 use crate::node::Node;
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, RunFolderError};
 
 pub use deployment::DeploymentError;
 use distribution::Distribution;
@@ -123,7 +123,7 @@ impl Cluster {
     pub async fn load(&self, image: &Image) -> Result<(), ClusterError> {
         let plan = &self.plan;
         let path = plan.folder.file("image.tar");
-        std::fs::write(&path, image.archive()).map_err(|source| ClusterError::Write {
+        std::fs::write(&path, image.archive()).map_err(|source| RunFolderError::Write {
             path: path.clone(),
             source,
         })?;

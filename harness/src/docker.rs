@@ -160,6 +160,13 @@ impl Docker {
         }
     }
 
+    /// The same engine, for what is asked again and again.
+    pub(crate) fn unlogged(&self) -> Self {
+        let mut docker = self.clone();
+        docker.tool = docker.tool.unlogged();
+        docker
+    }
+
     /// The same engine, with each command line appended to a file first.
     pub(crate) fn logged(mut self, file: Utf8PathBuf) -> Self {
         self.tool = self.tool.log(file);

@@ -19,7 +19,7 @@ use crate::lab::{CONFIG_FILE, CONFIG_FILE_FLAG};
 use crate::node::Node;
 use crate::node_image;
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, RunFolderError};
 use crate::tool::Tool;
 
 use config::Config;
@@ -104,7 +104,7 @@ impl Kind {
                 let patch = static_pod::host_alias_patch(address, &name);
                 let file = "kubeadm-patches/kube-apiserver+strategic.json";
                 std::fs::write(plan.folder.file(file), patch).map_err(|source| {
-                    ClusterError::Write {
+                    RunFolderError::Write {
                         path: file.into(),
                         source,
                     }

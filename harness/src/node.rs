@@ -30,6 +30,15 @@ impl Node {
         Ok(fed.await?)
     }
 
+    /// The same, to look whether something is so yet: not in the list of command lines, which
+    /// would be full of it.
+    pub(crate) async fn look(&self, args: &[&str], bytes: &[u8]) -> Result<String, DockerError> {
+        let args = [&["exec", "--interactive", self.container.name()], args].concat();
+        let docker = self.docker.unlogged();
+        let fed = docker.tool().feed(&args, Input::Bytes(bytes));
+        Ok(fed.await?)
+    }
+
     /// The content of a file; `None` when there is none.
     pub(crate) async fn read(&self, path: &str) -> Result<Option<String>, DockerError> {
         match self.run(&["cat", path]).await {

@@ -131,6 +131,12 @@ impl Tool {
         self
     }
 
+    /// The same without that file.
+    pub(crate) fn unlogged(mut self) -> Self {
+        self.log = None;
+        self
+    }
+
     /// The command line, for a shell.
     pub(crate) fn line(&self, args: &[&str]) -> String {
         let env = self.env.iter().map(|(name, value)| (*name, value.as_str()));

@@ -1,8 +1,5 @@
 //! Why there is no cluster, or no webhook in it.
 
-use std::io;
-
-use camino::Utf8PathBuf;
 use tokenlab_webhook::pki::PkiError;
 
 use super::DeploymentError;
@@ -35,14 +32,6 @@ pub enum ClusterError {
     /// The run folder could not be written.
     #[error(transparent)]
     Folder(#[from] RunFolderError),
-    /// A file in it could not be written.
-    #[error("`{path}` could not be written")]
-    Write {
-        /// The file.
-        path: Utf8PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
     /// The webhook's image was not made.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -111,6 +100,7 @@ impl ClusterError {
             Self::Create(error) => of_creation(error.said())
                 .map(str::to_owned)
                 .or_else(|| DockerError::meant(error.said())?.hint()),
+            Self::Tool(error) => DockerError::meant(error.said())?.hint(),
             Self::Unreachable { .. } => Some(
                 "kube-proxy makes the Service reachable: look at its log (`kubectl --namespace kube-system logs ds/kube-proxy`)".to_owned(),
             ),

@@ -104,7 +104,7 @@ impl Cluster {
             "env", "-u", "HTTPS_PROXY", "-u", "https_proxy", "kubectl", &kubeconfig,
             "--request-timeout=5s", "create", "--raw", tokenlab_webhook::PATH, "--filename=-",
         ];
-        let look = async || match self.node.feed(&args, REVIEW.as_bytes()).await {
+        let look = async || match self.node.look(&args, REVIEW.as_bytes()).await {
             Ok(answer) => Probe::Ready(answer),
             Err(DockerError::Tool(error @ ToolError::Failed { .. })) => {
                 Probe::NotYet(error.said().to_owned().into())

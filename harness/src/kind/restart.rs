@@ -54,7 +54,8 @@ impl Apiserver<'_> {
         flags: Flags<'_>,
     ) -> Result<Result<(), String>, WiringError> {
         let now = self.node.run(&["date", "+%s%N"]).await?;
-        let began: u128 = now.trim().parse().unwrap_or_default();
+        // Where that cannot be told, none counts as started since.
+        let began: u128 = now.trim().parse().unwrap_or(u128::MAX);
         self.replace(manifest).await?;
         match self.back(flags, began).await {
             Ok(()) => Ok(Ok(())),
@@ -145,7 +146,7 @@ impl Apiserver<'_> {
         const COMMAND_LINES: &str = r#"for pid in $(pgrep -x "$1"); do
             tr '\0' '\n' <"/proc/$pid/cmdline"; done 2>/dev/null || :"#;
         let args = ["sh", "-c", COMMAND_LINES, "sh", CONTAINER];
-        let words = self.node.run(&args).await?;
+        let words = self.node.look(&args, &[]).await?;
         if words.is_empty() {
             return Ok(Seen::Nothing);
         }
@@ -164,7 +165,7 @@ impl Apiserver<'_> {
             "crictl", "ps", "--all", "--state", "exited", "--name", "^kube-apiserver$",
             "--output", "json",
         ];
-        let containers = self.node.run(&args).await?;
+        let containers = self.node.look(&args, &[]).await?;
         let Some(id) = exited(&containers, began) else {
             return Ok(None);
         };

@@ -9,6 +9,7 @@ use camino::Utf8Path;
 use super::CONFIG_IN_NODE;
 use super::restart::{Apiserver, Seen, config_flag};
 use super::static_pod::{ManifestError, StaticPod};
+use crate::assets::chain;
 use crate::cluster::{Patch, Wired};
 use crate::diagnostics;
 use crate::docker::DockerError;
@@ -63,7 +64,7 @@ impl WiringError {
                 Some("this version of kube-apiserver does not have that flag".to_owned())
             }
             Self::RolledBack { .. } | Self::NotBack { .. } => Some(
-                "the lines above are kube-apiserver's own: it ends when the file that the flag names is missing or not a kubeconfig".to_owned(),
+                "the lines above are kube-apiserver's own: it ends when it does not know a flag, or when a file that one names is missing or not what it should be".to_owned(),
             ),
             Self::NoManifest => None,
         }
@@ -195,8 +196,11 @@ impl Wiring<'_> {
             flags,
             old_file,
         } = change;
-        let Err(reason) = self.apiserver().restart(after, flags).await? else {
-            return Ok(());
+        let reason = match self.apiserver().restart(after, flags).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(reason)) => reason,
+            // A command in the node failed: the new manifest may be in place all the same.
+            Err(error) => chain(&error),
         };
         // The kubelet deletes a Pod's logs with it. Without them there is less to read, no more.
         let _ = self.node.run(&["sh", "-c", diagnostics::SET_ASIDE]).await;
@@ -210,9 +214,13 @@ impl Wiring<'_> {
             .iter()
             .map(old)
             .collect::<Result<Vec<_>, ManifestError>>()?;
-        match self.apiserver().restart(before, &old).await? {
-            Ok(()) => Err(WiringError::RolledBack { reason }),
-            Err(after) => Err(WiringError::NotBack { reason, after }),
+        match self.apiserver().restart(before, &old).await {
+            Ok(Ok(())) => Err(WiringError::RolledBack { reason }),
+            Ok(Err(after)) => Err(WiringError::NotBack { reason, after }),
+            Err(error) => Err(WiringError::NotBack {
+                reason,
+                after: chain(&error),
+            }),
         }
     }
 }

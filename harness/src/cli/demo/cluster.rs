@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use tokenlab_harness::progress::Progress;
 use tokenlab_harness::{
-    CONFIG_FILE_FLAG, Cluster, ClusterBuilder, ClusterError, IMAGE_NAME, Image, Output, Wire,
+    CONFIG_FILE_FLAG, Cluster, ClusterError, ClusterPlan, IMAGE_NAME, Image, Output, Wire,
 };
 use tokenlab_webhook::Token;
 
@@ -28,8 +28,15 @@ impl Args {
         let mut story = Story::new(json, verbose);
         let progress = Progress::stderr().brief();
 
+        let builder = (Cluster::builder().backend(backend).wire(wire).reach(reach))
+            .kubernetes(kubernetes.unwrap_or_default())
+            .service_address(service_address.unwrap_or_default())
+            .progress(progress.clone());
+        // Before the work: it tells what this machine lacks.
+        let plan = builder.plan().await?;
+
         story.begin("image");
-        let image = Image::builder().progress(progress.clone()).build().await?;
+        let image = Image::builder().progress(progress).build().await?;
         story.step(
             &format!(
                 "the webhook's image {IMAGE_NAME}: one static program, {:.1} MB",
@@ -38,11 +45,7 @@ impl Args {
             &["tokenlab image build --out image.tar".to_owned()],
         )?;
 
-        let builder = (Cluster::builder().backend(backend).wire(wire).reach(reach))
-            .kubernetes(kubernetes.unwrap_or_default())
-            .service_address(service_address.unwrap_or_default())
-            .progress(progress);
-        let lab = create(&mut story, wire, builder).await?;
+        let lab = create(&mut story, wire, plan).await?;
         let version = lab.plan().assets().version.to_string();
         let source = lab.plan().image().to_owned();
         let told = tell(&mut story, &lab, &image, wire).await;
@@ -86,9 +89,8 @@ impl Args {
     }
 }
 
-async fn create(story: &mut Story, wire: Wire, builder: ClusterBuilder) -> anyhow::Result<Cluster> {
+async fn create(story: &mut Story, wire: Wire, plan: ClusterPlan) -> anyhow::Result<Cluster> {
     story.begin("cluster");
-    let plan = builder.plan().await?;
     let said = match wire {
         Wire::Patch => "",
         Wire::Create => ", the webhook's flag set from the beginning",
