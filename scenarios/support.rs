@@ -2,11 +2,12 @@
 
 #[path = "../harness/tests/lab/skipped.rs"]
 #[expect(dead_code, reason = "which programs there are is asked elsewhere")]
-mod skipped;
+pub(crate) mod skipped;
 
 use std::path::Path;
 
 use rstest::{Context, fixture};
+use semver::Version;
 use tokenlab_harness::assets::Wanted;
 use tokenlab_harness::{Backend, Cluster, Kubectl, SharedConfig, SharedLab, fresh_token};
 use tokenlab_webhook::{Authenticator as _, Decision, Mock, Review, Token};
@@ -30,7 +31,7 @@ pub(crate) enum MockLab {
 pub(crate) async fn mock_lab() -> MockLab {
     match Backend::from_env().expect("LAB_BACKEND must be a backend") {
         Backend::Bare => MockLab::Bare(SharedLab::get(config()).await),
-        backend @ Backend::Kind => {
+        backend @ (Backend::Kind | Backend::K3s) => {
             MockLab::Cluster(Cluster::shared(backend, config().kubernetes).await)
         }
     }
@@ -56,6 +57,14 @@ impl MockLab {
         match self {
             Self::Bare(lab) => lab.client_as(token).await.expect("must be made"),
             Self::Cluster(lab) => lab.client_as(token).await.expect("must be made"),
+        }
+    }
+
+    /// The version of Kubernetes.
+    pub(crate) fn kubernetes(&self) -> &Version {
+        match self {
+            Self::Bare(lab) => &lab.assets().version,
+            Self::Cluster(lab) => lab.plan().version(),
         }
     }
 

@@ -26,11 +26,14 @@ pub enum Backend {
     Bare,
     /// A cluster of one node by kind, the webhook deployed in it: needs Docker
     Kind,
+    /// k3s in a container, the webhook deployed in it: needs Docker and an image of k3s
+    #[value(name = "k3s")]
+    K3s,
 }
 
 /// There is no such backend.
 #[derive(Debug, thiserror::Error)]
-#[error("`{text}` is no backend: there are `bare` and `kind`")]
+#[error("`{text}` is no backend: there are `bare`, `kind` and `k3s`")]
 pub struct UnknownBackend {
     text: String,
 }
@@ -63,7 +66,7 @@ impl Backend {
         Sources::from_env()?;
         match self {
             Self::Bare => Ok(()),
-            Self::Kind => Ok(Docker::check().await.map(drop)?),
+            Self::Kind | Self::K3s => Ok(Docker::check().await.map(drop)?),
         }
     }
 
@@ -77,7 +80,7 @@ impl Backend {
     pub fn scripts_its_webhook(self) -> bool {
         match self {
             Self::Bare => true,
-            Self::Kind => false,
+            Self::Kind | Self::K3s => false,
         }
     }
 }
@@ -87,6 +90,7 @@ impl fmt::Display for Backend {
         f.pad(match self {
             Self::Bare => "bare",
             Self::Kind => "kind",
+            Self::K3s => "k3s",
         })
     }
 }
@@ -98,6 +102,7 @@ impl FromStr for Backend {
         match text {
             "" | "bare" => Ok(Self::Bare),
             "kind" => Ok(Self::Kind),
+            "k3s" => Ok(Self::K3s),
             text => Err(UnknownBackend {
                 text: text.to_owned(),
             }),
@@ -111,13 +116,13 @@ mod tests {
 
     #[test]
     fn backends_are_read_as_they_are_written() {
-        for backend in [Backend::Bare, Backend::Kind] {
+        for backend in [Backend::Bare, Backend::Kind, Backend::K3s] {
             assert_eq!(backend.to_string().parse::<Backend>().ok(), Some(backend));
         }
         let error = "docker".parse::<Backend>().expect_err("must be unknown");
         assert_eq!(
             error.to_string(),
-            "`docker` is no backend: there are `bare` and `kind`"
+            "`docker` is no backend: there are `bare`, `kind` and `k3s`"
         );
     }
 }

@@ -11,13 +11,14 @@ use std::fmt;
 use std::net::IpAddr;
 
 use tokenlab_webhook::Token;
-use tokenlab_webhook::pki::CertificateAuthority;
-use tokio::sync::OnceCell;
+use tokenlab_webhook::pki::{Certificate, CertificateAuthority};
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::assets::{Assets, Wanted};
 use crate::backend::Backend;
 use crate::docker::{Docker, Owned};
 use crate::image::Image;
+use crate::k3s::{K3sError, Webhook};
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::kubectl::Kubectl;
 use crate::lab::{CONFIG_FILE, CONFIG_FILE_FLAG};
@@ -50,6 +51,7 @@ pub struct ClusterBuilder {
     wire: Wire,
     reach: Reach,
     address: ServiceAddress,
+    agent: bool,
     progress: Progress,
 }
 
@@ -73,12 +75,26 @@ pub struct ClusterPlan {
 #[derive(Debug)]
 pub struct Cluster {
     // Dropped in this order: a network goes when nothing is attached to it.
+    webhook: Mutex<Deployed>,
     node: Node,
     network: Owned,
     admin: Kubeconfig,
     /// The address of the webhook's Service, once it is known.
     address: OnceCell<IpAddr>,
     plan: ClusterPlan,
+}
+
+/// Whether there is a webhook.
+#[derive(Debug)]
+enum Deployed {
+    /// Not yet.
+    Not,
+    /// Its image is in the engine, to run beside a control plane without a node.
+    Loaded(Owned),
+    /// It runs so.
+    Beside(Webhook),
+    /// It runs on the node.
+    InCluster,
 }
 
 /// What shall be different in a running apiserver.
@@ -110,6 +126,7 @@ impl Cluster {
             wire: Wire::default(),
             reach: Reach::default(),
             address: ServiceAddress::default(),
+            agent: true,
             progress: Progress::hidden(),
         }
     }
@@ -119,24 +136,36 @@ impl Cluster {
         &self.plan
     }
 
-    /// Loads an image into the node, by an archive.
+    /// Loads an image into the node, by an archive. Where there is no node, into the engine.
     pub async fn load(&self, image: &Image) -> Result<(), ClusterError> {
         let plan = &self.plan;
+        if !plan.distribution.has_node() {
+            let loaded = Webhook::load(plan, image).await?;
+            *self.webhook.lock().await = Deployed::Loaded(loaded);
+            return Ok(());
+        }
         let path = plan.folder.file("image.tar");
         std::fs::write(&path, image.archive()).map_err(|source| RunFolderError::Write {
             path: path.clone(),
             source,
         })?;
-        let load = plan.distribution.load(plan, &path);
+        let load = plan.distribution.load(plan, &self.node, image, &path);
         let title = format!("loading {} into the node", image.name());
         plan.progress.step(&title, load).await
     }
 
     /// Applies the webhook's objects, and waits until the node itself is answered by it: the
     /// apiserver does not try again when a connection is refused. Returns the answer.
+    ///
+    /// Where there is no node it runs in a container of its own, which the control plane's must
+    /// reach.
     pub async fn deploy(&self) -> Result<String, ClusterError> {
         let plan = &self.plan;
         let certificate = plan.manifests.certificate(&plan.authority)?;
+        let mut webhook = self.webhook.lock().await;
+        if !plan.distribution.has_node() {
+            return self.deploy_beside(&mut webhook, &certificate).await;
+        }
         let yaml = plan.manifests.yaml(&certificate);
         let file = plan.folder.write("authn-webhook-deploy.yml", &yaml)?;
         let client = self.client().await?;
@@ -154,7 +183,39 @@ impl Cluster {
             self.reached(*address).await
         };
         let title = "waiting until the webhook answers the node";
-        plan.progress.step(title, come).await
+        let answer = plan.progress.step(title, come).await?;
+        *webhook = Deployed::InCluster;
+        Ok(answer)
+    }
+
+    async fn deploy_beside(
+        &self,
+        webhook: &mut Deployed,
+        certificate: &Certificate,
+    ) -> Result<String, ClusterError> {
+        let address = *self.address.get().ok_or(ClusterError::UnknownAddress)?;
+        let image = match std::mem::replace(webhook, Deployed::Not) {
+            Deployed::Loaded(image) => image,
+            other => {
+                *webhook = other;
+                return Err(K3sError::NotLoaded.into());
+            }
+        };
+        let started = Webhook::start(&self.plan, image, certificate, address).await?;
+        let reached = self.reached(address).await;
+        let log = match &reached {
+            Ok(_) => None,
+            Err(_) => Some(started.log(&self.plan.docker).await),
+        };
+        *webhook = Deployed::Beside(started);
+        match (reached, log) {
+            (Err(ClusterError::Unreachable { seen }), Some(log)) => {
+                Err(ClusterError::Unreachable {
+                    seen: format!("{seen}\nits log:\n{log}"),
+                })
+            }
+            (reached, _) => reached,
+        }
     }
 
     /// Wires the webhook into the running apiserver, unless it is wired in already.
@@ -196,7 +257,32 @@ impl Cluster {
             node, admin, plan, ..
         } = self;
         let patched = plan.distribution.patch(node, admin, patch);
-        plan.progress.step(title, patched).await
+        let patched = plan.progress.step(title, patched).await;
+        self.settled(patched).await
+    }
+
+    /// Where the node was started anew, the webhook must come back too, also after a failure.
+    async fn settled(&self, outcome: Result<Wired, ClusterError>) -> Result<Wired, ClusterError> {
+        let plan = &self.plan;
+        let deployed = matches!(
+            *self.webhook.lock().await,
+            Deployed::InCluster | Deployed::Beside(_)
+        );
+        if !deployed || !plan.distribution.restarts_the_node() {
+            return outcome;
+        }
+        let Some(address) = self
+            .address
+            .get()
+            .filter(|_| !matches!(outcome, Ok(Wired::Already)))
+        else {
+            return outcome;
+        };
+        let title = "waiting until the webhook answers the node again";
+        let reached = plan.progress.step(title, self.reached(*address)).await;
+        let wired = outcome?;
+        reached?;
+        Ok(wired)
     }
 
     /// Takes back what [`wire`](Self::wire) did; what else was changed since stays.
@@ -207,7 +293,8 @@ impl Cluster {
         let name = plan.manifests.server_name();
         let undo = plan.distribution.undo(node, admin, &name);
         let title = "restarting kube-apiserver as it was";
-        plan.progress.step(title, undo).await
+        let undone = plan.progress.step(title, undo).await;
+        self.settled(undone).await
     }
 
     /// Runs a command in the node, and returns its standard output.
@@ -259,17 +346,28 @@ impl Cluster {
     /// Leaves the diagnostics of the cluster, with tokens and keys redacted, and says where on
     /// standard error; `why` is what failed.
     pub async fn keep(&self, why: &(dyn fmt::Display + Sync)) {
+        if let Deployed::Beside(webhook) = &*self.webhook.lock().await {
+            let log = webhook.log(&self.plan.docker).await;
+            // Without it there is less to read, no more.
+            let _ = self.plan.folder.write("webhook-beside.log", &log);
+        }
         self.plan.leave_diagnostics(why.to_string()).await;
     }
 
     /// Ends it all.
     pub async fn stop(self) {
         let Self {
+            webhook,
             node,
             network,
             plan,
             ..
         } = self;
+        match webhook.into_inner() {
+            Deployed::Beside(webhook) => webhook.remove().await,
+            Deployed::Loaded(image) => image.remove().await,
+            Deployed::Not | Deployed::InCluster => {}
+        }
         node.container.remove().await;
         network.remove().await;
         drop(plan);

@@ -59,7 +59,6 @@ pub(crate) enum NodeSetup {
     /// Static Pods by kubeadm, as in kind's nodes.
     Kubeadm,
     /// One process.
-    #[expect(dead_code, reason = "the k3s backend is not there yet")]
     K3s,
 }
 

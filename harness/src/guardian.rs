@@ -19,6 +19,8 @@ pub(crate) enum Kept {
     Container,
     /// A network, once nothing is attached to it.
     Network,
+    /// An image's name, and the image when it has no other.
+    Image,
 }
 
 impl Kept {
@@ -26,6 +28,7 @@ impl Kept {
         match self {
             Self::Container => "container",
             Self::Network => "network",
+            Self::Image => "image",
         }
     }
 }

@@ -11,6 +11,7 @@
 #   only PATH           delete all in it but PATH/diagnostics
 #   container NAME      what the container engine keeps, to be removed
 #   network NAME
+#   image NAME
 #   gone KIND NAME      it has been removed
 trap '' INT TERM HUP QUIT
 newline='
@@ -68,7 +69,7 @@ EOT
       [ "$before" = "$pruned" ] || pruned=$before$newline${pruned#*"$newline$rest$newline"}
       [ "$line" = "keep $rest" ] || pruned=$pruned$rest$newline
       ;;
-    "container "* | "network "*) kept=$kept$line$newline ;;
+    "container "* | "network "* | "image "*) kept=$kept$line$newline ;;
     "gone "*)
       before=${kept%%"$newline$rest$newline"*}
       [ "$before" = "$kept" ] || kept=$before$newline${kept#*"$newline$rest$newline"}
@@ -103,13 +104,14 @@ bounded() {
   wait "$command"
   kill -s KILL "$watch"
 }
-# Containers first: a network goes when nothing is attached to it.
+# Containers first: a network goes when nothing is attached to it, and so does an image's name.
 remove() {
-  for kind in container network; do
+  for kind in container network image; do
     while read -r its name; do
       case $kind$its in
         containercontainer) docker rm --force --volumes -- "$name" ;;
         networknetwork) docker network rm -- "$name" ;;
+        imageimage) docker image rm -- "$name" ;;
       esac
     done <<EOT
 $kept

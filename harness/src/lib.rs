@@ -37,6 +37,7 @@ mod flags;
 mod group;
 mod guardian;
 mod image;
+mod k3s;
 mod kind;
 mod kubeconfig;
 mod kubectl;
@@ -68,6 +69,7 @@ pub use image::{
     Architecture, IMAGE_NAME, Image, ImageBuildError, ImageBuilder, ImageError, ImageName,
     ImageNameError, ProgramError,
 };
+pub use k3s::{IMAGE as K3S_IMAGE, K3sError, K3sImage};
 pub use kind::{ManifestError, WiringError};
 pub use kubeconfig::{AdminError, Identity, Kubeconfig};
 pub use kubectl::{Kubectl, KubectlError, Output};

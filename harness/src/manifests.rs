@@ -28,7 +28,8 @@ pub(crate) const LABEL_VALUE: &str = "webhook";
 /// [`yaml`](Self::yaml) and the other methods make objects. The same choices and certificate
 /// make the same objects.
 ///
-/// The Pod meets the `restricted` Pod Security Standard, and has no token of its own.
+/// The Pod meets the `restricted` Pod Security Standard, unless its
+/// [`seccomp`](Self::seccomp) is switched off, and has no token of its own.
 #[derive(Clone, Debug)]
 pub struct Manifests {
     /// The image. One without a registry in its name is never pulled: it was loaded into the
@@ -42,6 +43,10 @@ pub struct Manifests {
     pub cluster_ip: Option<IpAddr>,
     /// How many Pods.
     pub replicas: i32,
+    /// Whether the Pod has the container runtime's seccomp profile, as it should. That of
+    /// containerd before 1.4.11 answers `clone3` so that a program of glibc 2.34 or newer cannot
+    /// start a thread (containerd#5982).
+    pub seccomp: bool,
 }
 
 impl Default for Manifests {
@@ -53,6 +58,7 @@ impl Default for Manifests {
             namespace: "kube-system".to_owned(),
             cluster_ip: None,
             replicas: 1,
+            seccomp: true,
         }
     }
 }

@@ -9,7 +9,7 @@
 //! that made it: the licence texts that go with Debian's packages are left out, so it is not to
 //! be passed on.
 
-mod archive;
+pub(crate) mod archive;
 mod build;
 mod context;
 mod debian;

@@ -78,7 +78,7 @@ impl Sources {
         for part in OF_A_NODE {
             programs.extend(self.part(part, progress).await?);
         }
-        programs.extend(self.pause(progress).await?);
+        programs.push(self.pause(progress).await?);
         let base_files = self.base_files(progress).await?;
         Ok(Kit {
             programs,
@@ -126,8 +126,10 @@ impl Sources {
         self.filled(goods, progress, make).await
     }
 
-    async fn pause(&self, progress: &Progress) -> Result<Vec<Utf8PathBuf>, BuildError> {
+    /// The first process of a Pod: a second's work of the Go compiler.
+    pub(crate) async fn pause(&self, progress: &Progress) -> Result<Utf8PathBuf, BuildError> {
         let goods = self.goods("pause-1", "pause", &["pause"]);
+        let path = goods.folder.join("pause");
         let make = async |claim: &Claim, workspace: &Workspace| {
             let mut go = Go::new(&self.go, &self.platform, &workspace.path, claim.log())?;
             for (name, text) in [("go.mod", modules::EMPTY), ("pause.go", PAUSE)] {
@@ -139,9 +141,10 @@ impl Sources {
             let args = [&flags[..], &[output.as_str(), "."]].concat();
             let build = go.run(&args, |_| {});
             progress.step("building pause", build).await?;
-            Ok(())
+            Ok::<_, BuildError>(())
         };
-        self.filled(goods, progress, make).await
+        self.filled(goods, progress, make).await?;
+        Ok(path)
     }
 
     /// The files that kind lays over Debian come with its module. As a tar in the store they need

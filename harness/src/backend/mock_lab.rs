@@ -15,7 +15,6 @@ use crate::run_folder::RunFolderError;
 
 /// A running lab whose webhook knows everybody as the mock.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one a test")]
 pub enum MockLab {
     /// The webhook is served by the lab's owner.
     Bare(Lab),
@@ -58,7 +57,9 @@ impl Backend {
                 let builder = Lab::builder().kubernetes(wanted).progress(progress);
                 MockLab::Bare(builder.start().await?)
             }
-            Self::Kind => MockLab::Cluster(Cluster::with_mock(self, wanted, progress).await?),
+            Self::Kind | Self::K3s => {
+                MockLab::Cluster(Cluster::with_mock(self, wanted, progress).await?)
+            }
         })
     }
 }

@@ -1,6 +1,7 @@
 //! `tokenlab demo`: the tutorial's story from nothing to Forbidden for "mock".
 
 mod cluster;
+mod commands;
 mod story;
 
 use std::borrow::Cow;
@@ -32,6 +33,7 @@ Examples:
   tokenlab demo --kubernetes 1.36
   tokenlab demo --backend kind               on a real cluster, the webhook deployed in it
   tokenlab demo --backend kind --wire create --reach dns
+  tokenlab demo --backend k3s --no-agent     on a control plane alone, the webhook beside it
   tokenlab demo --json | jq -r .kubectl.stderr
 
 It succeeds (exit status 0) only if the apiserver recognises \"mock\" and forbids it to list
@@ -41,6 +43,7 @@ namespaces.";
 /// `kubectl get ns` under a token
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub(super) struct Args {
     /// What the control plane runs on
     #[arg(long, value_enum, default_value_t, env = "LAB_BACKEND")]
@@ -58,6 +61,10 @@ pub(super) struct Args {
     /// chooses [default: one that is known beforehand]
     #[arg(long, value_name = "IP|auto")]
     service_address: Option<ServiceAddress>,
+
+    /// k3s without its agent: a control plane alone, the webhook in a container beside it
+    #[arg(long)]
+    no_agent: bool,
 
     /// The version of Kubernetes: 1.37 (its newest patch) or v1.37.2
     #[arg(long, value_name = "VERSION", env = "LAB_KUBERNETES", value_parser = super::version)]
@@ -108,19 +115,36 @@ fn is_forbidden(output: &Output) -> bool {
     output.status.code() == Some(1) && output.stderr.trim_end() == FORBIDDEN
 }
 
+const NO_AGENT: &str = "`--no-agent` is for k3s: add `--backend k3s`";
+
+/// Ends as a misspelt flag does.
+fn conflict(said: &str) -> ! {
+    super::Args::command()
+        .error(clap::error::ErrorKind::ArgumentConflict, said)
+        .exit()
+}
+
 impl Args {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.backend {
             Backend::Bare => {
                 if let Some(flag) = self.for_clusters() {
-                    let said = format!("`{flag}` is for a real cluster: add `--backend kind`");
-                    super::Args::command()
-                        .error(clap::error::ErrorKind::ArgumentConflict, said)
-                        .exit();
+                    conflict(&format!(
+                        "`{flag}` is for a real cluster: add `--backend kind`"
+                    ));
+                }
+                if self.no_agent {
+                    conflict(NO_AGENT);
                 }
                 Box::pin(self.bare()).await
             }
-            Backend::Kind => Box::pin(self.cluster()).await,
+            Backend::Kind => {
+                if self.no_agent {
+                    conflict(NO_AGENT);
+                }
+                Box::pin(self.cluster()).await
+            }
+            Backend::K3s => Box::pin(self.cluster()).await,
         }
     }
 
@@ -138,6 +162,7 @@ impl Args {
             wire: _,
             reach: _,
             service_address: _,
+            no_agent: _,
             kubernetes,
             verbose,
             hold,

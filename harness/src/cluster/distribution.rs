@@ -3,10 +3,13 @@
 use std::net::IpAddr;
 
 use camino::Utf8Path;
+use semver::Version;
 
 use super::{ClusterError, ClusterPlan, Patch, Wired};
 use crate::diagnostics::NodeSetup;
-use crate::docker::{DockerError, Owned};
+use crate::docker::{DockerError, LABEL, Owned};
+use crate::image::Image;
+use crate::k3s::{self, K3s};
 use crate::kind::{self, Kind};
 use crate::kubeconfig::Kubeconfig;
 use crate::node::Node;
@@ -15,6 +18,7 @@ use crate::node::Node;
 #[derive(Debug)]
 pub(super) enum Distribution {
     Kind(Kind),
+    K3s(K3s),
 }
 
 impl Distribution {
@@ -22,6 +26,39 @@ impl Distribution {
     pub(super) fn image(&self) -> &str {
         match self {
             Self::Kind(kind) => &kind.image,
+            Self::K3s(k3s) => &k3s.image,
+        }
+    }
+
+    /// The version of Kubernetes, when it is not that of the programs here.
+    pub(super) fn version(&self) -> Option<&Version> {
+        match self {
+            Self::Kind(_) => None,
+            Self::K3s(k3s) => Some(&k3s.version),
+        }
+    }
+
+    /// Whether a program of today runs under its container runtime's seccomp profile.
+    pub(super) fn has_seccomp(&self) -> bool {
+        match self {
+            Self::Kind(_) => true,
+            Self::K3s(k3s) => k3s.version >= k3s::SECCOMP,
+        }
+    }
+
+    /// Whether there is a node to run the webhook on. If not, it runs beside.
+    pub(super) fn has_node(&self) -> bool {
+        match self {
+            Self::Kind(_) => true,
+            Self::K3s(k3s) => k3s.agent,
+        }
+    }
+
+    /// Whether another flag of the apiserver starts everything on the node anew.
+    pub(super) fn restarts_the_node(&self) -> bool {
+        match self {
+            Self::Kind(_) => false,
+            Self::K3s(_) => true,
         }
     }
 
@@ -29,6 +66,7 @@ impl Distribution {
     pub(super) fn cluster_ip(&self) -> IpAddr {
         match self {
             Self::Kind(_) => kind::CLUSTER_IP,
+            Self::K3s(_) => k3s::CLUSTER_IP,
         }
     }
 
@@ -36,6 +74,7 @@ impl Distribution {
     pub(super) fn config_file(&self) -> &'static str {
         match self {
             Self::Kind(_) => kind::CONFIG_IN_NODE,
+            Self::K3s(_) => k3s::CONFIG_IN_NODE,
         }
     }
 
@@ -43,13 +82,34 @@ impl Distribution {
     pub(super) fn container(&self, name: &str) -> Result<Owned, DockerError> {
         match self {
             Self::Kind(_) => kind::container(name),
+            Self::K3s(_) => k3s::container(name),
         }
     }
 
+    /// Makes the network. Returns an address in it for the webhook, when it runs beside.
+    pub(super) async fn network(&self, plan: &ClusterPlan) -> Result<Option<IpAddr>, ClusterError> {
+        let label = match self {
+            Self::K3s(k3s) if !k3s.agent => {
+                let address = k3s::network::make(&plan.docker, &plan.name).await?;
+                return Ok(Some(address.into()));
+            }
+            Self::Kind(_) => format!("{LABEL}=kind"),
+            Self::K3s(_) => format!("{LABEL}=k3s"),
+        };
+        let args = ["network", "create", "--label", &label, &plan.name];
+        plan.docker.run(&args).await?;
+        Ok(None)
+    }
+
     /// Creates the cluster's node; its network is there. Returns the admin.
-    pub(super) async fn create(&self, plan: &ClusterPlan) -> Result<Kubeconfig, ClusterError> {
+    pub(super) async fn create(
+        &self,
+        plan: &ClusterPlan,
+        node: &Node,
+    ) -> Result<Kubeconfig, ClusterError> {
         match self {
             Self::Kind(kind) => kind.create(plan).await,
+            Self::K3s(k3s) => k3s.create(plan, node).await,
         }
     }
 
@@ -57,10 +117,13 @@ impl Distribution {
     pub(super) async fn load(
         &self,
         plan: &ClusterPlan,
+        node: &Node,
+        image: &Image,
         archive: &Utf8Path,
     ) -> Result<(), ClusterError> {
         match self {
             Self::Kind(kind) => kind.load(plan, archive).await,
+            Self::K3s(k3s) => k3s.load(node, archive, image.digest()).await,
         }
     }
 
@@ -73,6 +136,7 @@ impl Distribution {
     ) -> Result<Wired, ClusterError> {
         match self {
             Self::Kind(kind) => Ok(kind.patch(node, admin, patch).await?),
+            Self::K3s(k3s) => Ok(k3s.patch(node, admin, patch).await?),
         }
     }
 
@@ -85,6 +149,7 @@ impl Distribution {
     ) -> Result<Wired, ClusterError> {
         match self {
             Self::Kind(kind) => Ok(kind.undo(node, admin, server_name).await?),
+            Self::K3s(k3s) => Ok(k3s.undo(node, admin).await?),
         }
     }
 
@@ -92,6 +157,7 @@ impl Distribution {
     pub(super) fn node(&self, name: &str) -> (String, NodeSetup) {
         match self {
             Self::Kind(_) => (kind::container_name(name), NodeSetup::Kubeadm),
+            Self::K3s(_) => (k3s::container_name(name), NodeSetup::K3s),
         }
     }
 }

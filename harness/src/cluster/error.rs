@@ -6,6 +6,7 @@ use super::DeploymentError;
 use crate::assets::{AssetsError, BuildError};
 use crate::docker::DockerError;
 use crate::image::ImageError;
+use crate::k3s::K3sError;
 use crate::kind::WiringError;
 use crate::kubeconfig::AdminError;
 use crate::kubectl::{KubectlError, Output};
@@ -41,7 +42,7 @@ pub enum ClusterError {
     /// kind did not create the cluster.
     #[error("the cluster was not created")]
     Create(#[source] ToolError),
-    /// Another command of kind failed.
+    /// Another command failed.
     #[error(transparent)]
     Tool(#[from] ToolError),
     /// The admin's kubeconfig is not usable.
@@ -76,6 +77,9 @@ pub enum ClusterError {
     /// The apiserver's flag is not set.
     #[error(transparent)]
     Wiring(#[from] WiringError),
+    /// k3s does not run, or not with the flag.
+    #[error(transparent)]
+    K3s(#[from] K3sError),
     /// A client could not be made.
     #[error("the client could not be made")]
     Client(#[source] Box<kube::Error>),
@@ -93,7 +97,8 @@ impl ClusterError {
             Self::Image(error) => error.hint(),
             Self::Deployment(error) => error.hint(),
             Self::Wiring(error) => error.hint(),
-            Self::NoCluster => Some("take `--backend kind`".to_owned()),
+            Self::K3s(error) => error.hint(),
+            Self::NoCluster => Some("take `--backend kind` or `--backend k3s`".to_owned()),
             Self::UnknownAddress => Some(
                 "an address that the cluster chooses is known once the webhook is deployed: wire it in after that (`--wire patch`), or name an address".to_owned(),
             ),

@@ -6,16 +6,20 @@ use std::panic::AssertUnwindSafe;
 
 use camino::Utf8Path;
 use futures::FutureExt as _;
+use semver::Version;
 use tokenlab_webhook::pki::CertificateAuthority;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::distribution::Distribution;
-use super::{Cluster, ClusterBuilder, ClusterError, ClusterPlan, Reach, ServiceAddress, Wire};
+use super::{
+    Cluster, ClusterBuilder, ClusterError, ClusterPlan, Deployed, Reach, ServiceAddress, Wire,
+};
 use crate::assets::{Assets, AssetsError, Sources, Wanted, chain};
 use crate::backend::Backend;
 use crate::diagnostics::Subject;
-use crate::docker::{Docker, LABEL, Owned};
+use crate::docker::{Docker, Owned};
 use crate::guardian::Kept;
+use crate::k3s::{K3s, K3sError};
 use crate::kind::Kind;
 use crate::manifests::Manifests;
 use crate::node::Node;
@@ -53,6 +57,13 @@ impl ClusterBuilder {
         self
     }
 
+    /// Whether k3s runs its agent. Without it there is no node, only a control plane: the
+    /// webhook runs beside it, in a container of its own.
+    pub fn agent(mut self, agent: bool) -> Self {
+        self.agent = agent;
+        self
+    }
+
     /// Where to show how far it is; nowhere by default.
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = progress;
@@ -67,10 +78,19 @@ impl ClusterBuilder {
             wire,
             reach,
             address,
+            agent,
             progress,
         } = self;
-        if wire == Wire::Create && address == ServiceAddress::Discovered {
+        let at_creation = match backend {
+            // k3s learns a name when its container is made.
+            Backend::K3s => wire == Wire::Create || reach == Reach::Dns,
+            Backend::Bare | Backend::Kind => wire == Wire::Create,
+        };
+        if at_creation && address == ServiceAddress::Discovered {
             return Err(ClusterError::UnknownAddress);
+        }
+        if backend == Backend::K3s && !agent && address != ServiceAddress::Usual {
+            return Err(K3sError::NoService.into());
         }
         let mut docker = Docker::check().await?;
         let sources = Sources::from_env().map_err(AssetsError::from)?;
@@ -85,12 +105,19 @@ impl ClusterBuilder {
                 docker = docker.probed(&kind.image).await?;
                 Distribution::Kind(kind.told(&name, &folder, &log))
             }
+            Backend::K3s => {
+                let (docker, folder) = (&docker, &folder);
+                let version = &assets.version;
+                let k3s = K3s::find(&sources, version, agent, docker, folder, &progress).await?;
+                Distribution::K3s(k3s)
+            }
         };
         let address = match address {
             ServiceAddress::Usual => Some(distribution.cluster_ip()),
             ServiceAddress::Fixed(address) => Some(address),
             ServiceAddress::Discovered => None,
         };
+        let seccomp = distribution.has_seccomp();
         Ok(ClusterPlan {
             assets,
             distribution,
@@ -102,6 +129,7 @@ impl ClusterBuilder {
             authority: CertificateAuthority::new("tokenlab-webhook")?,
             manifests: Manifests {
                 cluster_ip: address,
+                seccomp,
                 ..Manifests::default()
             },
             folder,
@@ -119,6 +147,11 @@ impl ClusterPlan {
     /// The image of the node.
     pub fn image(&self) -> &str {
         self.distribution.image()
+    }
+
+    /// The cluster's version of Kubernetes.
+    pub fn version(&self) -> &Version {
+        self.distribution.version().unwrap_or(&self.assets.version)
     }
 
     /// The cluster's name.
@@ -188,21 +221,20 @@ impl ClusterPlan {
     }
 
     /// Creates the cluster. When that fails its diagnostics stay, and it goes.
-    pub async fn start(self) -> Result<Cluster, ClusterError> {
+    pub async fn start(mut self) -> Result<Cluster, ClusterError> {
         let network = Owned::announce(Kept::Network, self.name.clone())?;
         let node = Node {
             docker: self.docker.clone(),
             container: self.distribution.container(&self.name)?,
         };
-        let label = format!("{LABEL}=kind");
-        let args = ["network", "create", "--label", &label, &self.name];
-        let title = format!("creating a cluster of Kubernetes {}", self.assets.version);
-        let create = async {
-            self.docker.run(&args).await?;
-            self.distribution.create(&self).await
-        };
+        if let Some(address) = self.distribution.network(&self).await? {
+            self.address = Some(address);
+        }
+        let title = format!("creating a cluster of Kubernetes {}", self.version());
+        let create = self.distribution.create(&self, &node);
         match self.progress.step(&title, create).await {
             Ok(admin) => Ok(Cluster {
+                webhook: Mutex::new(Deployed::Not),
                 node,
                 network,
                 admin,

@@ -75,7 +75,7 @@ impl fmt::Display for Reach {
 
 const POLL: Poll = Poll {
     every: Duration::from_millis(100),
-    within: Duration::from_secs(30),
+    within: Duration::from_secs(60),
 };
 
 impl Cluster {
@@ -105,7 +105,10 @@ impl Cluster {
             "--request-timeout=5s", "create", "--raw", tokenlab_webhook::PATH, "--filename=-",
         ];
         let look = async || match self.node.look(&args, REVIEW.as_bytes()).await {
-            Ok(answer) => Probe::Ready(answer),
+            Ok(answer) if serde_json::from_str::<serde_json::Value>(&answer).is_ok() => {
+                Probe::Ready(answer)
+            }
+            Ok(answer) => Probe::NotYet(answer.into()),
             Err(DockerError::Tool(error @ ToolError::Failed { .. })) => {
                 Probe::NotYet(error.said().to_owned().into())
             }

@@ -67,6 +67,7 @@ fn remove(docker: &Utf8Path, kept: Kept, name: &str, within: Duration) -> io::Re
     match kept {
         Kept::Container => command.args(["rm", "--force", "--volumes", "--", name]),
         Kept::Network => command.args(["network", "rm", "--", name]),
+        Kept::Image => command.args(["image", "rm", "--", name]),
     };
     let mut child = command
         .stdout(Stdio::piped())
@@ -80,7 +81,10 @@ fn remove(docker: &Utf8Path, kept: Kept, name: &str, within: Duration) -> io::Re
     let output = told
         .recv_timeout(within)
         .map_err(|_late| io::ErrorKind::TimedOut)??;
-    Ok(output.status.success() && output.stdout.trim_ascii() == name.as_bytes())
+    // `Untagged: ` stands before an image's.
+    let first = output.stdout.split(|byte| *byte == b'\n').next();
+    let named = first.is_some_and(|line| line.trim_ascii().ends_with(name.as_bytes()));
+    Ok(output.status.success() && named)
 }
 
 #[cfg(test)]

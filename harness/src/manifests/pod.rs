@@ -62,7 +62,7 @@ impl Manifests {
                     run_as_group: Some(USER),
                     // The group that may read the key below.
                     fs_group: Some(USER),
-                    seccomp_profile: Some(SeccompProfile {
+                    seccomp_profile: self.seccomp.then(|| SeccompProfile {
                         type_: "RuntimeDefault".to_owned(),
                         ..SeccompProfile::default()
                     }),

@@ -11,15 +11,15 @@ use crate::digest::sha256;
 
 /// One image: nothing but the files that it runs.
 #[derive(Debug)]
-pub(super) struct Image<'a> {
+pub(crate) struct Image<'a> {
     /// Its name in full: `registry.k8s.io/pause:3.10.2`.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// What it runs when nothing else is said.
-    pub(super) entrypoint: &'a str,
+    pub(crate) entrypoint: &'a str,
     /// The tar below its program, where there is one.
-    pub(super) base: Option<&'a [u8]>,
+    pub(crate) base: Option<&'a [u8]>,
     /// The program, and its path in the image.
-    pub(super) program: (&'a Utf8Path, &'a str),
+    pub(crate) program: (&'a Utf8Path, &'a str),
 }
 
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -29,7 +29,7 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Writes the archive. `architecture` is Go's word for it (`amd64`).
-pub(super) fn write(path: &Utf8Path, architecture: &str, images: &[Image<'_>]) -> io::Result<()> {
+pub(crate) fn write(path: &Utf8Path, architecture: &str, images: &[Image<'_>]) -> io::Result<()> {
     let mut archive = Archive(tar::Builder::new(io::BufWriter::new(File::create(path)?)));
     let mut manifests = Vec::new();
     for image in images {

@@ -9,6 +9,7 @@ use tokenlab_harness::{
 };
 use tokenlab_webhook::Token;
 
+use super::commands::Commands;
 use super::{Args, Kubectl, Report, Story, TOKEN, is_forbidden, typed};
 
 impl Args {
@@ -18,6 +19,7 @@ impl Args {
             wire,
             reach,
             service_address,
+            no_agent,
             kubernetes,
             verbose,
             hold,
@@ -27,13 +29,18 @@ impl Args {
         backend.check().await?;
         let mut story = Story::new(json, verbose);
         let progress = Progress::stderr().brief();
-
         let builder = (Cluster::builder().backend(backend).wire(wire).reach(reach))
             .kubernetes(kubernetes.unwrap_or_default())
             .service_address(service_address.unwrap_or_default())
+            .agent(!no_agent)
             .progress(progress.clone());
-        // Before the work: it tells what this machine lacks.
+        // What is missing is told before anything is built or started.
         let plan = builder.plan().await?;
+        let commands = Commands {
+            backend,
+            agent: !no_agent,
+            name: plan.name().to_owned(),
+        };
 
         story.begin("image");
         let image = Image::builder().progress(progress).build().await?;
@@ -45,10 +52,10 @@ impl Args {
             &["tokenlab image build --out image.tar".to_owned()],
         )?;
 
-        let lab = create(&mut story, wire, plan).await?;
-        let version = lab.plan().assets().version.to_string();
-        let source = lab.plan().image().to_owned();
-        let told = tell(&mut story, &lab, &image, wire).await;
+        let version = plan.version().to_string();
+        let source = plan.image().to_owned();
+        let lab = create(&mut story, wire, plan, &commands).await?;
+        let told = tell(&mut story, &lab, &image, wire, &commands).await;
         let (review, output) = match told {
             Ok(told) => told,
             Err(error) => {
@@ -89,23 +96,21 @@ impl Args {
     }
 }
 
-async fn create(story: &mut Story, wire: Wire, plan: ClusterPlan) -> anyhow::Result<Cluster> {
+async fn create(
+    story: &mut Story,
+    wire: Wire,
+    plan: ClusterPlan,
+    commands: &Commands,
+) -> anyhow::Result<Cluster> {
     story.begin("cluster");
     let said = match wire {
         Wire::Patch => "",
         Wire::Create => ", the webhook's flag set from the beginning",
     };
-    let (version, node) = (plan.assets().version.clone(), plan.image().to_owned());
-    let config = plan.folder().file("kind.yaml");
+    let (version, image) = (plan.version().clone(), plan.image().to_owned());
+    let typed = commands.create(&plan);
     let lab = plan.start().await?;
-    story.step(
-        &format!("a cluster of Kubernetes {version} by kind, its node made of {node}{said}"),
-        &[format!(
-            "kind create cluster --config {} --kubeconfig {}",
-            typed(&config),
-            typed(&lab.plan().folder().file("kind.kubeconfig"))
-        )],
-    )?;
+    story.step(&commands.created(&version, &image, said), &[typed])?;
     Ok(lab)
 }
 
@@ -114,32 +119,17 @@ async fn tell(
     lab: &Cluster,
     image: &Image,
     wire: Wire,
+    commands: &Commands,
 ) -> anyhow::Result<(serde_json::Value, Output)> {
     let plan = lab.plan();
     story.begin("load");
     lab.load(image).await?;
-    story.step(
-        "the image is in the node",
-        &[format!(
-            "kind load image-archive image.tar --name {}",
-            plan.name()
-        )],
-    )?;
+    story.step(commands.loaded(), &commands.load())?;
 
     story.begin("deploy");
     let answer = lab.deploy().await?;
     let review = serde_json::from_str(&answer).context("the webhook's answer is not JSON")?;
-    story.step(
-        &format!(
-            "Deployment and Service {} in {}; the node is answered: authenticated, user \"mock\"",
-            plan.manifests().name,
-            plan.manifests().namespace
-        ),
-        &[format!(
-            "kubectl apply -f {}",
-            typed(&plan.folder().file("authn-webhook-deploy.yml"))
-        )],
-    )?;
+    story.step(&commands.deployed(plan), &[commands.deploy(plan)])?;
 
     if wire == Wire::Patch {
         story.begin("wire");
@@ -147,15 +137,7 @@ async fn tell(
         lab.wire().await?;
         story.step(
             &format!("kube-apiserver runs with --{CONFIG_FILE_FLAG}={file}"),
-            &[
-                format!(
-                    "docker cp webhook-config.yml {}-control-plane:{file}",
-                    plan.name()
-                ),
-                "vi /etc/kubernetes/manifests/kube-apiserver.yaml    # in the node: one more line"
-                    .to_owned(),
-                "crictl stop --timeout 0 $(crictl ps --quiet --name kube-apiserver)".to_owned(),
-            ],
+            &commands.wire(file),
         )?;
     }
 

@@ -78,6 +78,7 @@ async fn help_of_demo() {
               Possible values:
               - bare: etcd and kube-apiserver as processes: no container needed
               - kind: A cluster of one node by kind, the webhook deployed in it: needs Docker
+              - k3s:  k3s in a container, the webhook deployed in it: needs Docker and an image of k3s
               
               [env: LAB_BACKEND=]
               [default: bare]
@@ -99,6 +100,9 @@ async fn help_of_demo() {
           --service-address <IP|auto>
               The address of the webhook's Service in a real cluster; `auto`: the one that the cluster
               chooses [default: one that is known beforehand]
+
+          --no-agent
+              k3s without its agent: a control plane alone, the webhook in a container beside it
 
           --kubernetes <VERSION>
               The version of Kubernetes: 1.37 (its newest patch) or v1.37.2
@@ -123,6 +127,7 @@ async fn help_of_demo() {
       tokenlab demo --kubernetes 1.36
       tokenlab demo --backend kind               on a real cluster, the webhook deployed in it
       tokenlab demo --backend kind --wire create --reach dns
+      tokenlab demo --backend k3s --no-agent     on a control plane alone, the webhook beside it
       tokenlab demo --json | jq -r .kubectl.stderr
 
     It succeeds (exit status 0) only if the apiserver recognises "mock" and forbids it to list
@@ -178,12 +183,25 @@ async fn a_flag_for_real_clusters_on_the_bare_backend() {
 }
 
 #[tokio::test]
+async fn a_flag_of_k3s_without_it() {
+    assert_text!(outcome(&["demo", "--no-agent"]).await, @"
+    exit code: 2
+    ----- stderr -----
+    error: `--no-agent` is for k3s: add `--backend k3s`
+
+    Usage: tokenlab <COMMAND>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[tokio::test]
 async fn an_unknown_backend() {
     assert_text!(outcome(&["demo", "--backend", "minikube"]).await, @"
     exit code: 2
     ----- stderr -----
     error: invalid value 'minikube' for '--backend <BACKEND>'
-      [possible values: bare, kind]
+      [possible values: bare, kind, k3s]
 
     For more information, try '--help'.
     ");

@@ -1,0 +1,257 @@
+//! k3s: a cluster whose node is one container, or a control plane that has no node.
+
+mod apiserver;
+mod config;
+mod containerd;
+mod error;
+mod files;
+mod find;
+mod image;
+pub(crate) mod network;
+mod webhook;
+mod wiring;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use semver::Version;
+use testcontainers::bollard::models::PortBinding;
+use testcontainers::core::Host;
+use testcontainers::runners::AsyncRunner as _;
+use testcontainers::{ContainerRequest, ImageExt as _, ReuseDirective};
+
+use crate::cluster::{ClusterError, ClusterPlan, Patch, Wire, Wired};
+use crate::docker::{DockerError, LABEL, Owned};
+use crate::guardian::Kept;
+use crate::kubeconfig::Kubeconfig;
+use crate::lab::CONFIG_FILE_FLAG;
+use crate::node::Node;
+use crate::ports::Port;
+use crate::run_folder::RunFolderError;
+use crate::wait::{Poll, Probe, WaitError, until};
+
+pub use error::K3sError;
+pub use image::K3sImage;
+pub(crate) use webhook::Webhook;
+use wiring::Wiring;
+
+/// The environment variable that names the image.
+pub const IMAGE: &str = "LAB_K3S_IMAGE";
+
+/// The webhook's address in the cluster: in that part of k3s' service range (10.43.0.0/16) which
+/// the apiserver keeps for addresses that are asked for.
+pub(crate) const CLUSTER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 43, 0, 96));
+
+/// From this version on every k3s has a containerd whose seccomp profile lets glibc start a
+/// thread: 1.4.11, of k3s v1.21.5+k3s2 and v1.22.2+k3s2.
+pub(crate) const SECCOMP: Version = Version::new(1, 22, 3);
+
+/// The file by which the apiserver reaches its webhook.
+pub(crate) const CONFIG_IN_NODE: &str = "/etc/rancher/k3s/webhook-config.yml";
+
+/// The admin's, in the container.
+const KUBECONFIG: &str = "/etc/rancher/k3s/k3s.yaml";
+/// Archives in it are loaded whenever the agent starts.
+const IMAGES: &str = "/var/lib/rancher/k3s/agent/images";
+
+/// What k3s brings along and no lab needs; most of it would be pulled.
+const NOT_NEEDED: [&str; 5] = [
+    "coredns",
+    "local-storage",
+    "metrics-server",
+    "servicelb",
+    "traefik",
+];
+
+/// The disk is this machine's: what else lies on it must neither keep Pods away nor take our
+/// images with it. As kind has it; 0 and 100 mean never.
+const KUBELET: [(&str, &str); 2] = [
+    (
+        "eviction-hard",
+        "imagefs.available<0%,nodefs.available<0%,nodefs.inodesFree<0%",
+    ),
+    ("image-gc-high-threshold", "100"),
+];
+
+const POLL: Poll = Poll {
+    every: Duration::from_millis(200),
+    within: Duration::from_secs(120),
+};
+
+/// An image of k3s, and how it is run.
+#[derive(Debug)]
+pub(crate) struct K3s {
+    pub(crate) image: String,
+    pub(crate) version: Version,
+    /// Whether there is a node to run Pods on.
+    pub(crate) agent: bool,
+    /// The archive of the first process of each Pod; `None`: the one that k3s pulls.
+    pause: Option<Utf8PathBuf>,
+}
+
+impl K3s {
+    /// Creates the container; its network is there. Returns the admin once the apiserver is
+    /// ready, and with an agent the network of the Pods.
+    pub(crate) async fn create(
+        &self,
+        plan: &ClusterPlan,
+        node: &Node,
+    ) -> Result<Kubeconfig, ClusterError> {
+        let port = Port::reserve().map_err(K3sError::NoPort)?;
+        let number = port.number();
+        let request = self.request(plan, node, number)?;
+        // It is Docker's from here on: its port cannot be shared.
+        drop(port);
+        let started = request.start().await;
+        if let Err(source) = started {
+            return Err(K3sError::Container {
+                log: apiserver::log_tail(node).await,
+                source: Box::new(source),
+            }
+            .into());
+        }
+        let text = node.run(&["cat", KUBECONFIG]).await?;
+        let admin = Kubeconfig::admin(&text);
+        let admin = admin.map_err(|source| ClusterError::Kubeconfig {
+            program: "k3s",
+            source,
+        })?;
+        let admin = Kubeconfig {
+            server: format!("https://127.0.0.1:{number}"),
+            ..admin
+        };
+        self.ready(node, &admin).await?;
+        Ok(admin)
+    }
+
+    fn request(
+        &self,
+        plan: &ClusterPlan,
+        node: &Node,
+        port: u16,
+    ) -> Result<ContainerRequest<K3sImage>, ClusterError> {
+        let mut image = K3sImage::new(&self.image).agent(self.agent);
+        for component in NOT_NEEDED {
+            image = image.disable(component);
+        }
+        for (name, value) in KUBELET.iter().filter(|_| self.agent) {
+            image = image.kubelet_flag(*name, *value);
+        }
+        if let Some(archive) = &self.pause {
+            let bytes = std::fs::read(archive).map_err(|source| RunFolderError::Write {
+                path: archive.clone(),
+                source,
+            })?;
+            let image_file = format!("{IMAGES}/pause.tar");
+            image = (image.pause_image(find::PAUSE_IMAGE)).file(image_file, bytes);
+        }
+        if self.agent && !plan.docker.host.sys_resource {
+            image = image.file(containerd::PATH, containerd::TEMPLATE);
+        }
+        if plan.wire == Wire::Create {
+            image = image
+                .file(CONFIG_IN_NODE, plan.webhook_config()?)
+                .apiserver_flag(CONFIG_FILE_FLAG, CONFIG_IN_NODE);
+        }
+        let mut request = (image.request())
+            .with_container_name(node.container.name())
+            .with_network(plan.name())
+            .with_label(LABEL, "k3s")
+            // The guardian removes it, and who made it: a failed one's log is read before that.
+            .with_reuse(ReuseDirective::Always)
+            .with_startup_timeout(POLL.within)
+            // A port that Docker chooses would be another one after a restart.
+            .with_host_config_modifier(move |host| {
+                let binding = PortBinding {
+                    host_ip: Some(Ipv4Addr::LOCALHOST.to_string()),
+                    host_port: Some(port.to_string()),
+                };
+                let port = (format!("{}/tcp", image::PORT), Some(vec![binding]));
+                host.port_bindings = Some([port].into());
+                host.publish_all_ports = Some(false);
+            });
+        // Docker writes it into /etc/hosts at each start; what is written there later is lost.
+        if let Some((address, name)) = plan.host_entry()? {
+            request = request.with_host(name, Host::Addr(address));
+        }
+        Ok(request)
+    }
+
+    /// Waits until the apiserver is ready, and Pods can have a network: flannel writes this file
+    /// after the node is called Ready, and a Pod of before that is tried again much later.
+    async fn ready(&self, node: &Node, admin: &Kubeconfig) -> Result<(), ClusterError> {
+        let client = admin.client().await;
+        let client = client.map_err(|error| ClusterError::Client(Box::new(error)))?;
+        let look = async || {
+            if let Err(reason) = apiserver::readyz(&client).await {
+                return Probe::NotYet(reason.into());
+            }
+            if !self.agent {
+                return Probe::Ready(());
+            }
+            match node.run(&["cat", "/run/flannel/subnet.env"]).await {
+                Ok(_) => Probe::Ready(()),
+                Err(_) => match apiserver::ended(node).await {
+                    Ok(None) => Probe::NotYet("flannel has no subnet".into()),
+                    Ok(Some(reason)) => Probe::Fatal(K3sError::NotReady {
+                        seen: reason,
+                        log: String::new(),
+                    }),
+                    Err(error) => Probe::Fatal(error.into()),
+                },
+            }
+        };
+        match until("k3s is ready", POLL, look).await {
+            Ok(()) => Ok(()),
+            Err(WaitError::Fatal(error)) => Err(error.into()),
+            Err(error @ WaitError::TimedOut { .. }) => Err(K3sError::NotReady {
+                seen: error.to_string(),
+                log: apiserver::log_tail(node).await,
+            }
+            .into()),
+        }
+    }
+
+    /// Loads an image's archive now, and at each later start.
+    pub(crate) async fn load(
+        &self,
+        node: &Node,
+        archive: &Utf8Path,
+        digest: &str,
+    ) -> Result<(), ClusterError> {
+        let digits = digest.rsplit(':').next().unwrap_or(digest);
+        let path = format!("{IMAGES}/tokenlab-{digits:.12}.tar");
+        node.run(&["mkdir", "-p", IMAGES]).await?;
+        let target = format!("{}:{path}", node.container.name());
+        let args = ["cp", archive.as_str(), &target];
+        node.docker.run(&args).await?;
+        let import = ["ctr", "--namespace", "k8s.io", "images", "import", &path];
+        Ok(node.run(&import).await.map(drop)?)
+    }
+
+    /// Changes the running apiserver.
+    pub(crate) async fn patch(
+        &self,
+        node: &Node,
+        admin: &Kubeconfig,
+        patch: &Patch,
+    ) -> Result<Wired, K3sError> {
+        Wiring { node, admin }.set(patch).await
+    }
+
+    /// Takes back what wired the webhook in. Its name stays known in the container.
+    pub(crate) async fn undo(&self, node: &Node, admin: &Kubeconfig) -> Result<Wired, K3sError> {
+        Wiring { node, admin }.undo().await
+    }
+}
+
+/// What it is called.
+pub(crate) fn container_name(name: &str) -> String {
+    format!("{name}-k3s")
+}
+
+/// The container that k3s runs in.
+pub(crate) fn container(name: &str) -> Result<Owned, DockerError> {
+    Owned::announce(Kept::Container, container_name(name))
+}

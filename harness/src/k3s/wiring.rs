@@ -1,0 +1,185 @@
+//! The flags of a running k3s' apiserver: set, verified, taken back.
+
+use camino::Utf8Path;
+
+use super::apiserver::{restart, runs_with};
+use super::config::{self, Config};
+use super::files::{File, tar};
+use super::{CONFIG_IN_NODE, K3sError};
+use crate::cluster::{Patch, Wired};
+use crate::docker::DockerError;
+use crate::kubeconfig::Kubeconfig;
+use crate::lab::CONFIG_FILE_FLAG;
+use crate::node::{FOLDER, Node};
+use crate::tool::Input;
+
+/// The two files in the container that matter here; `None`: there is none.
+#[derive(Clone, Debug, PartialEq)]
+struct Files {
+    config: Option<String>,
+    webhook: Option<String>,
+}
+
+/// The apiserver of one k3s, and how it is asked whether it is ready.
+#[derive(Debug)]
+pub(super) struct Wiring<'a> {
+    pub(super) node: &'a Node,
+    pub(super) admin: &'a Kubeconfig,
+}
+
+impl Wiring<'_> {
+    /// Changes what is not so yet. When the apiserver does not start with it, all is as it was.
+    pub(super) async fn set(&self, patch: &Patch) -> Result<Wired, K3sError> {
+        let before = self.files(config::PATH, CONFIG_IN_NODE).await?;
+        let old = read(&before)?;
+        let mut new = old.clone();
+        for (name, value) in &patch.flags {
+            new.set(name, value.as_deref());
+        }
+        let webhook = patch.config.clone().or_else(|| before.webhook.clone());
+        if new == old && webhook == before.webhook && runs_with(self.node, &patch.flags).await? {
+            return Ok(Wired::Already);
+        }
+        let first = patch.config.is_some() && self.back_up(&before).await?;
+        let after = Files {
+            config: Some(new.yaml()),
+            webhook,
+        };
+        let changed = self.change(&before, &after, &patch.flags).await;
+        if changed.is_err() && first {
+            self.forget().await?;
+        }
+        changed.map(|()| Wired::Changed)
+    }
+
+    /// Gives the webhook's flag and its file the state that they had before they were set here.
+    /// What else was changed in the configuration since stays.
+    pub(super) async fn undo(&self) -> Result<Wired, K3sError> {
+        let (config, webhook) = (backup(config::PATH), backup(CONFIG_IN_NODE));
+        let backup = self.files(&config, &webhook).await?;
+        if backup.config.is_none() {
+            return Ok(Wired::Already);
+        }
+        let before = self.files(config::PATH, CONFIG_IN_NODE).await?;
+        let flag = read(&backup)?.flag(CONFIG_FILE_FLAG).map(str::to_owned);
+        let mut config = read(&before)?;
+        config.set(CONFIG_FILE_FLAG, flag.as_deref());
+        let after = Files {
+            config: Some(config.yaml()),
+            webhook: backup.webhook,
+        };
+        let flags = [(CONFIG_FILE_FLAG.to_owned(), flag)];
+        self.change(&before, &after, &flags).await?;
+        self.forget().await?;
+        Ok(Wired::Changed)
+    }
+
+    async fn files(&self, config: &str, webhook: &str) -> Result<Files, K3sError> {
+        Ok(Files {
+            config: self.node.read(config).await?,
+            webhook: self.node.read(webhook).await?,
+        })
+    }
+
+    /// Keeps what was there before the first change, for [`undo`](Self::undo); whether this is
+    /// the first. That there is a backup of the configuration says so: it is written last.
+    async fn back_up(&self, files: &Files) -> Result<bool, K3sError> {
+        let path = backup(config::PATH);
+        let first = self.node.read(&path).await?.is_none();
+        if first {
+            let webhook = backup(CONFIG_IN_NODE);
+            match &files.webhook {
+                Some(text) => self.node.write(&webhook, text).await?,
+                None => self.node.remove(&webhook).await?,
+            }
+            let config = files.config.as_deref().unwrap_or_default();
+            self.node.write(&path, config).await?;
+        }
+        Ok(first)
+    }
+
+    /// Removes what [`back_up`](Self::back_up) kept.
+    async fn forget(&self) -> Result<(), K3sError> {
+        for path in [config::PATH, CONFIG_IN_NODE] {
+            self.node.remove(&backup(path)).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts the files in place and waits for the apiserver; takes all back when that fails.
+    async fn change(
+        &self,
+        before: &Files,
+        after: &Files,
+        flags: &[(String, Option<String>)],
+    ) -> Result<(), K3sError> {
+        let config = read(before)?;
+        let old = flags.iter().map(|(name, _)| {
+            let value = config.flag(name).map(str::to_owned);
+            (name.clone(), value)
+        });
+        let old: Vec<_> = old.collect();
+        let Err(reason) = self.restart(after, flags).await? else {
+            return Ok(());
+        };
+        match self.restart(before, &old).await? {
+            Ok(()) => Err(K3sError::RolledBack { reason }),
+            Err(after) => Err(K3sError::NotBack { reason, after }),
+        }
+    }
+
+    /// The inner result tells why the apiserver is not back.
+    async fn restart(
+        &self,
+        files: &Files,
+        flags: &[(String, Option<String>)],
+    ) -> Result<Result<(), String>, K3sError> {
+        self.put(files).await?;
+        let back = restart(self.node, self.admin, flags).await?;
+        if back.is_ok() {
+            self.remove_what_is_not_in(files).await?;
+        }
+        Ok(back)
+    }
+
+    /// By `docker cp`: k3s may have ended, and in a container that does not run nothing else can
+    /// be done.
+    async fn put(&self, files: &Files) -> Result<(), K3sError> {
+        let file = |path, text| File {
+            path,
+            owner: 0,
+            text,
+        };
+        let config = files.config.as_deref().unwrap_or_default();
+        let mut put = vec![file(config::PATH, config)];
+        if let Some(webhook) = &files.webhook {
+            put.push(file(CONFIG_IN_NODE, webhook));
+        }
+        let target = format!("{}:/", self.node.container.name());
+        let tool = self.node.docker.tool();
+        let args = ["cp", "-", &target];
+        let copied = tool.feed(&args, Input::Bytes(&tar(&put))).await;
+        copied.map_err(DockerError::from)?;
+        Ok(())
+    }
+
+    async fn remove_what_is_not_in(&self, files: &Files) -> Result<(), K3sError> {
+        let Files { config, webhook } = files;
+        for (path, text) in [(config::PATH, config), (CONFIG_IN_NODE, webhook)] {
+            if text.is_none() {
+                self.node.remove(path).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(files: &Files) -> Result<Config, K3sError> {
+    let text = files.config.as_deref().unwrap_or_default();
+    Config::read(text).map_err(K3sError::Config)
+}
+
+fn backup(path: &str) -> String {
+    let name = Utf8Path::new(path).file_name().unwrap_or_default();
+    format!("{FOLDER}/{name}.before")
+}
