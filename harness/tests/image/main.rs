@@ -1,8 +1,13 @@
-//! The webhook's image and its manifests: what is written, how cargo is run, and what
-//! people see.
+//! The webhook's image and its manifests: what is written, how cargo is run, what people see;
+//! and, where a container engine may be used, that it runs.
 
 mod archive;
 mod build;
 mod cli;
+mod container;
+mod engine;
 mod manifests;
+#[path = "../lab/skipped.rs"]
+#[expect(dead_code, reason = "which programs there are is asked elsewhere")]
+mod skipped;
 mod support;

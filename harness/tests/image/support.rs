@@ -1,4 +1,4 @@
-//! Stand-ins, and waits.
+//! Stand-ins, and how a test says that it does not run.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tokenlab_harness::{Poll, Probe, until};
+
+use crate::skipped::skip;
 
 /// A folder of a test's own, which goes with it.
 pub(crate) struct Folder {
@@ -93,4 +95,15 @@ pub(crate) async fn gone(pid: &str) {
         _ => Probe::Ready(()),
     };
     until("its end", poll, look).await.expect("must be gone");
+}
+
+/// Whether a container engine may be used. If not, the test is skipped, and it says so.
+pub(crate) fn engine_is_off(test: &str) -> bool {
+    match std::env::var("LAB_BACKEND").as_deref() {
+        Ok("" | "bare") | Err(_) => {
+            skip(test, "LAB_BACKEND names no backend that has containers");
+            true
+        }
+        Ok(_) => false,
+    }
 }
