@@ -103,9 +103,9 @@ impl Docker {
         Ok(self)
     }
 
-    /// Fails when the engine is reached over the network: kind publishes a cluster's port on the
+    /// Fails when the engine is reached over the network: a cluster's port is published on the
     /// loopback address of the engine's machine, which is another one.
-    async fn is_near(&self) -> Result<(), DockerError> {
+    pub(crate) async fn is_near(&self) -> Result<(), DockerError> {
         let args = [
             "context",
             "inspect",

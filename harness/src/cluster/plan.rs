@@ -106,9 +106,12 @@ impl ClusterBuilder {
                 Distribution::Kind(kind.told(&name, &folder, &log))
             }
             Backend::K3s => {
-                let (docker, folder) = (&docker, &folder);
+                docker.is_near().await?;
                 let version = &assets.version;
-                let k3s = K3s::find(&sources, version, agent, docker, folder, &progress).await?;
+                let k3s = K3s::find(&sources, version, agent, &docker, &folder, &progress).await?;
+                if agent {
+                    docker = docker.probed(&k3s.image).await?;
+                }
                 Distribution::K3s(k3s)
             }
         };
