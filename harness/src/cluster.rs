@@ -9,6 +9,7 @@ mod shared;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 
 use tokenlab_webhook::Token;
 use tokenlab_webhook::pki::{Certificate, CertificateAuthority};
@@ -76,6 +77,10 @@ pub struct ClusterPlan {
 pub struct Cluster {
     // Dropped in this order: a network goes when nothing is attached to it.
     webhook: Mutex<Deployed>,
+    /// Held by whoever changes the apiserver: two at once would take back each other's.
+    change: Mutex<()>,
+    /// What was handed out, and must stand in no diagnostics.
+    tokens: StdMutex<Vec<Token>>,
     node: Node,
     network: Owned,
     admin: Kubeconfig,
@@ -256,6 +261,7 @@ impl Cluster {
         let Self {
             node, admin, plan, ..
         } = self;
+        let _alone = self.change.lock().await;
         let patched = plan.distribution.patch(node, admin, patch);
         let patched = plan.progress.step(title, patched).await;
         self.settled(patched).await
@@ -285,12 +291,14 @@ impl Cluster {
         Ok(wired)
     }
 
-    /// Takes back what [`wire`](Self::wire) did; what else was changed since stays.
+    /// Takes back what [`wire`](Self::wire) did; what else was changed since stays. What the
+    /// cluster was created with ([`Wire::Create`]) is none of it.
     pub async fn unwire(&self) -> Result<Wired, ClusterError> {
         let Self {
             node, admin, plan, ..
         } = self;
         let name = plan.manifests.server_name();
+        let _alone = self.change.lock().await;
         let undo = plan.distribution.undo(node, admin, &name);
         let title = "restarting kube-apiserver as it was";
         let undone = plan.progress.step(title, undo).await;
@@ -336,6 +344,7 @@ impl Cluster {
 
     /// The kubeconfig of a user who shows this token.
     pub fn token_user(&self, token: &Token) -> Kubeconfig {
+        self.tokens().push(token.clone());
         Kubeconfig {
             user: "webhook-test".to_owned(),
             identity: Identity::Token(token.clone()),
@@ -351,7 +360,12 @@ impl Cluster {
             // Without it there is less to read, no more.
             let _ = self.plan.folder.write("webhook-beside.log", &log);
         }
-        self.plan.leave_diagnostics(why.to_string()).await;
+        let tokens = self.tokens().clone();
+        self.plan.leave_diagnostics(why.to_string(), &tokens).await;
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, Vec<Token>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends it all.

@@ -1,7 +1,9 @@
 //! A lab on any backend, with the verbs that all of them have.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 
+use futures::FutureExt as _;
 use tokenlab_webhook::Token;
 
 use super::Backend;
@@ -65,6 +67,21 @@ impl Backend {
 }
 
 impl MockLab {
+    /// Runs a test in the lab, and ends it. When the test fails or panics, what tells of it stays.
+    pub async fn run<T, E: From<MockLabError> + fmt::Display>(
+        mut self,
+        test: impl AsyncFnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let outcome = AssertUnwindSafe(test(&mut self)).catch_unwind().await;
+        match &outcome {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => self.keep(&error.to_string()).await,
+            Err(_panic) => self.keep(&"a test panicked").await,
+        }
+        self.stop().await;
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
     /// Loads an image into the node. The bare backend has none, and nothing to run there.
     pub async fn load(&self, image: &Image) -> Result<(), MockLabError> {
         match self {

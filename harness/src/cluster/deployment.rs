@@ -46,7 +46,7 @@ impl DeploymentError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoImage { .. } => Some(
-                "load it into the node first: `tokenlab image build --out image.tar`, then `kind load image-archive image.tar`".to_owned(),
+                "load it into the node before it is deployed: `Cluster::load`, or by hand `kind load image-archive` (on k3s `ctr images import`)".to_owned(),
             ),
             Self::NotAvailable { .. } | Self::Ask(_) | Self::NoAddress { .. } => None,
         }
@@ -92,16 +92,15 @@ pub(super) async fn available(
             Ok(deployment) => deployment,
             Err(error) => return Probe::NotYet(error.to_string().into()),
         };
-        let status = deployment.status.unwrap_or_default();
-        let ready = status.ready_replicas.unwrap_or_default();
-        if ready >= manifests.replicas {
-            return Probe::Ready(());
-        }
+        let ready = match rolled_out(&deployment, manifests.replicas) {
+            Ok(()) => return Probe::Ready(()),
+            Err(ready) => ready,
+        };
         match pods.list(&of_it(manifests)).await {
             Ok(list) => match list.items.iter().find_map(stuck) {
                 Some(stuck) => Probe::Fatal(stuck),
                 None => Probe::NotYet(
-                    format!("{ready} of {} Pods are ready", manifests.replicas).into(),
+                    format!("{ready} of {} new Pods are ready", manifests.replicas).into(),
                 ),
             },
             Err(error) => Probe::NotYet(error.to_string().into()),
@@ -118,9 +117,48 @@ pub(super) async fn available(
     };
     let list = pods.list(&of_it(manifests)).await;
     let list = list.map_err(|error| DeploymentError::Ask(Box::new(error)))?;
+    let mut reasons = reasons(client, namespace, &pods, &list.items).await;
+    if let Ok(deployment) = deployments.get_status(&manifests.name).await {
+        reasons.extend(refusals(&deployment));
+    }
+    if reasons.is_empty() {
+        reasons.push("  no Pod was made: is kube-controller-manager running?".to_owned());
+    }
     Err(DeploymentError::NotAvailable {
         seen,
-        reasons: reasons(client, namespace, &pods, &list.items).await,
+        reasons: reasons.join("\n"),
+    })
+}
+
+/// Whether all Pods are of the newest template and available, as `kubectl rollout status` looks
+/// at it; else how many are.
+fn rolled_out(deployment: &Deployment, replicas: i32) -> Result<(), i32> {
+    let Some(status) = &deployment.status else {
+        return Err(0);
+    };
+    // Of an older generation it says nothing of what was just applied.
+    if status.observed_generation < deployment.metadata.generation {
+        return Err(0);
+    }
+    let updated = status.updated_replicas.unwrap_or_default();
+    let available = status.available_replicas.unwrap_or_default();
+    let all = status.replicas.unwrap_or_default();
+    if updated >= replicas && all == updated && available == updated {
+        Ok(())
+    } else {
+        Err(updated.min(available))
+    }
+}
+
+/// Why no Pod may be made: what an admission plugin or a quota said.
+fn refusals(deployment: &Deployment) -> impl Iterator<Item = String> {
+    let conditions = deployment.status.iter();
+    let conditions = conditions.flat_map(|status| status.conditions.iter().flatten());
+    let failures =
+        conditions.filter(|condition| condition.type_.as_deref() == Some("ReplicaFailure"));
+    failures.map(|condition| {
+        let message = condition.message.as_deref().unwrap_or_default();
+        format!("  Deployment: {message}")
     })
 }
 
@@ -176,7 +214,12 @@ fn stuck(pod: &Pod) -> Option<Stuck> {
     })
 }
 
-async fn reasons(client: &kube::Client, namespace: &str, api: &Api<Pod>, pods: &[Pod]) -> String {
+async fn reasons(
+    client: &kube::Client,
+    namespace: &str,
+    api: &Api<Pod>,
+    pods: &[Pod],
+) -> Vec<String> {
     let mut lines = Vec::new();
     for pod in pods {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
@@ -201,10 +244,7 @@ async fn reasons(client: &kube::Client, namespace: &str, api: &Api<Pod>, pods: &
             lines.extend(log.lines().map(|line| format!("  log: {line}")));
         }
     }
-    if lines.is_empty() {
-        lines.push("  no Pod was made: is kube-controller-manager running?".to_owned());
-    }
-    lines.join("\n")
+    lines
 }
 
 #[cfg(test)]
@@ -220,6 +260,38 @@ mod tests {
             }] },
         });
         serde_json::from_value(pod).expect("must be a Pod")
+    }
+
+    #[test]
+    fn old_pods_do_not_count() {
+        let deployment = |generation, observed, replicas, updated, available| {
+            let deployment = serde_json::json!({
+                "metadata": { "generation": generation },
+                "status": {
+                    "observedGeneration": observed, "replicas": replicas,
+                    "updatedReplicas": updated, "availableReplicas": available,
+                },
+            });
+            serde_json::from_value::<Deployment>(deployment).expect("must be a Deployment")
+        };
+        let rolled_out = |deployment| rolled_out(&deployment, 1);
+        assert_eq!(rolled_out(deployment(2, 2, 1, 1, 1)), Ok(()));
+        assert_eq!(
+            rolled_out(deployment(2, 1, 1, 1, 1)),
+            Err(0),
+            "not seen yet"
+        );
+        assert_eq!(
+            rolled_out(deployment(2, 2, 2, 1, 1)),
+            Err(1),
+            "the old one is there"
+        );
+        assert_eq!(
+            rolled_out(deployment(2, 2, 1, 0, 1)),
+            Err(0),
+            "the new one is not"
+        );
+        assert_eq!(rolled_out(Deployment::default()), Err(0));
     }
 
     #[test]

@@ -107,7 +107,8 @@ impl ClusterError {
                 .or_else(|| DockerError::meant(error.said())?.hint()),
             Self::Tool(error) => DockerError::meant(error.said())?.hint(),
             Self::Unreachable { .. } => Some(
-                "kube-proxy makes the Service reachable: look at its log (`kubectl --namespace kube-system logs ds/kube-proxy`)".to_owned(),
+                "the node reaches a Service by kube-proxy, and on k3s by k3s itself: their logs are in the diagnostics"
+                    .to_owned(),
             ),
             _ => None,
         }

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Mutex as StdMutex;
 
 use camino::Utf8Path;
 use futures::FutureExt as _;
 use semver::Version;
+use tokenlab_webhook::Token;
 use tokenlab_webhook::pki::CertificateAuthority;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -57,7 +59,7 @@ impl ClusterBuilder {
         self
     }
 
-    /// Whether k3s runs its agent. Without it there is no node, only a control plane: the
+    /// Whether k3s runs its agent; kind's nodes always have theirs. Without it there is no node, only a control plane: the
     /// webhook runs beside it, in a container of its own.
     pub fn agent(mut self, agent: bool) -> Self {
         self.agent = agent;
@@ -81,6 +83,9 @@ impl ClusterBuilder {
             agent,
             progress,
         } = self;
+        if backend == Backend::Bare {
+            return Err(ClusterError::NoCluster);
+        }
         let at_creation = match backend {
             // k3s learns a name when its container is made.
             Backend::K3s => wire == Wire::Create || reach == Reach::Dns,
@@ -230,14 +235,21 @@ impl ClusterPlan {
             docker: self.docker.clone(),
             container: self.distribution.container(&self.name)?,
         };
-        if let Some(address) = self.distribution.network(&self).await? {
-            self.address = Some(address);
+        match self.distribution.network(&self).await {
+            Ok(None) => {}
+            Ok(address) => self.address = address,
+            Err(error) => {
+                self.leave_diagnostics(failure(&error), &[]).await;
+                return Err(error);
+            }
         }
         let title = format!("creating a cluster of Kubernetes {}", self.version());
         let create = self.distribution.create(&self, &node);
         match self.progress.step(&title, create).await {
             Ok(admin) => Ok(Cluster {
                 webhook: Mutex::new(Deployed::Not),
+                change: Mutex::new(()),
+                tokens: StdMutex::default(),
                 node,
                 network,
                 admin,
@@ -245,7 +257,7 @@ impl ClusterPlan {
                 plan: self,
             }),
             Err(error) => {
-                self.leave_diagnostics(failure(&error)).await;
+                self.leave_diagnostics(failure(&error), &[]).await;
                 Err(error)
             }
         }
@@ -268,8 +280,8 @@ impl ClusterPlan {
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
-    /// Leaves the diagnostics of the cluster.
-    pub(super) async fn leave_diagnostics(&self, failure: String) {
+    /// Leaves the diagnostics of the cluster, without these tokens.
+    pub(super) async fn leave_diagnostics(&self, failure: String, tokens: &[Token]) {
         let (container, setup) = self.distribution.node(&self.name);
         let subject = Subject {
             docker: &self.docker,
@@ -278,7 +290,7 @@ impl ClusterPlan {
             manifests: &self.manifests,
             config_file: self.distribution.config_file(),
             failure: Some(failure),
-            tokens: &[],
+            tokens,
         };
         subject.leave(&self.folder).await;
     }

@@ -3,7 +3,7 @@
 use tokio::sync::OnceCell;
 
 use super::{Cluster, ClusterError, Wire};
-use crate::assets::Wanted;
+use crate::assets::{Wanted, chain};
 use crate::backend::Backend;
 use crate::image::Image;
 use crate::progress::Progress;
@@ -29,7 +29,7 @@ impl Cluster {
         match deployed.await {
             Ok(_answer) => Ok(cluster),
             Err(error) => {
-                cluster.keep(&error).await;
+                cluster.keep(&chain(&error)).await;
                 Err(error)
             }
         }
@@ -45,8 +45,8 @@ impl Cluster {
             let started = Self::with_mock(backend, wanted, Progress::stderr()).await;
             // The first one's advice is enough: all that ask get the same text.
             started.map_err(|error| match error.hint() {
-                Some(hint) => format!("{error}\n\nhint: {hint}"),
-                None => error.to_string(),
+                Some(hint) => format!("{}\n\nhint: {hint}", chain(&error)),
+                None => chain(&error),
             })
         });
         match started.await {

@@ -162,7 +162,7 @@ impl<'a> StaticPod<'a> {
         };
         let (bare, prefix) = (format!("--{flag}"), format!("--{flag}="));
         if self.words().any(|word| word.value == bare) {
-            return Err(unusual("and its value as two words"));
+            return Err(unusual("as a word alone, without `=` and a value"));
         }
         let mut words = self.words().filter(|word| word.value.starts_with(&prefix));
         match (words.next(), words.next()) {

@@ -77,6 +77,8 @@ struct Change<'a> {
     after: &'a str,
     /// What the flags are then.
     flags: &'a [(String, Option<String>)],
+    /// What the webhook's file shall be; `None` leaves it.
+    file: Option<&'a str>,
     /// What the webhook's file was; `None` when there was none.
     old_file: Option<String>,
 }
@@ -101,21 +103,20 @@ impl Wiring<'_> {
             return Ok(Wired::Already);
         }
         let mut backed_up = false;
-        if let Some(config) = config {
+        if config.is_some() {
             backed_up = self.back_up(&before, old_file.as_deref()).await?;
-            if !same_file {
-                self.node.write(CONFIG_IN_NODE, config).await?;
-            }
         }
         let change = Change {
             before: &before,
             after: &after,
             flags,
+            file: config.as_deref().filter(|_| !same_file),
             old_file,
         };
         let changed = self.change(change).await;
-        if changed.is_err() && backed_up {
-            self.forget().await?;
+        // Where it is not back as it was, the backup is what a person will want.
+        if matches!(changed, Err(WiringError::RolledBack { .. })) && backed_up {
+            let _ = self.forget().await;
         }
         changed.map(|()| Wired::Changed)
     }
@@ -139,13 +140,11 @@ impl Wiring<'_> {
             }
         }
         let old_file = self.node.read(CONFIG_IN_NODE).await?;
-        if let Some(text) = &backup_file {
-            self.node.write(CONFIG_IN_NODE, text).await?;
-        }
         let change = Change {
             before: &before,
             after: &after,
             flags: &flags,
+            file: backup_file.as_deref(),
             old_file,
         };
         self.change(change).await?;
@@ -179,9 +178,11 @@ impl Wiring<'_> {
     async fn back_up(&self, manifest: &str, file: Option<&str>) -> Result<bool, WiringError> {
         let first = self.node.read(&backup(MANIFEST)).await?.is_none();
         if first {
-            if let Some(file) = file {
-                self.node.write(&backup(CONFIG_IN_NODE), file).await?;
+            match file {
+                Some(file) => self.node.write(&backup(CONFIG_IN_NODE), file).await?,
+                None => self.node.remove(&backup(CONFIG_IN_NODE)).await?,
             }
+            // The manifest's last: with it the backup is whole.
             self.node.write(&backup(MANIFEST), manifest).await?;
         }
         Ok(first)
@@ -194,9 +195,14 @@ impl Wiring<'_> {
             before,
             after,
             flags,
+            file,
             old_file,
         } = change;
-        let reason = match self.apiserver().restart(after, flags).await {
+        let pod = StaticPod::read(before, CONTAINER)?;
+        let old = |(name, _): &(String, Option<String>)| Ok((name.clone(), pod.flag(name)?));
+        let old: Result<Vec<_>, ManifestError> = flags.iter().map(old).collect();
+        let old = old?;
+        let reason = match self.put(file, after, flags).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(reason)) => reason,
             // A command in the node failed: the new manifest may be in place all the same.
@@ -204,24 +210,30 @@ impl Wiring<'_> {
         };
         // The kubelet deletes a Pod's logs with it. Without them there is less to read, no more.
         let _ = self.node.run(&["sh", "-c", diagnostics::SET_ASIDE]).await;
-        match old_file {
-            Some(text) => self.node.write(CONFIG_IN_NODE, &text).await?,
-            None => self.node.remove(CONFIG_IN_NODE).await?,
+        let file = match old_file {
+            Some(text) => self.node.write(CONFIG_IN_NODE, &text).await,
+            None => self.node.remove(CONFIG_IN_NODE).await,
+        };
+        let back = self.apiserver().restart(before, &old).await;
+        let after = match (back, file) {
+            (Ok(Ok(())), Ok(())) => return Err(WiringError::RolledBack { reason }),
+            (Ok(Ok(())), Err(error)) => chain(&error),
+            (Ok(Err(after)), _) => after,
+            (Err(error), _) => chain(&error),
+        };
+        Err(WiringError::NotBack { reason, after })
+    }
+
+    async fn put(
+        &self,
+        file: Option<&str>,
+        manifest: &str,
+        flags: &[(String, Option<String>)],
+    ) -> Result<Result<(), String>, WiringError> {
+        if let Some(text) = file {
+            self.node.write(CONFIG_IN_NODE, text).await?;
         }
-        let pod = StaticPod::read(before, CONTAINER)?;
-        let old = |(name, _): &(String, Option<String>)| Ok((name.clone(), pod.flag(name)?));
-        let old = flags
-            .iter()
-            .map(old)
-            .collect::<Result<Vec<_>, ManifestError>>()?;
-        match self.apiserver().restart(before, &old).await {
-            Ok(Ok(())) => Err(WiringError::RolledBack { reason }),
-            Ok(Err(after)) => Err(WiringError::NotBack { reason, after }),
-            Err(error) => Err(WiringError::NotBack {
-                reason,
-                after: chain(&error),
-            }),
-        }
+        self.apiserver().restart(manifest, flags).await
     }
 }
 

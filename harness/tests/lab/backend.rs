@@ -1,7 +1,7 @@
 //! The verbs that all backends have, on the one that `LAB_BACKEND` names.
 
 use tokenlab_harness::progress::Progress;
-use tokenlab_harness::{Backend, CONFIG_FILE_FLAG, MockLab, fresh_token};
+use tokenlab_harness::{Backend, CONFIG_FILE_FLAG, MockLab, MockLabError, fresh_token};
 
 use crate::programs::wanted;
 
@@ -13,19 +13,26 @@ async fn said(lab: &MockLab) -> String {
 
 #[tokio::test]
 async fn a_file_is_written_and_flags_are_patched_on_every_backend() {
-    const RECOGNISED: &str = r#"User "mock" cannot list resource "namespaces""#;
-    const UNAUTHORIZED: &str = "You must be logged in";
     let backend = Backend::from_env().expect("LAB_BACKEND must be a backend");
     backend.check().await.expect("must be usable");
     let lab = backend.create(wanted(), Progress::hidden()).await;
-    let mut lab = lab.expect("must start");
-    let answer = said(&lab).await;
+    let ran = lab.expect("must start").run(async |lab| {
+        the_verbs(lab).await;
+        Ok::<_, MockLabError>(())
+    });
+    ran.await.expect("must end well");
+}
+
+async fn the_verbs(lab: &mut MockLab) {
+    const RECOGNISED: &str = r#"User "mock" cannot list resource "namespaces""#;
+    const UNAUTHORIZED: &str = "You must be logged in";
+    let answer = said(lab).await;
     assert!(answer.contains(RECOGNISED), "{answer}");
 
     lab.set_flags(&[(CONFIG_FILE_FLAG, None)])
         .await
         .expect("must come back");
-    let answer = said(&lab).await;
+    let answer = said(lab).await;
     assert!(answer.contains(UNAUTHORIZED), "{answer}");
 
     let config = lab.webhook_config().expect("must be known");
@@ -34,8 +41,6 @@ async fn a_file_is_written_and_flags_are_patched_on_every_backend() {
     lab.set_flags(&[(CONFIG_FILE_FLAG, Some(&file))])
         .await
         .expect("must come back");
-    let answer = said(&lab).await;
+    let answer = said(lab).await;
     assert!(answer.contains(RECOGNISED), "{answer}");
-
-    lab.stop().await;
 }

@@ -19,6 +19,8 @@ fn redacted(text: &str) -> String {
 #[case::a_password_in_a_header("Authorization: Basic ", "bW9jazptb2Nr", "")]
 #[case::a_header_of_curl("curl -H 'Authorization: Bearer ", "ZGVtbw==", "' https://a")]
 #[case::a_header_in_a_log(r#"{"Authorization":["Bearer "#, "a.b-c", r#""],"Accept":["*/*"]}"#)]
+#[case::a_review_as_go_prints_it("spec={Token:", "abcdef", " Audiences:[]}")]
+#[case::a_review_as_go_writes_it("&TokenReviewSpec{Token:", "\"abcdef\"", ",Audiences:[],}")]
 #[case::a_bearer_alone("sent Bearer ", "t0p", ", got 401")]
 #[case::a_flag("k3s agent --token=", "K10:x", " --server https://a:6443")]
 #[case::a_flag_and_a_word("kubeadm join a:6443 --token ", "abcdef.0123456789abcdef", " --v=5")]

@@ -38,6 +38,10 @@ static ASSIGNMENT: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// As Go prints a TokenReview: `{Token:… Audiences:[]}`.
+static GO_FIELD: LazyLock<Regex> =
+    LazyLock::new(|| compiled(r#"([{ ,]Token:)("[^"\n]*"|[^\s,}"]+)"#));
+
 /// k3s' own: `K10<hash of the CA>::<user>:<password>`.
 static K3S: LazyLock<Regex> = LazyLock::new(|| compiled(r#"(K10[0-9a-f]{16,}::)([^\s"',]+)"#));
 
@@ -68,6 +72,9 @@ pub(super) fn without_words(text: &str) -> Cow<'_, str> {
     });
     let text = ASSIGNMENT.replace_all(&text, |found: &Captures<'_>| {
         value(found, 3, &found[1], &found[2].to_ascii_lowercase())
+    });
+    let text = GO_FIELD.replace_all(&text, |found: &Captures<'_>| {
+        value(found, 2, &found[1], "token")
     });
     let text = K3S.replace_all(&text, |found: &Captures<'_>| {
         value(found, 2, &found[1], "k3s token")

@@ -114,7 +114,7 @@ fn what_is_unusual_is_refused() {
         .expect_err("must fail");
     assert_eq!(
         error.to_string(),
-        "the manifest has `--runtime-config` and its value as two words"
+        "the manifest has `--runtime-config` as a word alone, without `=` and a value"
     );
     let text = MANIFEST.replace("--runtime-config=", "--authorization-mode=RBAC");
     let error = pod(&text)
