@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::guardian::Kept;
+use crate::guardian::EngineObject;
 use crate::run_folder::random_name;
 use crate::tool::Tool;
 
@@ -213,7 +213,10 @@ impl Docker {
 
 /// A name for a container that is about to be made.
 fn container() -> Result<Owned, DockerError> {
-    Owned::announce(Kept::Container, format!("tokenlab-{}", random_name()))
+    Owned::announce(
+        EngineObject::Container,
+        format!("tokenlab-{}", random_name()),
+    )
 }
 
 /// `docker run` as kind does it for a node, up to the image. With user namespaces turned on in

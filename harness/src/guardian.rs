@@ -12,9 +12,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use camino::Utf8Path;
 
-/// What the container engine keeps, and the guardian removes by its name.
+/// What lies in the container engine, and is removed by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
+pub(crate) enum EngineObject {
     /// A container, with its volumes.
     Container,
     /// A network, once nothing is attached to it.
@@ -23,7 +23,9 @@ pub(crate) enum Kept {
     Image,
 }
 
-impl Kept {
+pub(crate) use EngineObject as Kept;
+
+impl EngineObject {
     const fn word(self) -> &'static str {
         match self {
             Self::Container => "container",
@@ -106,14 +108,14 @@ impl Guardian {
     }
 
     /// Remove this when the owner is gone. Told before it is made.
-    pub(crate) fn kept(&self, kept: Kept, name: &str) -> io::Result<()> {
+    pub(crate) fn remove(&self, object: EngineObject, name: &str) -> io::Result<()> {
         one_line(name, "a line break in the name")?;
-        self.tell(&format!("{} {name}", kept.word()))
+        self.tell(&format!("{} {name}", object.word()))
     }
 
     /// It is gone already.
-    pub(crate) fn gone(&self, kept: Kept, name: &str) -> io::Result<()> {
-        self.tell(&format!("gone {} {name}", kept.word()))
+    pub(crate) fn gone(&self, object: EngineObject, name: &str) -> io::Result<()> {
+        self.tell(&format!("gone {} {name}", object.word()))
     }
 
     fn tell(&self, line: &str) -> io::Result<()> {

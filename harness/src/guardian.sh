@@ -94,17 +94,20 @@ while read -r pid start; do
 done <<EOT
 $processes
 EOT
-# Runs a command for at most a minute: an engine that hangs must not keep the folders, which hold
-# keys. There is no timeout in POSIX.
+# Runs a command for at most a minute, and fails when it was cut off: an engine that hangs must not
+# keep the folders, which hold keys. There is no timeout in POSIX.
 bounded() {
   "$@" &
   command=$!
   { sleep 60; kill -s KILL "$command"; } &
   watch=$!
   wait "$command"
+  ended=$?
   kill -s KILL "$watch"
+  return "$ended"
 }
-# Containers first: a network goes when nothing is attached to it, and so does an image's name.
+# Containers first: a network goes when nothing is attached to it, and so does an image's name. What
+# the engine refuses is no failure: it may be gone already.
 remove() {
   for kind in container network image; do
     while read -r its name; do
@@ -117,14 +120,15 @@ remove() {
 $kept
 EOT
   done
+  return 0
 }
 # The engine may be about to make what a killed client asked for, and a node that comes late would
-# make anew the folders that it mounts: so all is looked for three times, in four seconds.
+# make anew the folders that it mounts: so all is looked for three times, in four seconds; and no
+# more once it took a minute, for the engine hangs then.
 if [ "$kept" != "$newline" ]; then
-  bounded remove >/dev/null 2>&1
-  for _ in 1 2; do
-    sleep 2
-    bounded remove >/dev/null 2>&1
+  for pause in 0 2 2; do
+    sleep "$pause"
+    bounded remove >/dev/null 2>&1 || break
   done
 fi
 while IFS= read -r folder; do

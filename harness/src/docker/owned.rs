@@ -9,7 +9,7 @@ use camino::Utf8Path;
 
 use super::DockerError;
 use crate::group::{Group, gated_tool};
-use crate::guardian::{Guardian, Kept};
+use crate::guardian::{EngineObject, Guardian};
 
 /// How long a removal may hold up its owner. What takes longer is the guardian's.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,21 +17,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Something in Docker that goes with its owner.
 #[derive(Debug)]
 pub(crate) struct Owned {
-    kept: Kept,
+    object: EngineObject,
     name: String,
     guardian: &'static Guardian,
 }
 
 impl Owned {
     /// Tells the guardian of what is about to be made.
-    pub(crate) fn announce(kept: Kept, name: String) -> Result<Self, DockerError> {
+    pub(crate) fn announce(object: EngineObject, name: String) -> Result<Self, DockerError> {
         let told = Guardian::get().and_then(|guardian| {
-            guardian.kept(kept, &name)?;
+            guardian.remove(object, &name)?;
             Ok(guardian)
         });
         let guardian = told.map_err(DockerError::Guardian)?;
         Ok(Self {
-            kept,
+            object,
             name,
             guardian,
         })
@@ -51,23 +51,28 @@ impl Owned {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        let removed = remove("docker".into(), self.kept, &self.name, PATIENCE);
+        let removed = remove("docker".into(), self.object, &self.name, PATIENCE);
         // What was not removed is the guardian's: the engine may still be about to make it, for a
         // client that was killed.
         if removed.unwrap_or(false) {
-            let _ = self.guardian.gone(self.kept, &self.name);
+            let _ = self.guardian.gone(self.object, &self.name);
         }
     }
 }
 
 /// Whether it was there and is gone: docker prints the name of what it removed, and takes it for
 /// a success when nothing of that name is there.
-fn remove(docker: &Utf8Path, kept: Kept, name: &str, within: Duration) -> io::Result<bool> {
+fn remove(
+    docker: &Utf8Path,
+    object: EngineObject,
+    name: &str,
+    within: Duration,
+) -> io::Result<bool> {
     let mut command = gated_tool("docker", docker);
-    match kept {
-        Kept::Container => command.args(["rm", "--force", "--volumes", "--", name]),
-        Kept::Network => command.args(["network", "rm", "--", name]),
-        Kept::Image => command.args(["image", "rm", "--", name]),
+    match object {
+        EngineObject::Container => command.args(["rm", "--force", "--volumes", "--", name]),
+        EngineObject::Network => command.args(["network", "rm", "--", name]),
+        EngineObject::Image => command.args(["image", "rm", "--", name]),
     };
     let mut child = command
         .stdout(Stdio::piped())
@@ -101,7 +106,7 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
             .expect("must be set");
         let docker = Utf8Path::from_path(&path).expect("must be UTF-8");
-        remove(docker, Kept::Container, "tokenlab-1", within)
+        remove(docker, EngineObject::Container, "tokenlab-1", within)
     }
 
     #[test]

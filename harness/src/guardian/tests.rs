@@ -168,7 +168,7 @@ fn a_line_break_is_refused() {
     let guardian = Guardian::get().expect("must start");
     for told in [
         guardian.folder("/tmp/a\nfolder /home".into()),
-        guardian.kept(Kept::Container, "a\nfolder /home"),
+        guardian.remove(EngineObject::Container, "a\nfolder /home"),
     ] {
         let error = told.expect_err("must be refused");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
@@ -194,15 +194,17 @@ async fn it_removes_containers_then_networks_then_folders_and_looks_again() {
     // The folder must still be there, as the containers mount it.
     let guardian = with_docker(&folder.path(), &format!("[ -d '{}' ] || exit", done.path()));
     // Told in the order in which they are made, and some are gone by then.
-    for (kept, name) in [
-        (Kept::Network, "lab"),
-        (Kept::Container, "lab-control-plane"),
-        (Kept::Container, "lab"),
-        (Kept::Container, "it's $HOME *"),
+    for (object, name) in [
+        (EngineObject::Network, "lab"),
+        (EngineObject::Container, "lab-control-plane"),
+        (EngineObject::Container, "lab"),
+        (EngineObject::Container, "it's $HOME *"),
     ] {
-        guardian.kept(kept, name).expect("must be told");
+        guardian.remove(object, name).expect("must be told");
     }
-    guardian.gone(Kept::Container, "lab").expect("must be told");
+    guardian
+        .gone(EngineObject::Container, "lab")
+        .expect("must be told");
     guardian.folder(&done.path()).expect("must be told");
     drop(guardian);
     done.gone().await;
@@ -217,8 +219,12 @@ async fn it_removes_containers_then_networks_then_folders_and_looks_again() {
 async fn what_is_gone_is_not_looked_for() {
     let (folder, done) = (Scratch::new(), Scratch::new());
     let guardian = with_docker(&folder.path(), "");
-    guardian.kept(Kept::Network, "lab").expect("must be told");
-    guardian.gone(Kept::Network, "lab").expect("must be told");
+    guardian
+        .remove(EngineObject::Network, "lab")
+        .expect("must be told");
+    guardian
+        .gone(EngineObject::Network, "lab")
+        .expect("must be told");
     guardian.folder(&done.path()).expect("must be told");
     drop(guardian);
     done.gone().await;
@@ -234,13 +240,16 @@ async fn without_docker_the_folders_go() {
     }
     let mut shell = Command::new("/bin/sh");
     let guardian = Guardian::start_by(shell.env("PATH", folder.path())).expect("must start");
-    guardian.kept(Kept::Network, "lab").expect("must be told");
+    guardian
+        .remove(EngineObject::Network, "lab")
+        .expect("must be told");
     guardian.folder(&done.path()).expect("must be told");
     drop(guardian);
     done.gone().await;
 }
 
-/// A minute would be too long for a test: the bound is the same code with a shorter sleep.
+/// A minute would be too long for a test: the bound is the same code with a shorter sleep. It is
+/// asked once: a second and a third time would keep the folders for two minutes more.
 #[tokio::test]
 async fn a_docker_that_hangs_is_given_up_and_killed() {
     let (folder, done) = (Scratch::new(), Scratch::new());
@@ -252,10 +261,15 @@ async fn a_docker_that_hangs_is_given_up_and_killed() {
     std::fs::write(&short, script).expect("must be written");
     std::fs::set_permissions(&short, PermissionsExt::from_mode(0o755)).expect("must be set");
     let guardian = with_docker(&folder.path(), &hangs);
-    guardian.kept(Kept::Container, "lab").expect("must be told");
+    guardian
+        .remove(EngineObject::Container, "lab")
+        .expect("must be told");
     guardian.folder(&done.path()).expect("must be told");
     drop(guardian);
     done.gone().await;
+    let calls = std::fs::read_to_string(folder.path().join("calls"));
+    let calls = calls.expect("must have been asked");
+    assert_eq!(calls, "rm --force --volumes -- lab\n");
     let pid = std::fs::read_to_string(pid).expect("must have been asked");
     let stat = format!("/proc/{}/stat", pid.trim());
     let poll = Poll {
