@@ -302,8 +302,9 @@ impl Drop for RunFolder {
     }
 }
 
-/// Twelve characters that nobody else has chosen: the standard library seeds each hasher anew
-/// from the operating system's random source.
+/// Twelve characters that nobody else has chosen. The standard library keys the hashers of each
+/// thread from the operating system's random source, once, and counts up from there: no two of
+/// one thread are alike, nor of two threads or processes, but by chance (48 bits).
 pub(crate) fn random_name() -> String {
     use std::hash::{BuildHasher, RandomState};
     let value = RandomState::new().hash_one(std::process::id());
