@@ -104,7 +104,10 @@ impl NodeImage {
         }
         let kit = sources.kit(&assets.version, progress).await?;
         let debian = debian.tar(&sources, progress).await?;
-        let inputs = async { inputs::hash(&assets, &kit, &debian) };
+        let inputs = {
+            let (assets, kit, debian) = (assets.clone(), kit.clone(), debian.clone());
+            blocking(move || inputs::hash(&assets, &kit, &debian))
+        };
         let title = format!("looking whether {name} is made of the same");
         let inputs = progress.clone().brief().step(&title, inputs).await?;
         let build = Build {
@@ -114,7 +117,7 @@ impl NodeImage {
             assets: &assets,
             kit: &kit,
             debian: &debian,
-            architecture: &sources.platform.arch,
+            sources: &sources,
             progress,
         };
         build.run().await
@@ -199,6 +202,15 @@ impl NodeImage {
             docker.run(&args).await?;
         }
         Ok(())
+    }
+}
+
+/// Work on files that takes seconds, where it holds up nobody: the other tasks of this thread draw
+/// the progress and see a Ctrl-C. Given up, it still runs to its end.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
 }
 

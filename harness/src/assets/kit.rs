@@ -173,6 +173,21 @@ impl Sources {
         }
     }
 
+    /// The right to make node images, of which one is made at a time. It ends with the value.
+    pub(crate) async fn claim_node_images(
+        &self,
+        progress: &Progress,
+    ) -> Result<impl Sized + use<>, StoreError> {
+        let goods = Goods {
+            name: "node-image".to_owned(),
+            title: "a node image".to_owned(),
+            folder: self.store.clone(),
+            programs: Vec::new(),
+        };
+        let store = Store::new(&self.store, &self.platform);
+        Claim::take(store, goods, self.patience.lock, progress).await
+    }
+
     /// The paths of the goods, made when they are not all there. Whoever makes the same at the
     /// same time is waited for, and what it made is taken.
     async fn filled<E: From<StoreError>>(

@@ -8,9 +8,9 @@ use super::debian::DebianTar;
 use super::layout::{Contained, IMAGES, RUNS};
 use super::{
     INPUTS, KUBE_PROXY_FILES, NODE_BASE, NODE_IMAGE, NodeImage, NodeImageBuilt, NodeImageError,
-    PRELOAD,
+    PRELOAD, blocking,
 };
-use crate::assets::{Assets, Kit};
+use crate::assets::{Assets, Kit, Sources};
 use crate::docker::{Docker, LABEL};
 use crate::progress::Progress;
 use crate::run_folder::RunFolder;
@@ -27,33 +27,49 @@ pub(super) struct Build<'a> {
     pub(super) assets: &'a Assets,
     pub(super) kit: &'a Kit,
     pub(super) debian: &'a DebianTar,
-    pub(super) architecture: &'a str,
+    pub(super) sources: &'a Sources,
     pub(super) progress: &'a Progress,
 }
 
 /// The names of the control plane's images, as this version's kubeadm wants them.
+#[derive(Clone, Debug)]
 struct Names(String);
 
 impl Build<'_> {
+    /// One at a time: each removes what no name leads to, and the base that it has used, which
+    /// another may be working on.
     pub(super) async fn run(self) -> Result<NodeImageBuilt, NodeImageError> {
-        let Self { docker, name, .. } = &self;
-        let made_of = docker.image_label(name, INPUTS).await?;
-        let cached = made_of.as_deref() == Some(&self.inputs);
+        let mut cached = self.is_there().await?;
         if !cached {
-            let names = self.names().await?;
-            let folder = RunFolder::create()?;
-            let debian = self.debian().await?;
-            let base = self.base(&folder, &debian, &names).await?;
-            self.node(&folder, &base, &names).await?;
-            // It has served; as layers of the node it stays.
-            let _ = docker.run(&["image", "rm", &base]).await;
-            NodeImage::prune(docker).await?;
+            let _claim = self.sources.claim_node_images(self.progress).await?;
+            // Whoever was waited for may have made it.
+            cached = self.is_there().await?;
+            if !cached {
+                self.make().await?;
+            }
         }
         Ok(NodeImageBuilt {
             name: self.name,
             inputs: self.inputs,
             cached,
         })
+    }
+
+    async fn make(&self) -> Result<(), NodeImageError> {
+        let docker = &self.docker;
+        let names = self.names().await?;
+        let folder = RunFolder::create()?;
+        let debian = self.debian().await?;
+        let base = self.base(&folder, &debian, &names).await?;
+        self.node(&folder, &base, &names).await?;
+        // It has served; as layers of the node it stays.
+        let _ = docker.run(&["image", "rm", &base]).await;
+        Ok(NodeImage::prune(docker).await?)
+    }
+
+    async fn is_there(&self) -> Result<bool, NodeImageError> {
+        let made_of = self.docker.image_label(&self.name, INPUTS).await?;
+        Ok(made_of.as_deref() == Some(&self.inputs))
     }
 
     async fn names(&self) -> Result<Names, NodeImageError> {
@@ -103,7 +119,9 @@ impl Build<'_> {
             return Ok(name);
         }
         let context = Context::new(folder)?;
-        context.fill(self.assets, self.kit)?;
+        let path = context.path().to_owned();
+        let (assets, kit) = (self.assets.clone(), self.kit.clone());
+        blocking(move || context.fill(&assets, &kit)).await?;
         let (base, pause) = (
             format!("BASE={debian}"),
             format!("PAUSE={}", names.of("pause")?),
@@ -118,7 +136,7 @@ impl Build<'_> {
             docker = docker.env("DOCKER_BUILDKIT", "0");
             args.push("--force-rm");
         }
-        args.push(context.path());
+        args.push(&path);
         let title = format!("building the node of Kubernetes {}", self.assets.version);
         let build = async { Ok::<_, NodeImageError>(docker.run(&args).await?) };
         self.progress.step(&title, build).await?;
@@ -148,7 +166,9 @@ impl Build<'_> {
             docker
                 .run(&["exec", container.name(), "rm", KUBE_PROXY_TAR])
                 .await?;
-            self.pack(&archive, &tar, names)
+            let (assets, kit, names) = (self.assets.clone(), self.kit.clone(), names.clone());
+            let (archive, arch) = (archive.clone(), self.sources.platform.arch.clone());
+            blocking(move || pack(&archive, &arch, &tar, &names, &assets, &kit)).await
         };
         self.progress
             .step("packing the control plane's images", pack)
@@ -186,43 +206,46 @@ impl Build<'_> {
         container.remove().await;
         Ok(())
     }
+}
 
-    fn pack(
-        &self,
-        archive: &Utf8Path,
-        kube_proxy_tar: &Utf8Path,
-        names: &Names,
-    ) -> Result<(), NodeImageError> {
-        let below = std::fs::read(kube_proxy_tar).map_err(|source| NodeImageError::Read {
-            path: kube_proxy_tar.to_owned(),
-            source,
-        })?;
-        let mut images = Vec::new();
-        for Contained {
-            name,
+/// The control plane's images as one archive.
+fn pack(
+    archive: &Utf8Path,
+    architecture: &str,
+    kube_proxy_tar: &Utf8Path,
+    names: &Names,
+    assets: &Assets,
+    kit: &Kit,
+) -> Result<(), NodeImageError> {
+    let below = std::fs::read(kube_proxy_tar).map_err(|source| NodeImageError::Read {
+        path: kube_proxy_tar.to_owned(),
+        source,
+    })?;
+    let mut images = Vec::new();
+    for Contained {
+        name,
+        entrypoint,
+        path,
+        on_debian,
+    } in IMAGES
+    {
+        let program = match name {
+            "kube-apiserver" => &assets.kube_apiserver,
+            "etcd" => &assets.etcd,
+            name => kit.program(name),
+        };
+        images.push(Image {
+            name: names.of(name)?.to_owned(),
             entrypoint,
-            path,
-            on_debian,
-        } in IMAGES
-        {
-            let program = match name {
-                "kube-apiserver" => &self.assets.kube_apiserver,
-                "etcd" => &self.assets.etcd,
-                name => self.kit.program(name),
-            };
-            images.push(Image {
-                name: names.of(name)?.to_owned(),
-                entrypoint,
-                base: on_debian.then_some(&below),
-                program: (program, path),
-            });
-        }
-        let written = archive::write(archive, self.architecture, &images);
-        written.map_err(|source| NodeImageError::Write {
-            path: archive.to_owned(),
-            source,
-        })
+            base: on_debian.then_some(&below),
+            program: (program, path),
+        });
     }
+    let written = archive::write(archive, architecture, &images);
+    written.map_err(|source| NodeImageError::Write {
+        path: archive.to_owned(),
+        source,
+    })
 }
 
 impl Names {

@@ -17,16 +17,10 @@ const NETWORK: &str = include_str!("10-tokenlab.conflist");
 const NETWORK_MANIFEST: &str = include_str!("default-cni.yaml");
 const STORAGE_MANIFEST: &str = include_str!("default-storage.yaml");
 
-/// All texts in it, and the code that puts an image together, for the hash of what it is made of.
-pub(super) const TEXTS: [&str; 6] = [
-    NETWORK,
-    NETWORK_MANIFEST,
-    STORAGE_MANIFEST,
-    include_str!("layout.rs"),
-    include_str!("archive.rs"),
-    include_str!("context.rs"),
-];
+/// All texts in it, for the hash of what it is made of.
+pub(super) const TEXTS: [&str; 3] = [NETWORK, NETWORK_MANIFEST, STORAGE_MANIFEST];
 
+#[derive(Debug)]
 pub(super) struct Context(Utf8PathBuf);
 
 impl Context {
@@ -74,7 +68,7 @@ impl Context {
     /// `name`, for a program that somebody named by a variable may be called otherwise.
     fn program(&self, from: &Utf8Path, folder: &str, name: &str) -> Result<(), NodeImageError> {
         let to = self.0.join("files").join(folder).join(name);
-        make_parent(&to)?;
+        self.make_parent(&to)?;
         // A second name costs nothing; of a link it would be a second link, which leads nowhere in
         // a node. On another file system it must be a copy.
         from.canonicalize_utf8()
@@ -89,24 +83,26 @@ impl Context {
 
     fn put(&self, inside: &Utf8Path, bytes: &[u8], run: bool) -> Result<(), NodeImageError> {
         let path = self.0.join(inside);
-        make_parent(&path)?;
+        self.make_parent(&path)?;
         let mode = if run { 0o755 } else { 0o644 };
         std::fs::write(&path, bytes)
             .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)))
             .map_err(wrong(&path))
     }
-}
 
-/// Docker copies the modes of folders too: whatever the user's mask, all may enter them.
-fn make_parent(path: &Utf8Path) -> Result<(), NodeImageError> {
-    let parent = path.parent().unwrap_or(path);
-    if !parent.exists() {
-        make_parent(parent)?;
-        std::fs::create_dir(parent)
-            .and_then(|()| std::fs::set_permissions(parent, std::fs::Permissions::from_mode(0o755)))
-            .map_err(wrong(parent))?;
+    /// Docker copies the modes of folders too: whatever the user's mask, all may enter them. The
+    /// context itself is never made anew: who fills it may not know yet that it was given up.
+    fn make_parent(&self, path: &Utf8Path) -> Result<(), NodeImageError> {
+        let parent = path.parent().unwrap_or(path);
+        if parent != self.0 && !parent.exists() {
+            self.make_parent(parent)?;
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::create_dir(parent)
+                .and_then(|()| std::fs::set_permissions(parent, mode))
+                .map_err(wrong(parent))?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn unreadable(path: &Utf8Path) -> impl FnOnce(io::Error) -> NodeImageError {
@@ -135,5 +131,15 @@ mod tests {
         let path = folder.file("context/files/usr/bin/kubectl");
         let data = path.symlink_metadata().expect("must be there");
         assert!(data.is_file());
+    }
+
+    #[test]
+    fn a_context_that_was_given_up_does_not_come_back() {
+        let folder = RunFolder::create().expect("must be made");
+        let context = Context::new(&folder).expect("must be made");
+        let path = folder.path().to_owned();
+        drop(folder);
+        context.write("files/a/b", "").expect_err("must be refused");
+        assert!(!path.exists());
     }
 }

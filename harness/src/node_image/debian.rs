@@ -43,7 +43,7 @@ pub(super) enum Debian {
 }
 
 /// Debian's tar in the store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct DebianTar {
     pub(super) path: Utf8PathBuf,
     /// Names what it was made of.

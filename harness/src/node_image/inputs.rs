@@ -11,8 +11,13 @@ use super::{DOCKERFILE, KUBE_PROXY_FILES, NodeImageError, PRELOAD, context};
 use crate::assets::{Assets, Kit, spoilt};
 use crate::digest::{hexadecimal, of_file};
 
-/// The hash of the programs' content, of the texts and of what puts them together. Debian's tar
-/// is named by what it was made of: it is made once for each name, and where it lies says nothing.
+/// Stands for the code that puts an image together. Raise it whenever a change of that code makes
+/// another image of the same content: where a program goes, what an image in the node runs, how
+/// it is loaded, what is committed (`build.rs`, `context.rs`, `layout.rs`, `archive.rs`).
+const RECIPE: u32 = 1;
+
+/// The hash of the recipe, of the texts and of the programs' content. Debian's tar is named by
+/// what it was made of: it is made once for each name, and where it lies says nothing.
 pub(super) fn hash(
     assets: &Assets,
     kit: &Kit,
@@ -24,6 +29,7 @@ pub(super) fn hash(
         hash.update(text.len().to_le_bytes());
         hash.update(text);
     };
+    add(&RECIPE.to_string());
     for text in [DOCKERFILE, KUBE_PROXY_FILES, PRELOAD] {
         add(text);
     }
