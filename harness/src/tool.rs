@@ -1,6 +1,8 @@
 //! A program of this machine that is run to its end, such as docker: its outcome is data, its
 //! failure tells the command line, and it does not outlive its owner.
 
+mod speaking;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::process::Stdio;
@@ -189,6 +191,11 @@ impl Tool {
     }
 
     async fn logged_and_run(&self, args: &[&str], input: Input<'_>) -> io::Result<Output> {
+        run_to_its_end(&self.program, self.logged(args)?, input).await
+    }
+
+    /// The command, behind the gate, once its line is in the log.
+    fn logged(&self, args: &[&str]) -> io::Result<std::process::Command> {
         if let Some(log) = &self.log {
             run_folder::record(log, &self.line(args)).map_err(|error| match error {
                 RunFolderError::Create { source, .. } | RunFolderError::Write { source, .. } => {
@@ -198,7 +205,7 @@ impl Tool {
         }
         let mut command = gated_tool(self.name, &self.program);
         command.args(args).envs(&self.env);
-        run_to_its_end(&self.program, command, input).await
+        Ok(command)
     }
 }
 

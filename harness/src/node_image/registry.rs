@@ -6,38 +6,38 @@ use std::time::Duration;
 use crate::docker::{Docker, DockerError};
 use crate::progress::Progress;
 
-/// A registry that is reached at all says within this time whether it has an image.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// An engine that reaches a registry at all says within this time that it has begun to pull.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Has Docker pull an image; the error is a short reason why not.
 ///
-/// Asked for first by a question that is bounded: a pull takes minutes, so nobody could tell one
-/// that works from one behind a firewall that swallows everything. Both are Docker's own, with
-/// the credentials that the user has for that registry and no others.
+/// The engine alone knows what it can get: its mirrors and its proxy are not those of
+/// `docker manifest inspect`, which asks by itself. A pull says so when it has found the image, and
+/// only until then it is bounded: behind a firewall that swallows everything it would hang, and
+/// one that gets on may take minutes.
 pub(super) async fn pulled(
     docker: &Docker,
     image: &str,
     progress: &Progress,
 ) -> Result<(), String> {
-    has(docker, image, PATIENCE, progress).await?;
-    let args = ["pull", "--quiet", image];
-    let pull = docker.run(&args);
-    let pulled = progress.step(&format!("pulling {image}"), pull).await;
-    pulled.map(drop).map_err(|error| reason(&error))
+    pulled_within(docker, image, PATIENCE, progress).await
 }
 
-async fn has(
+async fn pulled_within(
     docker: &Docker,
     image: &str,
     within: Duration,
     progress: &Progress,
 ) -> Result<(), String> {
-    let args = ["manifest", "inspect", image];
+    let args = ["pull", image];
     // That it is not there is an answer like any other, and no failure of this step.
-    let ask = async { Ok::<_, Infallible>(docker.tool().run_within(within, &args).await) };
-    let title = format!("asking the registry for {image}");
-    let Ok(answer) = progress.clone().brief().step(&title, ask).await;
-    answer.map(drop).map_err(|error| reason(&error.into()))
+    let ask = async { Ok::<_, Infallible>(docker.tool().speaks_within(within, &args).await) };
+    let title = format!("looking for {image} in a registry");
+    let Ok(pull) = progress.clone().brief().step(&title, ask).await;
+    let pull = pull.map_err(|error| reason(&error.into()))?;
+    let title = format!("pulling {image}");
+    let pulled = progress.step(&title, pull.ended()).await;
+    pulled.map_err(|error| reason(&error.into()))
 }
 
 /// What Docker said, in a line.
@@ -57,35 +57,38 @@ mod tests {
     use super::*;
     use crate::docker::tests::Stand;
 
-    async fn asked(script: &str) -> Result<(), String> {
-        let (_stand, docker) = Stand::docker(script).await;
-        let within = Duration::from_millis(200);
-        has(&docker, "kindest/node:v1.37.2", within, &Progress::hidden()).await
+    const IMAGE: &str = "kindest/node:v1.37.2";
+
+    async fn asked(script: &str, within: Duration) -> (Stand, Result<(), String>) {
+        let (stand, docker) = Stand::docker(script).await;
+        let pulled = pulled_within(&docker, IMAGE, within, &Progress::hidden()).await;
+        (stand, pulled)
     }
+
+    const SHORT: Duration = Duration::from_millis(200);
+    const LONG: Duration = Duration::from_secs(30);
 
     #[tokio::test]
     async fn a_registry_that_is_silent_is_given_up() {
-        let answer = asked("exec sleep 1000").await;
-        assert_eq!(answer, Err("no answer within 200ms".to_owned()));
+        let (_stand, pulled) = asked("exec sleep 1000", SHORT).await;
+        assert_eq!(pulled, Err("no answer within 200ms".to_owned()));
     }
 
     #[tokio::test]
     async fn why_a_registry_does_not_give_it_is_told_in_a_line() {
-        let no = "no such manifest: docker.io/kindest/node:v1.37.2";
-        let answer = asked(&format!("echo '{no}' >&2; echo more >&2; exit 1")).await;
-        assert_eq!(answer, Err(no.to_owned()));
+        let no = "Error response from daemon: manifest for kindest/node:v1.37.2 not found";
+        let script = format!("echo '{no}' >&2; echo more >&2; exit 1");
+        assert_eq!(asked(&script, LONG).await.1, Err(no.to_owned()));
+        let broken = format!("echo 'v1.37.2: Pulling from kindest/node'; {script}");
+        assert_eq!(asked(&broken, LONG).await.1, Err(no.to_owned()));
     }
 
     #[tokio::test]
-    async fn what_is_there_is_pulled_by_its_name_alone() {
-        let script = r#"echo "$*" >>"$0.calls""#;
-        let (stand, docker) = Stand::docker(script).await;
-        let image = "kindest/node:v1.37.2";
-        let pulled = pulled(&docker, image, &Progress::hidden()).await;
-        pulled.expect("must be pulled");
-        assert_eq!(
-            stand.calls(),
-            format!("manifest inspect {image}\npull --quiet {image}\n")
-        );
+    async fn a_pull_that_has_begun_is_not_cut() {
+        // It ends long after its time, and says much more than a pipe holds.
+        let script = r#"echo "$*" >>"$0.calls"; echo begun; sleep 2; seq 100000"#;
+        let (stand, pulled) = asked(script, Duration::from_secs(1)).await;
+        assert_eq!(pulled, Ok(()));
+        assert_eq!(stand.calls(), format!("pull {IMAGE}\n"));
     }
 }
