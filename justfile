@@ -17,6 +17,14 @@ test *ARGS:
 test-kind *ARGS:
     LAB_BACKEND=kind cargo test --test scenarios --test kind {{ ARGS }}
     LAB_BACKEND=kind cargo test --test lab -- backend::
+    LAB_BACKEND=kind cargo test --test image -- container::
+    LAB_BACKEND=kind cargo test --test node_image
+
+# The same on k3s; it needs an image of k3s (LAB_K3S_IMAGE)
+test-k3s *ARGS:
+    LAB_BACKEND=k3s cargo test --test scenarios --test k3s {{ ARGS }}
+    LAB_BACKEND=k3s cargo test --test lab -- backend::
+    LAB_BACKEND=k3s cargo test --test image -- container::
 
 # Look at snapshots that changed, one by one
 review:
