@@ -45,12 +45,15 @@ async fn help() {
       tokenlab image build               the webhook's container image, as an archive
       tokenlab manifests                 its Deployment and Service, as YAML
       tokenlab demo --backend kind       the same on a real cluster, which needs Docker
+      tokenlab demo --backend k3s        the same on k3s, in one container
       tokenlab node-image build          an image for kind's nodes, where no registry has one
       tokenlab completions zsh >~/.zfunc/_tokenlab
 
     Environment:
       LAB_KUBERNETES    the version of Kubernetes: 1.37 (the newest patch) or v1.37.2
-      LAB_BACKEND       what the demo and the tests run on: bare (the default) or kind
+      LAB_BACKEND       what the demo and the tests run on: bare (the default), kind or k3s
+      LAB_K3S_IMAGE     the image of k3s, if not rancher/k3s in the version of Kubernetes
+      LAB_DEBIAN_MIRROR where a node image's packages come from, if not from apt's mirror
       LAB_KEEP=1        keep the run folder: logs, keys, kubeconfigs, command lines
       LAB_ENVTEST_INDEX another index to download Kubernetes' programs by
       KUBEBUILDER_ASSETS, TEST_ASSET_ETCD, TEST_ASSET_KUBE_APISERVER, TEST_ASSET_KUBECTL
