@@ -19,7 +19,7 @@ use crate::assets::{Assets, Wanted};
 use crate::backend::Backend;
 use crate::docker::{Docker, Owned};
 use crate::image::Image;
-use crate::k3s::{K3sError, Webhook};
+use crate::k3s::{Beside, Loaded};
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::kubectl::Kubectl;
 use crate::lab::{CONFIG_FILE, CONFIG_FILE_FLAG};
@@ -89,17 +89,13 @@ pub struct Cluster {
     plan: ClusterPlan,
 }
 
-/// Whether there is a webhook.
-#[derive(Debug)]
-enum Deployed {
-    /// Not yet.
-    Not,
-    /// Its image is in the engine, to run beside a control plane without a node.
-    Loaded(Owned),
-    /// It runs so.
-    Beside(Webhook),
+/// The webhook, where there is one.
+#[derive(Debug, Default)]
+struct Deployed {
     /// It runs on the node.
-    InCluster,
+    in_cluster: bool,
+    /// It runs, or is about to, beside a control plane without a node.
+    beside: Beside,
 }
 
 /// What shall be different in a running apiserver.
@@ -145,8 +141,11 @@ impl Cluster {
     pub async fn load(&self, image: &Image) -> Result<(), ClusterError> {
         let plan = &self.plan;
         if !plan.distribution.has_node() {
-            let loaded = Webhook::load(plan, image).await?;
-            *self.webhook.lock().await = Deployed::Loaded(loaded);
+            let loaded = Loaded::load(plan, image).await?;
+            let unused = self.webhook.lock().await.beside.next(loaded);
+            if let Some(unused) = unused {
+                unused.remove().await;
+            }
             return Ok(());
         }
         let path = plan.folder.file("image.tar");
@@ -169,7 +168,7 @@ impl Cluster {
         let certificate = plan.manifests.certificate(&plan.authority)?;
         let mut webhook = self.webhook.lock().await;
         if !plan.distribution.has_node() {
-            return self.deploy_beside(&mut webhook, &certificate).await;
+            return self.deploy_beside(&mut webhook.beside, &certificate).await;
         }
         let yaml = plan.manifests.yaml(&certificate);
         let file = plan.folder.write("authn-webhook-deploy.yml", &yaml)?;
@@ -189,37 +188,25 @@ impl Cluster {
         };
         let title = "waiting until the webhook answers the node";
         let answer = plan.progress.step(title, come).await?;
-        *webhook = Deployed::InCluster;
+        webhook.in_cluster = true;
         Ok(answer)
     }
 
     async fn deploy_beside(
         &self,
-        webhook: &mut Deployed,
+        webhook: &mut Beside,
         certificate: &Certificate,
     ) -> Result<String, ClusterError> {
         let address = *self.address.get().ok_or(ClusterError::UnknownAddress)?;
-        let image = match std::mem::replace(webhook, Deployed::Not) {
-            Deployed::Loaded(image) => image,
-            other => {
-                *webhook = other;
-                return Err(K3sError::NotLoaded.into());
-            }
-        };
-        let started = Webhook::start(&self.plan, image, certificate, address).await?;
-        let reached = self.reached(address).await;
-        let log = match &reached {
-            Ok(_) => None,
-            Err(_) => Some(started.log(&self.plan.docker).await),
-        };
-        *webhook = Deployed::Beside(started);
-        match (reached, log) {
-            (Err(ClusterError::Unreachable { seen }), Some(log)) => {
+        webhook.start(&self.plan, certificate, address).await?;
+        match self.reached(address).await {
+            Err(ClusterError::Unreachable { seen }) => {
+                let log = webhook.log(&self.plan.docker).await.unwrap_or_default();
                 Err(ClusterError::Unreachable {
                     seen: format!("{seen}\nits log:\n{log}"),
                 })
             }
-            (reached, _) => reached,
+            reached => reached,
         }
     }
 
@@ -270,10 +257,10 @@ impl Cluster {
     /// Where the node was started anew, the webhook must come back too, also after a failure.
     async fn settled(&self, outcome: Result<Wired, ClusterError>) -> Result<Wired, ClusterError> {
         let plan = &self.plan;
-        let deployed = matches!(
-            *self.webhook.lock().await,
-            Deployed::InCluster | Deployed::Beside(_)
-        );
+        let deployed = {
+            let webhook = self.webhook.lock().await;
+            webhook.in_cluster || webhook.beside.runs()
+        };
         if !deployed || !plan.distribution.restarts_the_node() {
             return outcome;
         }
@@ -355,8 +342,8 @@ impl Cluster {
     /// Leaves the diagnostics of the cluster, with tokens and keys redacted, and says where on
     /// standard error; `why` is what failed.
     pub async fn keep(&self, why: &(dyn fmt::Display + Sync)) {
-        if let Deployed::Beside(webhook) = &*self.webhook.lock().await {
-            let log = webhook.log(&self.plan.docker).await;
+        let webhook = self.webhook.lock().await;
+        if let Some(log) = webhook.beside.log(&self.plan.docker).await {
             // Without it there is less to read, no more.
             let _ = self.plan.folder.write("webhook-beside.log", &log);
         }
@@ -377,11 +364,7 @@ impl Cluster {
             plan,
             ..
         } = self;
-        match webhook.into_inner() {
-            Deployed::Beside(webhook) => webhook.remove().await,
-            Deployed::Loaded(image) => image.remove().await,
-            Deployed::Not | Deployed::InCluster => {}
-        }
+        webhook.into_inner().beside.remove().await;
         node.container.remove().await;
         network.remove().await;
         drop(plan);

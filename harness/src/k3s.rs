@@ -21,6 +21,7 @@ use testcontainers::core::Host;
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerRequest, ImageExt as _, ReuseDirective};
 
+use crate::assets::chain;
 use crate::cluster::{ClusterError, ClusterPlan, Patch, Wire, Wired};
 use crate::docker::{DockerError, LABEL, Owned};
 use crate::guardian::Kept;
@@ -28,12 +29,11 @@ use crate::kubeconfig::Kubeconfig;
 use crate::lab::CONFIG_FILE_FLAG;
 use crate::node::Node;
 use crate::ports::Port;
-use crate::run_folder::RunFolderError;
 use crate::wait::{Poll, Probe, WaitError, until};
 
 pub use error::K3sError;
 pub use image::K3sImage;
-pub(crate) use webhook::Webhook;
+pub(crate) use webhook::{Beside, Loaded};
 use wiring::Wiring;
 
 /// The environment variable that names the image.
@@ -79,6 +79,9 @@ const POLL: Poll = Poll {
     within: Duration::from_secs(120),
 };
 
+/// How often another may have taken the port in between.
+const TRIES: usize = 5;
+
 /// An image of k3s, and how it is run.
 #[derive(Debug)]
 pub(crate) struct K3s {
@@ -98,19 +101,7 @@ impl K3s {
         plan: &ClusterPlan,
         node: &Node,
     ) -> Result<Kubeconfig, ClusterError> {
-        let port = Port::reserve().map_err(K3sError::NoPort)?;
-        let number = port.number();
-        let request = self.request(plan, node, number)?;
-        // It is Docker's from here on: its port cannot be shared.
-        drop(port);
-        let started = request.start().await;
-        if let Err(source) = started {
-            return Err(K3sError::Container {
-                log: apiserver::log_tail(node).await,
-                source: Box::new(source),
-            }
-            .into());
-        }
+        let number = self.start(plan, node).await?;
         let text = node.run(&["cat", KUBECONFIG]).await?;
         let admin = Kubeconfig::admin(&text);
         let admin = admin.map_err(|source| ClusterError::Kubeconfig {
@@ -123,6 +114,33 @@ impl K3s {
         };
         self.ready(node, &admin).await?;
         Ok(admin)
+    }
+
+    /// Starts the container, and returns the apiserver's port.
+    async fn start(&self, plan: &ClusterPlan, node: &Node) -> Result<u16, ClusterError> {
+        let mut tries = 0;
+        loop {
+            let port = Port::reserve().map_err(K3sError::NoPort)?;
+            let number = port.number();
+            let request = self.request(plan, node, number)?;
+            // It is Docker's from here on: its port cannot be shared. Another may be faster.
+            drop(port);
+            let Err(source) = request.start().await else {
+                return Ok(number);
+            };
+            tries += 1;
+            if tries < TRIES && error::is_port_taken(&chain(&source)) {
+                let name = node.container.name();
+                let remove = ["rm", "--force", "--volumes", name];
+                node.docker.run(&remove).await.map_err(K3sError::from)?;
+                continue;
+            }
+            return Err(K3sError::Container {
+                log: apiserver::log_tail(node).await,
+                source: Box::new(source),
+            }
+            .into());
+        }
     }
 
     fn request(
@@ -139,7 +157,7 @@ impl K3s {
             image = image.kubelet_flag(*name, *value);
         }
         if let Some(archive) = &self.pause {
-            let bytes = std::fs::read(archive).map_err(|source| RunFolderError::Write {
+            let bytes = std::fs::read(archive).map_err(|source| K3sError::Read {
                 path: archive.clone(),
                 source,
             })?;
@@ -184,22 +202,23 @@ impl K3s {
         let client = admin.client().await;
         let client = client.map_err(|error| ClusterError::Client(Box::new(error)))?;
         let look = async || {
+            match apiserver::ended(node).await {
+                Ok(None) => {}
+                Ok(Some(seen)) => {
+                    let log = String::new();
+                    return Probe::Fatal(K3sError::NotReady { seen, log });
+                }
+                Err(error) => return Probe::Fatal(error.into()),
+            }
             if let Err(reason) = apiserver::readyz(&client).await {
                 return Probe::NotYet(reason.into());
             }
             if !self.agent {
                 return Probe::Ready(());
             }
-            match node.run(&["cat", "/run/flannel/subnet.env"]).await {
+            match node.look(&["cat", "/run/flannel/subnet.env"], &[]).await {
                 Ok(_) => Probe::Ready(()),
-                Err(_) => match apiserver::ended(node).await {
-                    Ok(None) => Probe::NotYet("flannel has no subnet".into()),
-                    Ok(Some(reason)) => Probe::Fatal(K3sError::NotReady {
-                        seen: reason,
-                        log: String::new(),
-                    }),
-                    Err(error) => Probe::Fatal(error.into()),
-                },
+                Err(_) => Probe::NotYet("flannel has no subnet".into()),
             }
         };
         match until("k3s is ready", POLL, look).await {

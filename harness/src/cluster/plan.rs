@@ -247,7 +247,7 @@ impl ClusterPlan {
         let create = self.distribution.create(&self, &node);
         match self.progress.step(&title, create).await {
             Ok(admin) => Ok(Cluster {
-                webhook: Mutex::new(Deployed::Not),
+                webhook: Mutex::new(Deployed::default()),
                 change: Mutex::new(()),
                 tokens: StdMutex::default(),
                 node,

@@ -12,6 +12,9 @@ use crate::wait::{Probe, WaitError, until};
 /// The flags that its command line shall have; `None`: does not have.
 pub(super) type Flags<'a> = &'a [(String, Option<String>)];
 
+/// Why the apiserver is not back, if it is not.
+pub(super) type Back = Result<(), String>;
+
 /// What k3s says at each start, before it starts the apiserver.
 const RUNNING: &str = "Running kube-apiserver ";
 
@@ -21,17 +24,19 @@ pub(super) async fn restart(
     node: &Node,
     admin: &Kubeconfig,
     flags: Flags<'_>,
-) -> Result<Result<(), String>, K3sError> {
+) -> Result<Back, K3sError> {
     let name = node.container.name();
     // It ends at once, and with status 1: that is its way.
-    node.docker.run(&["stop", name]).await?;
+    let stopped = node.docker.run(&["stop", name]).await;
+    // Also when that failed: it may have ended all the same.
     node.docker.run(&["start", name]).await?;
+    stopped?;
     let client = admin.client().await.ok();
     let look = async || {
         match ended(node).await {
             Ok(None) => {}
-            Ok(Some(reason)) => return Probe::Fatal(Back::Not(reason)),
-            Err(error) => return Probe::Fatal(Back::Unknown(error)),
+            Ok(Some(reason)) => return Probe::Fatal(End::Not(reason)),
+            Err(error) => return Probe::Fatal(End::Unknown(error)),
         }
         if let Some(client) = &client
             && let Err(reason) = readyz(client).await
@@ -41,13 +46,13 @@ pub(super) async fn restart(
         match runs_with(node, flags).await {
             Ok(true) => Probe::Ready(()),
             Ok(false) => Probe::NotYet("it does not run with these flags".into()),
-            Err(error) => Probe::Fatal(Back::Unknown(error)),
+            Err(error) => Probe::Fatal(End::Unknown(error)),
         }
     };
     match until("kube-apiserver is back", POLL, look).await {
         Ok(()) => Ok(Ok(())),
-        Err(WaitError::Fatal(Back::Not(reason))) => Ok(Err(reason)),
-        Err(WaitError::Fatal(Back::Unknown(error))) => Err(error.into()),
+        Err(WaitError::Fatal(End::Not(reason))) => Ok(Err(reason)),
+        Err(WaitError::Fatal(End::Unknown(error))) => Err(error.into()),
         Err(error @ WaitError::TimedOut { .. }) => {
             Ok(Err(format!("{error}{}", log_tail(node).await)))
         }
@@ -56,7 +61,7 @@ pub(super) async fn restart(
 
 /// Why a wait for it ends early.
 #[derive(Debug, thiserror::Error)]
-enum Back {
+enum End {
     #[error("{0}")]
     Not(String),
     #[error(transparent)]
@@ -93,7 +98,9 @@ async fn inspect(node: &Node, format: &str) -> Result<String, DockerError> {
         format,
         node.container.name(),
     ];
-    Ok(node.docker.run(&args).await?.trim().to_owned())
+    // Asked again and again: the list of command lines would be full of it.
+    let docker = node.docker.unlogged();
+    Ok(docker.run(&args).await?.trim().to_owned())
 }
 
 /// Whether the apiserver of this start has these flags, by what k3s said of it.
@@ -118,9 +125,11 @@ fn has_flags(log: &str, flags: Flags<'_>) -> bool {
     })
 }
 
-/// What a container wrote, to both streams.
+/// What a container wrote, to both streams. It is asked for again and again, and so not in the
+/// list of command lines.
 pub(super) async fn log(docker: &Docker, args: &[&str]) -> Result<String, DockerError> {
     let within = Duration::from_secs(60);
+    let docker = docker.unlogged();
     let output = docker.tool().output(args, Input::Nothing);
     match tokio::time::timeout(within, output).await {
         Ok(output) => {
@@ -143,7 +152,7 @@ fn tail(log: &str) -> String {
     let lines: Vec<_> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     let tells = |line: &&&str| {
         let fatal = ["level=fatal", "level=error", "Error: ", "panic: "];
-        fatal.iter().any(|word| line.contains(word)) || line.starts_with('F')
+        fatal.iter().any(|word| line.contains(word)) || is_fatal_of_klog(line)
     };
     let mut told: Vec<_> = lines.iter().filter(tells).copied().collect();
     told.drain(..told.len().saturating_sub(LINES));
@@ -152,6 +161,12 @@ fn tail(log: &str) -> String {
     }
     let line = |text: String, line: &&str| text + &format!("\n  {line:.400}");
     told.iter().fold(String::new(), line)
+}
+
+/// `F1124 21:30:00.000000 …`: the month and the day. `Flag --x has been deprecated` is none.
+fn is_fatal_of_klog(line: &str) -> bool {
+    let date = line.strip_prefix('F').and_then(|rest| rest.get(..4));
+    date.is_some_and(|date| date.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -183,6 +198,8 @@ mod tests {
             tail(&log),
             "\n  time=\"1\" level=fatal msg=\"no kubeconfig\""
         );
+        let log = "Flag --x has been deprecated\nF1124 no\nI1124 noise\n";
+        assert_eq!(tail(log), "\n  F1124 no");
         assert_eq!(tail("one\n\ntwo\n"), "\n  one\n  two");
         assert_eq!(tail(""), "");
     }

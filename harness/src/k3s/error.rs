@@ -2,10 +2,12 @@
 
 use std::io;
 
+use camino::Utf8PathBuf;
 use testcontainers::TestcontainersError;
 
 use super::IMAGE;
 use super::config::PATH;
+use crate::assets::chain;
 use crate::docker::DockerError;
 
 /// Why there is no k3s, or no webhook wired into it.
@@ -37,6 +39,14 @@ pub enum K3sError {
         /// Where it listens.
         endpoint: String,
     },
+    /// A file for the container cannot be read.
+    #[error("`{path}` could not be read")]
+    Read {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// No port of this machine is free.
     #[error("no port on 127.0.0.1 is free for the apiserver")]
     NoPort(#[source] io::Error),
@@ -66,8 +76,8 @@ pub enum K3sError {
     /// Without an agent there is no Service, and so no address to choose.
     #[error("k3s without its agent has no Services: the webhook's address cannot be chosen")]
     NoService,
-    /// The webhook is to run, and its image was not loaded.
-    #[error("the webhook's image is not loaded, or it runs already")]
+    /// The webhook is to run, and no image was loaded for that.
+    #[error("no image of the webhook was loaded since it was deployed")]
     NotLoaded,
     /// Its configuration cannot be edited.
     #[error("`{PATH}` is not a configuration of k3s")]
@@ -108,15 +118,81 @@ impl K3sError {
             Self::RolledBack { reason } if reason.contains("unknown flag") => {
                 Some("this version of kube-apiserver does not have that flag".to_owned())
             }
-            Self::RolledBack { .. } | Self::NotBack { .. } => Some(
-                "the lines above are k3s' own: it ends when the file that the flag names is missing or not a kubeconfig".to_owned(),
-            ),
-            Self::Container { .. }
-            | Self::NotReady { .. }
+            Self::RolledBack { reason: said } | Self::NotBack { after: said, .. } => {
+                Some(of_docker(said).unwrap_or_else(|| {
+                    "the lines above are k3s' own: it ends when the file that the flag names is missing or not a kubeconfig".to_owned()
+                }))
+            }
+            Self::Container { source, .. } => of_docker(&chain(source)),
+            Self::NotReady { .. }
+            | Self::Read { .. }
             | Self::NoPort(_)
             | Self::NotLoaded
             | Self::Subnet { .. }
             | Self::Config(_) => None,
         }
+    }
+}
+
+/// The way out of what Docker says, whether by its program or by testcontainers.
+fn of_docker(said: &str) -> Option<String> {
+    if is_port_taken(said) {
+        return Some(
+            "end what listens on that port (`ss -ltnp` shows it), or try again".to_owned(),
+        );
+    }
+    DockerError::meant(said)?.hint()
+}
+
+/// Whether Docker says that another has the port of this machine that it was told to publish. The
+/// texts are those of engines 20.10 to 29.
+pub(super) fn is_port_taken(said: &str) -> bool {
+    let texts = [
+        "port is already allocated",
+        "starting userland proxy: listen",
+        "failed to bind host port",
+    ];
+    texts.iter().any(|text| said.contains(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint(said: &str) -> Option<String> {
+        let said = said.to_owned();
+        let source = Box::new(TestcontainersError::other(said));
+        let log = String::new();
+        K3sError::Container { log, source }.hint()
+    }
+
+    #[test]
+    fn what_docker_says_of_a_container_has_a_way_out() {
+        let of = |said: &str, way: &str| {
+            let hint = hint(said);
+            assert!(
+                hint.as_ref().is_some_and(|hint| hint.contains(way)),
+                "{hint:?}"
+            );
+        };
+        let port = "driver failed programming external connectivity on endpoint x (1): ";
+        for why in [
+            "Bind for 127.0.0.1:1 failed: port is already allocated",
+            "Error starting userland proxy: listen tcp4 127.0.0.1:1: bind: address already in use",
+            "failed to bind host port 127.0.0.1:1/tcp: address already in use",
+        ] {
+            of(&format!("{port}{why}"), "listens on that port");
+        }
+        of("mkdir /x: no space left on device", "docker system df");
+        of("unable to apply caps: operation not permitted", "CAP_SYS");
+        assert_eq!(hint("something new"), None);
+    }
+
+    #[test]
+    fn what_docker_says_of_a_restart_is_not_called_that_of_k3s() {
+        let reason = "no such file".to_owned();
+        let after = "`docker start a`: port is already allocated".to_owned();
+        let hint = K3sError::NotBack { reason, after }.hint();
+        assert!(hint.is_some_and(|hint| hint.contains("listens on that port")));
     }
 }

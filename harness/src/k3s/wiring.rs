@@ -2,10 +2,11 @@
 
 use camino::Utf8Path;
 
-use super::apiserver::{restart, runs_with};
+use super::apiserver::{Back, Flags, restart, runs_with};
 use super::config::{self, Config};
 use super::files::{File, tar};
 use super::{CONFIG_IN_NODE, K3sError};
+use crate::assets::chain;
 use crate::cluster::{Patch, Wired};
 use crate::docker::DockerError;
 use crate::kubeconfig::Kubeconfig;
@@ -46,8 +47,9 @@ impl Wiring<'_> {
             webhook,
         };
         let changed = self.change(&before, &after, &patch.flags).await;
-        if changed.is_err() && first {
-            self.forget().await?;
+        if first && matches!(changed, Err(K3sError::RolledBack { .. })) {
+            // A backup that stays is what is there, and why the change failed matters more.
+            let _ = self.forget().await;
         }
         changed.map(|()| Wired::Changed)
     }
@@ -111,7 +113,7 @@ impl Wiring<'_> {
         &self,
         before: &Files,
         after: &Files,
-        flags: &[(String, Option<String>)],
+        flags: Flags<'_>,
     ) -> Result<(), K3sError> {
         let config = read(before)?;
         let old = flags.iter().map(|(name, _)| {
@@ -119,27 +121,48 @@ impl Wiring<'_> {
             (name.clone(), value)
         });
         let old: Vec<_> = old.collect();
-        let Err(reason) = self.restart(after, flags).await? else {
-            return Ok(());
+        let reason = match self.restart(after, flags).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(reason)) => reason,
+            // A command failed: the new files may be in place all the same.
+            Err(error) => chain(&error),
         };
-        match self.restart(before, &old).await? {
+        match self.roll_back(before, &old).await {
             Ok(()) => Err(K3sError::RolledBack { reason }),
             Err(after) => Err(K3sError::NotBack { reason, after }),
         }
     }
 
     /// The inner result tells why the apiserver is not back.
-    async fn restart(
-        &self,
-        files: &Files,
-        flags: &[(String, Option<String>)],
-    ) -> Result<Result<(), String>, K3sError> {
+    async fn restart(&self, files: &Files, flags: Flags<'_>) -> Result<Back, K3sError> {
         self.put(files).await?;
         let back = restart(self.node, self.admin, flags).await?;
         if back.is_ok() {
             self.remove_what_is_not_in(files).await?;
         }
         Ok(back)
+    }
+
+    /// The same, step by step whatever fails before; what failed is the error.
+    async fn roll_back(&self, files: &Files, flags: Flags<'_>) -> Result<(), String> {
+        let steps = [
+            self.put(files).await,
+            match restart(self.node, self.admin, flags).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(seen)) => Err(K3sError::NotReady {
+                    seen,
+                    log: String::new(),
+                }),
+                Err(error) => Err(error),
+            },
+            self.remove_what_is_not_in(files).await,
+        ];
+        let failed = steps.iter().filter_map(|step| step.as_ref().err());
+        let failed: Vec<_> = failed.map(|error| chain(error)).collect();
+        match failed.as_slice() {
+            [] => Ok(()),
+            failed => Err(failed.join("; ")),
+        }
     }
 
     /// By `docker cp`: k3s may have ended, and in a container that does not run nothing else can

@@ -85,6 +85,38 @@ async fn set_keep_roll_back_and_undo(lab: &Cluster) {
     assert!(says(lab).await.contains(NOBODY));
 }
 
+/// An image that is loaded runs when it is deployed, and what ran runs until then.
+async fn load_and_deploy_again(lab: &Cluster) {
+    let image = Image::builder().build().await.expect("must be built");
+    let webhooks = || {
+        let name = format!("{}-webhook", lab.plan().name());
+        let filter = format!("name={name}");
+        super::left::lines(&["ps", "--format", "{{.Names}}", "--filter", &filter])
+    };
+    let first = webhooks();
+    assert_eq!(first.len(), 1, "{first:?}");
+    for _ in 0..2 {
+        lab.load(&image).await.expect("must be loaded");
+    }
+    assert_eq!(webhooks(), first);
+    let said = says(lab).await;
+    assert!(said.contains(MOCK), "{said}");
+    lab.deploy().await.expect("must answer");
+    let second = webhooks();
+    assert_eq!(second.len(), 1, "{second:?}");
+    assert_ne!(second, first);
+    let said = says(lab).await;
+    assert!(said.contains(MOCK), "{said}");
+    let images = format!("tokenlab.invalid/{}", lab.plan().name());
+    let images = super::left::lines(&["image", "ls", "--format", "{{.Tag}}", &images]);
+    assert_eq!(images.len(), 1, "{images:?}");
+    let error = lab.deploy().await.expect_err("must be refused");
+    assert!(
+        matches!(error, ClusterError::K3s(K3sError::NotLoaded)),
+        "{error}"
+    );
+}
+
 #[rstest]
 #[case::by_address(Reach::ClusterIp)]
 #[case::by_name(Reach::Dns)]
@@ -101,6 +133,9 @@ async fn it_is_wired_from_the_beginning(#[case] reach: Reach) {
         assert!(said.contains(MOCK), "{said}");
         let wired = lab.wire().await.expect("must be wired");
         assert_eq!(wired, Wired::Already);
+        if reach == Reach::ClusterIp {
+            load_and_deploy_again(lab).await;
+        }
         Ok::<_, ClusterError>(())
     });
     lab.await.expect("must start");

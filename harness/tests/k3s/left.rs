@@ -24,10 +24,12 @@ impl Drop for Demo {
 }
 
 /// The lines that docker prints.
-fn lines(args: &[&str]) -> Vec<String> {
+pub(crate) fn lines(args: &[&str]) -> Vec<String> {
     let output = Command::new("docker").args(args).output();
-    let output = output.expect("docker must be there").stdout;
-    let text = String::from_utf8(output).expect("must be UTF-8");
+    let output = output.expect("docker must be there");
+    // What cannot be asked is not gone.
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("must be UTF-8");
     text.lines().map(str::to_owned).collect()
 }
 
