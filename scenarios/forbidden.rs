@@ -2,7 +2,7 @@
 
 use rstest::{Context, rstest};
 
-use crate::support::{MockLab, assert_output, mock_lab};
+use crate::support::{MockLab, assert_output, if_made, mock_lab};
 
 /// Forbidden (403) names the user that the webhook named; Unauthorized (401) would name none.
 #[rstest]
@@ -16,10 +16,11 @@ use crate::support::{MockLab, assert_output, mock_lab};
 #[case::read_metrics(&["get", "--raw", "/metrics"])]
 #[tokio::test]
 async fn mock_is_forbidden(
-    #[future(awt)] mock_lab: MockLab,
+    #[future] mock_lab: MockLab,
     #[context] context: Context,
     #[case] args: &[&str],
 ) {
+    let mock_lab = if_made!(mock_lab, "forbidden::mock_is_forbidden");
     let token = mock_lab.token().await;
 
     let output = mock_lab.kubectl_as(&token).run(args).await;

@@ -7,7 +7,9 @@ use semver::Version;
 use tokenlab_harness::SharedLab;
 use tokenlab_webhook::{Decision, User};
 
-use crate::support::{MockLab, assert_output, assert_reviewed, bare_only, lab, mock_lab, skipped};
+use crate::support::{
+    MockLab, assert_output, assert_reviewed, bare_only, if_made, lab, mock_lab, skipped,
+};
 
 /// Whether the apiserver can be asked who one is.
 fn can_be_asked(lab: &MockLab, scenario: &str) -> bool {
@@ -21,10 +23,8 @@ fn can_be_asked(lab: &MockLab, scenario: &str) -> bool {
 /// The apiserver's own answer to "who am I", through a client.
 #[rstest]
 #[tokio::test]
-async fn mock_is_known_to_the_apiserver(
-    #[future(awt)] mock_lab: MockLab,
-    #[context] context: Context,
-) {
+async fn mock_is_known_to_the_apiserver(#[future] mock_lab: MockLab, #[context] context: Context) {
+    let mock_lab = if_made!(mock_lab, "identity::mock_is_known_to_the_apiserver");
     if !can_be_asked(&mock_lab, "identity::mock_is_known_to_the_apiserver") {
         return;
     }
@@ -44,7 +44,8 @@ async fn mock_is_known_to_the_apiserver(
 /// The same as a person asks it.
 #[rstest]
 #[tokio::test]
-async fn whoami_as_mock(#[future(awt)] mock_lab: MockLab, #[context] context: Context) {
+async fn whoami_as_mock(#[future] mock_lab: MockLab, #[context] context: Context) {
+    let mock_lab = if_made!(mock_lab, "identity::whoami_as_mock");
     if !can_be_asked(&mock_lab, "identity::whoami_as_mock") {
         return;
     }

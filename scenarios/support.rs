@@ -9,8 +9,11 @@ use std::path::Path;
 use rstest::{Context, fixture};
 use semver::Version;
 use tokenlab_harness::assets::Wanted;
-use tokenlab_harness::{Backend, Cluster, Kubectl, SharedConfig, SharedLab, fresh_token};
+use tokenlab_harness::{
+    Backend, Cluster, ClusterError, K3sError, Kubectl, SharedConfig, SharedLab, fresh_token,
+};
 use tokenlab_webhook::{Authenticator as _, Decision, Mock, Review, Token};
+use tokio::sync::OnceCell;
 
 /// The lab that all scenarios share which need no flags of their own. `LAB_KUBERNETES` names
 /// the version of Kubernetes.
@@ -124,6 +127,38 @@ pub(crate) fn runs_bare_only(scenario: &str) -> bool {
     runs
 }
 
+/// Whether there is what a lab of this backend is made of: k3s needs an image, which not every
+/// machine can have. Where there is none the scenario is skipped by name.
+pub(crate) async fn can_be_made(scenario: &str) -> bool {
+    static LACKS: OnceCell<Option<String>> = OnceCell::const_new();
+    let lacks = LACKS.get_or_init(|| async {
+        let backend = Backend::from_env().expect("LAB_BACKEND must be a backend");
+        match backend.has_its_image(&config().kubernetes).await {
+            Ok(()) => None,
+            Err(ClusterError::K3s(error @ K3sError::NoImage { .. })) => Some(error.to_string()),
+            Err(error) => panic!("must be known: {error}"),
+        }
+    });
+    match lacks.await {
+        None => true,
+        Some(why) => {
+            skipped::skip(scenario, why);
+            false
+        }
+    }
+}
+
+/// The lab of whatever backend; where it cannot be made the scenario ends here.
+macro_rules! if_made {
+    ($lab:expr, $scenario:literal) => {
+        if $crate::support::can_be_made($scenario).await {
+            $lab.await
+        } else {
+            return;
+        }
+    };
+}
+
 /// The shared lab; on a backend that cannot script its webhook the scenario ends here.
 macro_rules! bare_only {
     ($lab:expr, $scenario:literal) => {
@@ -153,4 +188,4 @@ macro_rules! assert_output {
     }};
 }
 
-pub(crate) use {assert_output, assert_reviewed, bare_only};
+pub(crate) use {assert_output, assert_reviewed, bare_only, if_made};

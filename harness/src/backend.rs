@@ -7,8 +7,11 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::assets::{SettingError, Sources};
+use crate::assets::{AssetsError, SettingError, Sources, Wanted};
+use crate::cluster::ClusterError;
 use crate::docker::{Docker, DockerError};
+use crate::k3s;
+use crate::progress::Progress;
 
 pub use mock_lab::{MockLab, MockLabError};
 
@@ -67,6 +70,21 @@ impl Backend {
         match self {
             Self::Bare => Ok(()),
             Self::Kind | Self::K3s => Ok(Docker::check().await.map(drop)?),
+        }
+    }
+
+    /// Fails with [`K3sError::NoImage`](crate::K3sError::NoImage) when a lab needs an image of k3s that is neither here nor in
+    /// a registry: what a test is skipped for. Nothing is pulled.
+    pub async fn has_its_image(self, wanted: &Wanted) -> Result<(), ClusterError> {
+        match self {
+            // kind's node is made here.
+            Self::Bare | Self::Kind => Ok(()),
+            Self::K3s => {
+                let docker = Docker::check().await?;
+                let sources = Sources::from_env().map_err(AssetsError::from)?;
+                let assets = sources.ensure(wanted, &Progress::hidden()).await?;
+                Ok(k3s::has_image(&docker, &assets.version).await?)
+            }
         }
     }
 

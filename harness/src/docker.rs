@@ -104,8 +104,8 @@ impl Docker {
     }
 
     /// Fails when the engine is reached over the network: a cluster's port is published on the
-    /// loopback address of the engine's machine, which is another one.
-    pub(crate) async fn is_near(&self) -> Result<(), DockerError> {
+    /// loopback address of the engine's machine, which is another one. Returns where it listens.
+    pub(crate) async fn is_near(&self) -> Result<String, DockerError> {
         let args = [
             "context",
             "inspect",
@@ -113,9 +113,10 @@ impl Docker {
             "{{.Endpoints.docker.Host}}",
         ];
         let address = self.run(&args).await?;
-        match elsewhere(address.trim()) {
+        let address = address.trim();
+        match elsewhere(address) {
             Some(host) => Err(DockerError::Elsewhere { host }),
-            None => Ok(()),
+            None => Ok(address.to_owned()),
         }
     }
 

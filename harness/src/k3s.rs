@@ -32,6 +32,7 @@ use crate::ports::Port;
 use crate::wait::{Poll, Probe, WaitError, until};
 
 pub use error::K3sError;
+pub(crate) use find::has_image;
 pub use image::K3sImage;
 pub(crate) use webhook::{Beside, Loaded};
 use wiring::Wiring;

@@ -111,7 +111,6 @@ impl ClusterBuilder {
                 Distribution::Kind(kind.told(&name, &folder, &log))
             }
             Backend::K3s => {
-                docker.is_near().await?;
                 let version = &assets.version;
                 let k3s = K3s::find(&sources, version, agent, &docker, &folder, &progress).await?;
                 if agent {

@@ -13,6 +13,7 @@ use crate::guardian::Kept;
 use crate::node_image::archive;
 use crate::progress::Progress;
 use crate::run_folder::{RunFolder, RunFolderError};
+use crate::tool::ToolError;
 
 /// What our own pause image is called: a name that no registry can have (RFC 6761), so that it
 /// is never pulled.
@@ -20,6 +21,9 @@ pub(super) const PAUSE_IMAGE: &str = "tokenlab.invalid/pause:1";
 
 /// A registry that is reached at all says within this time whether it has the image.
 const PROBE: Duration = Duration::from_secs(5);
+
+/// The status of `docker run` when Docker itself failed. What else there is comes of the image.
+const REFUSED: i32 = 125;
 
 impl K3s {
     /// Looks for what is needed, and gets what is missing. Without `LAB_K3S_IMAGE` it is the
@@ -32,11 +36,8 @@ impl K3s {
         folder: &RunFolder,
         progress: &Progress,
     ) -> Result<Self, ClusterError> {
-        let image = match std::env::var(IMAGE) {
-            Ok(image) if !image.is_empty() => image,
-            _ => format!("rancher/k3s:v{version}-k3s1"),
-        };
-        same_engine(docker).await?;
+        let image = image(version);
+        is_usable(docker).await?;
         ensure(docker, &image, progress).await?;
         let version = of_image(docker, &image).await?;
         let pause = if agent {
@@ -53,20 +54,31 @@ impl K3s {
     }
 }
 
-/// testcontainers knows `DOCKER_HOST` and the usual place, `docker` its contexts too.
-async fn same_engine(docker: &Docker) -> Result<(), K3sError> {
-    const USUAL: &str = "unix:///var/run/docker.sock";
-    if std::env::var_os("DOCKER_HOST").is_some() {
+/// The image that `LAB_K3S_IMAGE` names, or the first k3s of a version of Kubernetes.
+fn image(version: &Version) -> String {
+    match std::env::var(IMAGE) {
+        Ok(image) if !image.is_empty() => image,
+        _ => format!("rancher/k3s:v{version}-k3s1"),
+    }
+}
+
+/// Fails when there is no image, and none can be had.
+pub(crate) async fn has_image(docker: &Docker, version: &Version) -> Result<(), K3sError> {
+    let image = image(version);
+    if docker.image_label(&image, LABEL).await?.is_some() {
         return Ok(());
     }
-    let args = [
-        "context",
-        "inspect",
-        "--format",
-        "{{.Endpoints.docker.Host}}",
-    ];
-    let endpoint = docker.run(&args).await?.trim().to_owned();
-    if endpoint == USUAL {
+    match in_registry(docker, &image).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(no_image(&image, &error)),
+    }
+}
+
+/// testcontainers knows `DOCKER_HOST` and the usual place, `docker` its contexts too.
+async fn is_usable(docker: &Docker) -> Result<(), K3sError> {
+    const USUAL: &str = "unix:///var/run/docker.sock";
+    let endpoint = docker.is_near().await?;
+    if endpoint == USUAL || std::env::var_os("DOCKER_HOST").is_some() {
         Ok(())
     } else {
         Err(K3sError::Context { endpoint })
@@ -78,24 +90,30 @@ async fn ensure(docker: &Docker, image: &str, progress: &Progress) -> Result<(),
     if docker.image_label(image, LABEL).await?.is_some() {
         return Ok(());
     }
-    let probe = ["manifest", "inspect", image];
-    let pulled = match docker.tool().run_within(PROBE, &probe).await {
-        Ok(_) => {
+    let pulled = match in_registry(docker, image).await {
+        Ok(()) => {
             let args = ["pull", "--quiet", image];
             let title = format!("pulling {image}");
-            progress.step(&title, docker.tool().run(&args)).await
+            let pulled = progress.step(&title, docker.tool().run(&args)).await;
+            pulled.map(drop)
         }
         Err(error) => Err(error),
     };
-    match pulled {
-        Ok(_) => Ok(()),
-        Err(error) => Err(K3sError::NoImage {
-            image: image.to_owned(),
-            said: match error.said().lines().next_back() {
-                Some(said) => said.to_owned(),
-                None => error.to_string(),
-            },
-        }),
+    pulled.map_err(|error| no_image(image, &error))
+}
+
+async fn in_registry(docker: &Docker, image: &str) -> Result<(), ToolError> {
+    let probe = ["manifest", "inspect", image];
+    docker.tool().run_within(PROBE, &probe).await.map(drop)
+}
+
+fn no_image(image: &str, error: &ToolError) -> K3sError {
+    K3sError::NoImage {
+        image: image.to_owned(),
+        said: match error.said().lines().next_back() {
+            Some(said) => said.to_owned(),
+            None => error.to_string(),
+        },
     }
 }
 
@@ -113,12 +131,17 @@ async fn of_image(docker: &Docker, image: &str) -> Result<Version, K3sError> {
         image: image.to_owned(),
         said: said.lines().next_back().unwrap_or_default().to_owned(),
     };
-    let said = match docker.run(&args).await {
+    let said = docker.run(&args).await;
+    container.remove().await;
+    let said = match said {
         Ok(said) => said,
-        Err(DockerError::Tool(error)) => return Err(not_k3s(error.said())),
+        Err(DockerError::Tool(ToolError::Failed { output, .. }))
+            if output.status.code() != Some(REFUSED) =>
+        {
+            return Err(not_k3s(&format!("{}{}", output.stdout, output.stderr)));
+        }
         Err(error) => return Err(error.into()),
     };
-    container.remove().await;
     read_version(&said).ok_or_else(|| not_k3s(&said))
 }
 
@@ -166,6 +189,8 @@ fn write(path: &Utf8Path, program: &Utf8Path, architecture: &str) -> std::io::Re
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -173,5 +198,30 @@ mod tests {
         let said = "k3s version v1.21.2+k3s1 (5a67e8dc)\ngo version go1.16.4\n";
         assert_eq!(read_version(said), Some(Version::new(1, 21, 2)));
         assert_eq!(read_version("hello\n"), None);
+    }
+
+    /// What is thought of an image when `docker run` does this.
+    async fn by(script: &str) -> Result<Version, K3sError> {
+        let folder = tempfile::tempdir().expect("must be made");
+        let path = Utf8Path::from_path(folder.path()).expect("must be UTF-8");
+        let path = path.join("docker");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("must be written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+            .expect("must be set");
+        of_image(&Docker::stand_in(path), "image").await
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_refuses_says_nothing_of_the_image() {
+        let error = by("echo 'Error response from daemon: busy' >&2; exit 125").await;
+        let error = error.expect_err("must fail");
+        assert!(matches!(error, K3sError::Docker(_)), "{error}");
+        assert!(error.to_string().contains("busy"), "{error}");
+        for script in ["echo 'unknown flag' >&2; exit 2", "echo hello", "exit 127"] {
+            let error = by(script).await.expect_err("must fail");
+            assert!(matches!(error, K3sError::NotK3s { .. }), "{error}");
+        }
+        let version = by("echo 'k3s version v1.21.2+k3s1 (5a67e8dc)'").await;
+        assert_eq!(version.expect("must be k3s"), Version::new(1, 21, 2));
     }
 }

@@ -1,9 +1,12 @@
 //! The verbs that all backends have, on the one that `LAB_BACKEND` names.
 
 use tokenlab_harness::progress::Progress;
-use tokenlab_harness::{Backend, CONFIG_FILE_FLAG, MockLab, MockLabError, fresh_token};
+use tokenlab_harness::{
+    Backend, CONFIG_FILE_FLAG, ClusterError, K3sError, MockLab, MockLabError, fresh_token,
+};
 
 use crate::programs::wanted;
+use crate::skipped;
 
 /// What kubectl says to somebody with a fresh token: the apiserver remembers what it was told.
 async fn said(lab: &MockLab) -> String {
@@ -15,6 +18,14 @@ async fn said(lab: &MockLab) -> String {
 async fn a_file_is_written_and_flags_are_patched_on_every_backend() {
     let backend = Backend::from_env().expect("LAB_BACKEND must be a backend");
     backend.check().await.expect("must be usable");
+    match backend.has_its_image(&wanted()).await {
+        Ok(()) => {}
+        Err(ClusterError::K3s(error @ K3sError::NoImage { .. })) => {
+            let test = "backend::a_file_is_written_and_flags_are_patched_on_every_backend";
+            return skipped::skip(test, &error.to_string());
+        }
+        Err(error) => panic!("must be known: {error}"),
+    }
     let lab = backend.create(wanted(), Progress::hidden()).await;
     let ran = lab.expect("must start").run(async |lab| {
         the_verbs(lab).await;
