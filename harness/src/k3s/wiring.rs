@@ -206,3 +206,6 @@ fn backup(path: &str) -> String {
     let name = Utf8Path::new(path).file_name().unwrap_or_default();
     format!("{FOLDER}/{name}.before")
 }
+
+#[cfg(test)]
+mod tests;
