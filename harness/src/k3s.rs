@@ -103,7 +103,10 @@ impl K3s {
         node: &Node,
     ) -> Result<Kubeconfig, ClusterError> {
         let number = self.start(plan, node).await?;
-        let text = node.run(&["cat", KUBECONFIG]).await?;
+        let text = match node.run(&["cat", KUBECONFIG]).await {
+            Ok(text) => text,
+            Err(error) => return Err(still_runs(node).await.err().unwrap_or(error.into()).into()),
+        };
         let admin = Kubeconfig::admin(&text);
         let admin = admin.map_err(|source| ClusterError::Kubeconfig {
             program: "k3s",
@@ -203,13 +206,8 @@ impl K3s {
         let client = admin.client().await;
         let client = client.map_err(|error| ClusterError::Client(Box::new(error)))?;
         let look = async || {
-            match apiserver::ended(node).await {
-                Ok(None) => {}
-                Ok(Some(seen)) => {
-                    let log = String::new();
-                    return Probe::Fatal(K3sError::NotReady { seen, log });
-                }
-                Err(error) => return Probe::Fatal(error.into()),
+            if let Err(error) = still_runs(node).await {
+                return Probe::Fatal(error);
             }
             if let Err(reason) = apiserver::readyz(&client).await {
                 return Probe::NotYet(reason.into());
@@ -263,6 +261,17 @@ impl K3s {
     /// Takes back what wired the webhook in. Its name stays known in the container.
     pub(crate) async fn undo(&self, node: &Node, admin: &Kubeconfig) -> Result<Wired, K3sError> {
         Wiring { node, admin }.undo().await
+    }
+}
+
+/// Fails when it does not run any more, and tells why.
+async fn still_runs(node: &Node) -> Result<(), K3sError> {
+    match apiserver::ended(node).await? {
+        None => Ok(()),
+        Some(seen) => Err(K3sError::NotReady {
+            seen,
+            log: String::new(),
+        }),
     }
 }
 
