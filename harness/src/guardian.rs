@@ -23,8 +23,6 @@ pub(crate) enum EngineObject {
     Image,
 }
 
-pub(crate) use EngineObject as Kept;
-
 impl EngineObject {
     const fn word(self) -> &'static str {
         match self {

@@ -24,7 +24,7 @@ use testcontainers::{ContainerRequest, ImageExt as _, ReuseDirective};
 use crate::assets::chain;
 use crate::cluster::{ClusterError, ClusterPlan, Patch, Wire, Wired};
 use crate::docker::{DockerError, LABEL, Owned};
-use crate::guardian::Kept;
+use crate::guardian::EngineObject;
 use crate::kubeconfig::Kubeconfig;
 use crate::lab::CONFIG_FILE_FLAG;
 use crate::node::Node;
@@ -282,5 +282,5 @@ pub(crate) fn container_name(name: &str) -> String {
 
 /// The container that k3s runs in.
 pub(crate) fn container(name: &str) -> Result<Owned, DockerError> {
-    Owned::announce(Kept::Container, container_name(name))
+    Owned::announce(EngineObject::Container, container_name(name))
 }

@@ -13,7 +13,7 @@ use semver::Version;
 use crate::assets::Sources;
 use crate::cluster::{ClusterError, ClusterPlan, Patch, Wire, Wired};
 use crate::docker::{Docker, Owned};
-use crate::guardian::Kept;
+use crate::guardian::EngineObject;
 use crate::kubeconfig::Kubeconfig;
 use crate::lab::{CONFIG_FILE, CONFIG_FILE_FLAG};
 use crate::node::Node;
@@ -160,7 +160,7 @@ fn kubeconfig(folder: &RunFolder) -> camino::Utf8PathBuf {
 
 /// The container that kind makes the node of.
 pub(crate) fn container(name: &str) -> Result<Owned, crate::docker::DockerError> {
-    Owned::announce(Kept::Container, container_name(name))
+    Owned::announce(EngineObject::Container, container_name(name))
 }
 
 /// What kind calls it.

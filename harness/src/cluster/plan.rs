@@ -20,7 +20,7 @@ use crate::assets::{Assets, AssetsError, Sources, Wanted, chain};
 use crate::backend::Backend;
 use crate::diagnostics::Subject;
 use crate::docker::{Docker, Owned};
-use crate::guardian::Kept;
+use crate::guardian::EngineObject;
 use crate::k3s::{K3s, K3sError};
 use crate::kind::Kind;
 use crate::manifests::Manifests;
@@ -229,7 +229,7 @@ impl ClusterPlan {
 
     /// Creates the cluster. When that fails its diagnostics stay, and it goes.
     pub async fn start(mut self) -> Result<Cluster, ClusterError> {
-        let network = Owned::announce(Kept::Network, self.name.clone())?;
+        let network = Owned::announce(EngineObject::Network, self.name.clone())?;
         let node = Node {
             docker: self.docker.clone(),
             container: self.distribution.container(&self.name)?,

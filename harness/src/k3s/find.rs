@@ -9,7 +9,7 @@ use super::{IMAGE, K3s, K3sError};
 use crate::assets::Sources;
 use crate::cluster::ClusterError;
 use crate::docker::{Docker, DockerError, LABEL, Owned};
-use crate::guardian::Kept;
+use crate::guardian::EngineObject;
 use crate::node_image::archive;
 use crate::progress::Progress;
 use crate::run_folder::{RunFolder, RunFolderError};
@@ -120,7 +120,7 @@ fn no_image(image: &str, error: &ToolError) -> K3sError {
 /// The version of Kubernetes that is in an image.
 async fn of_image(docker: &Docker, image: &str) -> Result<Version, K3sError> {
     let name = format!("tokenlab-{}", crate::run_folder::random_name());
-    let container = Owned::announce(Kept::Container, name)?;
+    let container = Owned::announce(EngineObject::Container, name)?;
     let label = format!("{LABEL}=k3s");
     #[rustfmt::skip]
     let args = [

@@ -9,7 +9,7 @@ use super::K3sError;
 use super::files::{File, tar};
 use crate::cluster::{ClusterError, ClusterPlan};
 use crate::docker::{Docker, LABEL, Owned};
-use crate::guardian::Kept;
+use crate::guardian::EngineObject;
 use crate::image::{Image, USER};
 use crate::run_folder::random_name;
 use crate::tool::Input;
@@ -41,7 +41,7 @@ impl Loaded {
         let name = name.parse().expect("must be a name");
         let image = Image::builder().name(name).program(image.program());
         let image = image.build().await?;
-        let owned = Owned::announce(Kept::Image, image.name().to_string())?;
+        let owned = Owned::announce(EngineObject::Image, image.name().to_string())?;
         let loaded = plan.docker.tool();
         let loaded = loaded.feed(&["load"], Input::Bytes(image.archive()));
         loaded.await?;
@@ -114,7 +114,7 @@ impl Running {
         let docker = &plan.docker;
         // The next one is made while this one runs.
         let name = format!("{}-webhook-{}", plan.name(), random_name());
-        let container = Owned::announce(Kept::Container, name)?;
+        let container = Owned::announce(EngineObject::Container, name)?;
         let deployment = plan.manifests().deployment(certificate);
         let pod = deployment.spec.template.spec.unwrap_or_default();
         let webhook = pod.containers.first().cloned().unwrap_or_default();

@@ -80,7 +80,8 @@ async fn an_owner_that_ends_leaves_nothing(#[case] when: When, #[case] signal: &
         ])
         .env("TMPDIR", folder.path())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        // Why it ended, when it does so too early.
+        .stderr(Stdio::inherit())
         .spawn();
     let mut demo = Demo(demo.expect("must start"));
     // The one that only says its version has another name.

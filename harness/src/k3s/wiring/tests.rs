@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::docker::{Docker, Owned};
-use crate::guardian::Kept;
+use crate::guardian::EngineObject;
 use crate::kubeconfig::Identity;
 
 /// A container that is a folder, `root`. What has a line in `fails` fails once, in that order.
@@ -56,7 +56,7 @@ impl Lab {
         let executable = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(&program, executable).expect("must be set");
         let name = format!("tokenlab-{}", crate::run_folder::random_name());
-        let container = Owned::announce(Kept::Container, name).expect("must be told");
+        let container = Owned::announce(EngineObject::Container, name).expect("must be told");
         Self {
             folder,
             node: Node {
