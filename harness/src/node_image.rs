@@ -16,7 +16,7 @@ mod debian;
 mod error;
 mod inputs;
 mod layout;
-mod registry;
+pub(crate) mod registry;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};

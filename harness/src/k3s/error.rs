@@ -26,7 +26,7 @@ pub enum K3sError {
         said: String,
     },
     /// The image is another one.
-    #[error("`{image}` is no image of k3s: its `--version` says `{said}`")]
+    #[error("`{image}` is no image of k3s: its `--version` says: {said}")]
     NotK3s {
         /// The image.
         image: String,

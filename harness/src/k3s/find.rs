@@ -10,7 +10,7 @@ use crate::assets::Sources;
 use crate::cluster::ClusterError;
 use crate::docker::{Docker, DockerError, LABEL, Owned};
 use crate::guardian::EngineObject;
-use crate::node_image::archive;
+use crate::node_image::{archive, registry};
 use crate::progress::Progress;
 use crate::run_folder::{RunFolder, RunFolderError};
 use crate::tool::ToolError;
@@ -19,11 +19,11 @@ use crate::tool::ToolError;
 /// is never pulled.
 pub(super) const PAUSE_IMAGE: &str = "tokenlab.invalid/pause:1";
 
-/// A registry that is reached at all says within this time whether it has the image.
-const PROBE: Duration = Duration::from_secs(5);
-
 /// The status of `docker run` when Docker itself failed. What else there is comes of the image.
 const REFUSED: i32 = 125;
+
+/// k3s says its version within a second or two.
+const ANSWER: Duration = Duration::from_secs(20);
 
 impl K3s {
     /// Looks for what is needed, and gets what is missing. Without `LAB_K3S_IMAGE` it is the
@@ -62,16 +62,9 @@ fn image(version: &Version) -> String {
     }
 }
 
-/// Fails when there is no image, and none can be had.
+/// Fails when there is no image, and none can be pulled.
 pub(crate) async fn has_image(docker: &Docker, version: &Version) -> Result<(), K3sError> {
-    let image = image(version);
-    if docker.image_label(&image, LABEL).await?.is_some() {
-        return Ok(());
-    }
-    match in_registry(docker, &image).await {
-        Ok(()) => Ok(()),
-        Err(error) => Err(no_image(&image, &error)),
-    }
+    ensure(docker, &image(version), &Progress::stderr()).await
 }
 
 /// testcontainers knows `DOCKER_HOST` and the usual place, `docker` its contexts too.
@@ -90,31 +83,11 @@ async fn ensure(docker: &Docker, image: &str, progress: &Progress) -> Result<(),
     if docker.image_label(image, LABEL).await?.is_some() {
         return Ok(());
     }
-    let pulled = match in_registry(docker, image).await {
-        Ok(()) => {
-            let args = ["pull", "--quiet", image];
-            let title = format!("pulling {image}");
-            let pulled = progress.step(&title, docker.tool().run(&args)).await;
-            pulled.map(drop)
-        }
-        Err(error) => Err(error),
-    };
-    pulled.map_err(|error| no_image(image, &error))
-}
-
-async fn in_registry(docker: &Docker, image: &str) -> Result<(), ToolError> {
-    let probe = ["manifest", "inspect", image];
-    docker.tool().run_within(PROBE, &probe).await.map(drop)
-}
-
-fn no_image(image: &str, error: &ToolError) -> K3sError {
-    K3sError::NoImage {
+    let pulled = registry::pulled(docker, image, progress).await;
+    pulled.map_err(|said| K3sError::NoImage {
         image: image.to_owned(),
-        said: match error.said().lines().next_back() {
-            Some(said) => said.to_owned(),
-            None => error.to_string(),
-        },
-    }
+        said,
+    })
 }
 
 /// The version of Kubernetes that is in an image.
@@ -129,18 +102,18 @@ async fn of_image(docker: &Docker, image: &str) -> Result<Version, K3sError> {
     ];
     let not_k3s = |said: &str| K3sError::NotK3s {
         image: image.to_owned(),
-        said: said.lines().next_back().unwrap_or_default().to_owned(),
+        said: said.lines().next_back().unwrap_or("nothing").to_owned(),
     };
-    let said = docker.run(&args).await;
+    // Another program may know no `--version`, and never end.
+    let said = docker.tool().run_within(ANSWER, &args).await;
     container.remove().await;
     let said = match said {
         Ok(said) => said,
-        Err(DockerError::Tool(ToolError::Failed { output, .. }))
-            if output.status.code() != Some(REFUSED) =>
-        {
+        Err(ToolError::Failed { output, .. }) if output.status.code() != Some(REFUSED) => {
             return Err(not_k3s(&format!("{}{}", output.stdout, output.stderr)));
         }
-        Err(error) => return Err(error.into()),
+        Err(error @ ToolError::TimedOut { .. }) => return Err(not_k3s(&error.to_string())),
+        Err(error) => return Err(DockerError::from(error).into()),
     };
     read_version(&said).ok_or_else(|| not_k3s(&said))
 }

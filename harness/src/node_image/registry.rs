@@ -1,4 +1,4 @@
-//! The stock image, from a registry.
+//! An image from a registry.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// `docker manifest inspect`, which asks by itself. A pull says so when it has found the image, and
 /// only until then it is bounded: behind a firewall that swallows everything it would hang, and
 /// one that gets on may take minutes.
-pub(super) async fn pulled(
+pub(crate) async fn pulled(
     docker: &Docker,
     image: &str,
     progress: &Progress,
