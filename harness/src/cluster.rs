@@ -257,11 +257,11 @@ impl Cluster {
     /// Where the node was started anew, the webhook must come back too, also after a failure.
     async fn settled(&self, outcome: Result<Wired, ClusterError>) -> Result<Wired, ClusterError> {
         let plan = &self.plan;
-        let deployed = {
+        let (in_cluster, beside) = {
             let webhook = self.webhook.lock().await;
-            webhook.in_cluster || webhook.beside.runs()
+            (webhook.in_cluster, webhook.beside.runs())
         };
-        if !deployed || !plan.distribution.restarts_the_node() {
+        if !(in_cluster || beside) || !plan.distribution.restarts_the_node() {
             return outcome;
         }
         let Some(address) = self
@@ -272,7 +272,13 @@ impl Cluster {
             return outcome;
         };
         let title = "waiting until the webhook answers the node again";
-        let reached = plan.progress.step(title, self.reached(*address)).await;
+        let come = async {
+            if in_cluster && let Some(since) = self.node.started().await? {
+                deployment::back(&self.client().await?, &plan.manifests, &since).await;
+            }
+            self.reached(*address).await
+        };
+        let reached = plan.progress.step(title, come).await;
         let wired = outcome?;
         reached?;
         Ok(wired)

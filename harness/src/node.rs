@@ -1,6 +1,7 @@
 //! The one node of a cluster: commands and files in its container.
 
 use camino::Utf8Path;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::docker::{Docker, DockerError, Owned};
 use crate::tool::{Input, ToolError};
@@ -37,6 +38,15 @@ impl Node {
         let docker = self.docker.unlogged();
         let fed = docker.tool().feed(&args, Input::Bytes(bytes));
         Ok(fed.await?)
+    }
+
+    /// When it was last started; `None` when that is not understood.
+    pub(crate) async fn started(&self) -> Result<Option<Time>, DockerError> {
+        const STARTED: &str = "{{json .State.StartedAt}}";
+        let name = self.container.name();
+        let args = ["container", "inspect", "--format", STARTED, name];
+        let text = self.docker.run(&args).await?;
+        Ok(serde_json::from_str(&text).ok())
     }
 
     /// The content of a file; `None` when there is none.

@@ -1,10 +1,12 @@
 //! The webhook in the cluster: waited for, with the reason when it does not come.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, Service};
+use k8s_openapi::api::core::v1::{ContainerStatus, Event, Node, Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, DeleteParams, ListParams, LogParams};
 
 use crate::manifests::Manifests;
@@ -56,6 +58,12 @@ impl DeploymentError {
 const POLL: Poll = Poll {
     every: Duration::from_millis(100),
     within: Duration::from_secs(120),
+};
+
+/// A kubelet tells its state every 10 s when it has changed.
+const BACK: Poll = Poll {
+    every: Duration::from_millis(200),
+    within: Duration::from_secs(30),
 };
 
 fn of_it(manifests: &Manifests) -> ListParams {
@@ -162,6 +170,43 @@ fn refusals(deployment: &Deployment) -> impl Iterator<Item = String> {
     })
 }
 
+/// Waits until the node says that it is ready, with what it says since it was started anew, and its
+/// Pods are. Before that its controller takes them for lost, and the Service refuses connections,
+/// though the webhook may have answered by the rules of before.
+pub(super) async fn back(client: &kube::Client, manifests: &Manifests, since: &Time) {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &manifests.namespace);
+    let look = async || {
+        let all = ListParams::default();
+        let of_it = of_it(manifests);
+        match tokio::try_join!(nodes.list(&all), pods.list(&of_it)) {
+            Ok((nodes, pods)) => {
+                let nodes = nodes.items.iter().all(|node| says_ready(node, since));
+                if nodes && pods.items.iter().all(is_ready) {
+                    Probe::<(), Infallible>::Ready(())
+                } else {
+                    Probe::NotYet("the node is not ready again".into())
+                }
+            }
+            Err(error) => Probe::NotYet(error.to_string().into()),
+        }
+    };
+    // A kubelet with nothing new to say says nothing for minutes: whether the webhook answers is
+    // asked in any case.
+    let _ = until("the node is ready again", BACK, look).await;
+}
+
+fn says_ready(node: &Node, since: &Time) -> bool {
+    let conditions = node.status.iter();
+    let mut conditions = conditions.flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| {
+        let said = condition.last_heartbeat_time.as_ref();
+        condition.type_ == "Ready"
+            && condition.status == "True"
+            && said.is_some_and(|said| said >= since)
+    })
+}
+
 /// The address that the webhook's Service got.
 pub(super) async fn address(
     client: &kube::Client,
@@ -250,6 +295,22 @@ async fn reasons(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_node_said_before_it_was_started_anew_does_not_count() {
+        let node = |status: &str, said: &str| {
+            let condition = serde_json::json!({
+                "type": "Ready", "status": status, "lastHeartbeatTime": said,
+            });
+            let node = serde_json::json!({ "status": { "conditions": [condition] } });
+            serde_json::from_value::<Node>(node).expect("must be a Node")
+        };
+        let since = serde_json::from_str(r#""2026-01-01T00:00:09.123456789Z""#);
+        let since = since.expect("must be a time");
+        assert!(says_ready(&node("True", "2026-01-01T00:00:10Z"), &since));
+        assert!(!says_ready(&node("False", "2026-01-01T00:00:10Z"), &since));
+        assert!(!says_ready(&node("True", "2026-01-01T00:00:08Z"), &since));
+    }
 
     fn pod(reason: &str) -> Pod {
         let pod = serde_json::json!({
