@@ -128,6 +128,9 @@ async fn it_is_wired_from_the_beginning(#[case] reach: Reach) {
     });
     let Some(plan) = plan.await else { return };
     let lab = plan.run(async |lab| {
+        // What is loaded twice is there once, and not gone with the first.
+        let image = Image::builder().build().await.expect("must be built");
+        lab.load(&image).await.expect("must be loaded");
         deploy(lab).await;
         let said = says(lab).await;
         assert!(said.contains(MOCK), "{said}");
