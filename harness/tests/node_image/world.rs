@@ -66,6 +66,15 @@ impl World {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("must be set");
     }
 
+    /// Whether others may enter all folders above this one.
+    pub(crate) fn lets_nobody_in(&self) -> bool {
+        let mut above = self.folder.ancestors().skip(1);
+        above.all(|path| {
+            let mode = fs::metadata(path).map(|data| data.permissions().mode());
+            mode.is_ok_and(|mode| mode & 0o001 == 1)
+        })
+    }
+
     /// Has everything run as nobody, if this process is root: as somebody who is not.
     pub(crate) fn of_nobody(mut self) -> Self {
         if nix::unistd::geteuid().is_root() {
