@@ -36,6 +36,18 @@ pub struct Output {
     pub stderr: String,
 }
 
+impl From<std::process::Output> for Output {
+    /// What is no UTF-8 is replaced: it is for people to read.
+    fn from(output: std::process::Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            status: output.status,
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+}
+
 /// Why kubectl did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum KubectlError {

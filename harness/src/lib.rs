@@ -28,6 +28,7 @@ pub mod assets;
 pub mod progress;
 
 mod backend;
+mod backup;
 mod cluster;
 mod control_plane;
 mod diagnostics;

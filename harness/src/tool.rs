@@ -5,11 +5,12 @@ mod speaking;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::group::{Group, gated_tool};
 use crate::kubectl::Output;
@@ -221,6 +222,16 @@ pub(crate) async fn run_to_its_end(
         let kind = io::ErrorKind::NotFound;
         return Err(io::Error::new(kind, "not an executable file"));
     }
+    let (child, pid, gate) = spawn(command)?;
+    let (_group, pipe) = Group::open_to_feed(pid, gate)?;
+    let pipe = tokio::fs::File::from_std(pipe);
+    // A program that ends before it has read everything says itself why.
+    let ((), output) = tokio::join!(write(pipe, input), child.wait_with_output());
+    Ok(output?.into())
+}
+
+/// Starts it behind its gate, which is returned with its number; dropped, it is killed.
+fn spawn(command: std::process::Command) -> io::Result<(Child, u32, OwnedFd)> {
     let mut child = Command::from(command)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -229,17 +240,7 @@ pub(crate) async fn run_to_its_end(
     let (Some(pid), Some(gate)) = (child.id(), child.stdin.take()) else {
         return Err(io::Error::other("no pipe"));
     };
-    let (_group, pipe) = Group::open_to_feed(pid, gate.into_owned_fd()?)?;
-    let pipe = tokio::fs::File::from_std(pipe);
-    // A program that ends before it has read everything says itself why.
-    let ((), output) = tokio::join!(write(pipe, input), child.wait_with_output());
-    let output = output?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Output {
-        status: output.status,
-        stdout: text(&output.stdout),
-        stderr: text(&output.stderr),
-    })
+    Ok((child, pid, gate.into_owned_fd()?))
 }
 
 async fn write(mut pipe: tokio::fs::File, input: Input<'_>) {

@@ -1,17 +1,16 @@
 //! The flags of a running k3s' apiserver: set, verified, taken back.
 
-use camino::Utf8Path;
-
 use super::apiserver::{Back, Flags, restart, runs_with};
 use super::config::{self, Config};
 use super::files::{File, tar};
 use super::{CONFIG_IN_NODE, K3sError};
 use crate::assets::chain;
+use crate::backup::Backup;
 use crate::cluster::{Patch, Wired};
 use crate::docker::DockerError;
 use crate::kubeconfig::Kubeconfig;
 use crate::lab::CONFIG_FILE_FLAG;
-use crate::node::{FOLDER, Node};
+use crate::node::Node;
 use crate::tool::Input;
 
 /// The two files in the container that matter here; `None`: there is none.
@@ -31,7 +30,7 @@ pub(super) struct Wiring<'a> {
 impl Wiring<'_> {
     /// Changes what is not so yet. When the apiserver does not start with it, all is as it was.
     pub(super) async fn set(&self, patch: &Patch) -> Result<Wired, K3sError> {
-        let before = self.files(config::PATH, CONFIG_IN_NODE).await?;
+        let before = self.files().await?;
         let old = read(&before)?;
         let mut new = old.clone();
         for (name, value) in &patch.flags {
@@ -41,7 +40,11 @@ impl Wiring<'_> {
         if new == old && webhook == before.webhook && runs_with(self.node, &patch.flags).await? {
             return Ok(Wired::Already);
         }
-        let first = patch.config.is_some() && self.back_up(&before).await?;
+        let first = patch.config.is_some() && {
+            let config = before.config.as_deref().unwrap_or_default();
+            let backup = self.backup();
+            backup.keep(config, before.webhook.as_deref()).await?
+        };
         let after = Files {
             config: Some(new.yaml()),
             webhook,
@@ -49,7 +52,7 @@ impl Wiring<'_> {
         let changed = self.change(&before, &after, &patch.flags).await;
         if first && matches!(changed, Err(K3sError::RolledBack { .. })) {
             // A backup that stays is what is there, and why the change failed matters more.
-            let _ = self.forget().await;
+            let _ = self.backup().forget().await;
         }
         changed.map(|()| Wired::Changed)
     }
@@ -57,12 +60,14 @@ impl Wiring<'_> {
     /// Gives the webhook's flag and its file the state that they had before they were set here.
     /// What else was changed in the configuration since stays.
     pub(super) async fn undo(&self) -> Result<Wired, K3sError> {
-        let (config, webhook) = (backup(config::PATH), backup(CONFIG_IN_NODE));
-        let backup = self.files(&config, &webhook).await?;
+        let backup = Files {
+            config: self.backup().flags().await?,
+            webhook: self.backup().webhook().await?,
+        };
         if backup.config.is_none() {
             return Ok(Wired::Already);
         }
-        let before = self.files(config::PATH, CONFIG_IN_NODE).await?;
+        let before = self.files().await?;
         let flag = read(&backup)?.flag(CONFIG_FILE_FLAG).map(str::to_owned);
         let mut config = read(&before)?;
         config.set(CONFIG_FILE_FLAG, flag.as_deref());
@@ -72,40 +77,23 @@ impl Wiring<'_> {
         };
         let flags = [(CONFIG_FILE_FLAG.to_owned(), flag)];
         self.change(&before, &after, &flags).await?;
-        self.forget().await?;
+        self.backup().forget().await?;
         Ok(Wired::Changed)
     }
 
-    async fn files(&self, config: &str, webhook: &str) -> Result<Files, K3sError> {
+    async fn files(&self) -> Result<Files, K3sError> {
         Ok(Files {
-            config: self.node.read(config).await?,
-            webhook: self.node.read(webhook).await?,
+            config: self.node.read(config::PATH).await?,
+            webhook: self.node.read(CONFIG_IN_NODE).await?,
         })
     }
 
-    /// Keeps what was there before the first change, for [`undo`](Self::undo); whether this is
-    /// the first. That there is a backup of the configuration says so: it is written last.
-    async fn back_up(&self, files: &Files) -> Result<bool, K3sError> {
-        let path = backup(config::PATH);
-        let first = self.node.read(&path).await?.is_none();
-        if first {
-            let webhook = backup(CONFIG_IN_NODE);
-            match &files.webhook {
-                Some(text) => self.node.write(&webhook, text).await?,
-                None => self.node.remove(&webhook).await?,
-            }
-            let config = files.config.as_deref().unwrap_or_default();
-            self.node.write(&path, config).await?;
+    fn backup(&self) -> Backup<'_> {
+        Backup {
+            node: self.node,
+            flags: config::PATH,
+            webhook: CONFIG_IN_NODE,
         }
-        Ok(first)
-    }
-
-    /// Removes what [`back_up`](Self::back_up) kept.
-    async fn forget(&self) -> Result<(), K3sError> {
-        for path in [config::PATH, CONFIG_IN_NODE] {
-            self.node.remove(&backup(path)).await?;
-        }
-        Ok(())
     }
 
     /// Puts the files in place and waits for the apiserver; takes all back when that fails.
@@ -200,11 +188,6 @@ impl Wiring<'_> {
 fn read(files: &Files) -> Result<Config, K3sError> {
     let text = files.config.as_deref().unwrap_or_default();
     Config::read(text).map_err(K3sError::Config)
-}
-
-fn backup(path: &str) -> String {
-    let name = Utf8Path::new(path).file_name().unwrap_or_default();
-    format!("{FOLDER}/{name}.before")
 }
 
 #[cfg(test)]

@@ -4,18 +4,17 @@
 //! apiserver, a file that is not mounted keeps the first one from starting, and an old process
 //! that is given 30 s to end looks like a flag that is ignored.
 
-use camino::Utf8Path;
-
 use super::CONFIG_IN_NODE;
 use super::restart::{Apiserver, Seen, config_flag};
 use super::static_pod::{ManifestError, StaticPod};
 use crate::assets::chain;
+use crate::backup::Backup;
 use crate::cluster::{Patch, Wired};
 use crate::diagnostics;
 use crate::docker::DockerError;
 use crate::kubeconfig::Kubeconfig;
 use crate::lab::CONFIG_FILE_FLAG;
-use crate::node::{FOLDER, Node};
+use crate::node::Node;
 
 /// Where the kubelet finds the apiserver.
 pub(super) const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
@@ -104,7 +103,7 @@ impl Wiring<'_> {
         }
         let mut backed_up = false;
         if config.is_some() {
-            backed_up = self.back_up(&before, old_file.as_deref()).await?;
+            backed_up = (self.backup().keep(&before, old_file.as_deref())).await?;
         }
         let change = Change {
             before: &before,
@@ -116,7 +115,7 @@ impl Wiring<'_> {
         let changed = self.change(change).await;
         // Where it is not back as it was, the backup is what a person will want.
         if matches!(changed, Err(WiringError::RolledBack { .. })) && backed_up {
-            let _ = self.forget().await;
+            let _ = self.backup().forget().await;
         }
         changed.map(|()| Wired::Changed)
     }
@@ -124,10 +123,10 @@ impl Wiring<'_> {
     /// Gives the webhook's flag, its file and its name the state that they had before they were
     /// set here. What else was changed in the manifest since stays.
     pub(super) async fn undo(&self, server_name: &str) -> Result<Wired, WiringError> {
-        let Some(backup) = self.node.read(&backup(MANIFEST)).await? else {
+        let Some(backup) = self.backup().flags().await? else {
             return Ok(Wired::Already);
         };
-        let backup_file = self.node.read(&self::backup(CONFIG_IN_NODE)).await?;
+        let backup_file = self.backup().webhook().await?;
         let before = self.manifest().await?;
         let backup = StaticPod::read(&backup, CONTAINER)?;
         let value = backup.flag(CONFIG_FILE_FLAG)?;
@@ -151,16 +150,16 @@ impl Wiring<'_> {
         if backup_file.is_none() {
             self.node.remove(CONFIG_IN_NODE).await?;
         }
-        self.forget().await?;
+        self.backup().forget().await?;
         Ok(Wired::Changed)
     }
 
-    /// Removes what [`back_up`](Self::back_up) kept.
-    async fn forget(&self) -> Result<(), WiringError> {
-        for path in [MANIFEST, CONFIG_IN_NODE] {
-            self.node.remove(&backup(path)).await?;
+    fn backup(&self) -> Backup<'_> {
+        Backup {
+            node: self.node,
+            flags: MANIFEST,
+            webhook: CONFIG_IN_NODE,
         }
-        Ok(())
     }
 
     fn apiserver(&self) -> Apiserver<'_> {
@@ -171,21 +170,6 @@ impl Wiring<'_> {
     async fn manifest(&self) -> Result<String, WiringError> {
         let manifest = self.node.read(MANIFEST).await?;
         manifest.ok_or(WiringError::NoManifest)
-    }
-
-    /// Keeps what was there before the first change, for [`undo`](Self::undo); whether this is
-    /// the first.
-    async fn back_up(&self, manifest: &str, file: Option<&str>) -> Result<bool, WiringError> {
-        let first = self.node.read(&backup(MANIFEST)).await?.is_none();
-        if first {
-            match file {
-                Some(file) => self.node.write(&backup(CONFIG_IN_NODE), file).await?,
-                None => self.node.remove(&backup(CONFIG_IN_NODE)).await?,
-            }
-            // The manifest's last: with it the backup is whole.
-            self.node.write(&backup(MANIFEST), manifest).await?;
-        }
-        Ok(first)
     }
 
     /// Puts a manifest in place and waits for the apiserver; takes everything back when that
@@ -235,12 +219,6 @@ impl Wiring<'_> {
         }
         self.apiserver().restart(manifest, flags).await
     }
-}
-
-/// Outside of the folder of the manifests, where the kubelet takes each file for a Pod.
-fn backup(path: &str) -> String {
-    let name = Utf8Path::new(path).file_name().unwrap_or_default();
-    format!("{FOLDER}/{name}.before")
 }
 
 fn edited(manifest: &str, patch: &Patch) -> Result<String, ManifestError> {

@@ -1,15 +1,13 @@
 //! A program that shows by its first output that it gets on.
 
 use std::io;
-use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
-use super::{Tool, ToolError};
+use super::{Tool, ToolError, spawn};
 use crate::group::Group;
-use crate::kubectl::Output;
 
 /// A program that has said something. Dropped, it is killed.
 #[derive(Debug)]
@@ -45,15 +43,8 @@ impl Tool {
     }
 
     fn start(&self, args: &[&str], line: String) -> io::Result<Speaking> {
-        let mut child = Command::from(self.logged(args)?)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let (Some(pid), Some(gate)) = (child.id(), child.stdin.take()) else {
-            return Err(io::Error::other("no pipe"));
-        };
-        let group = Group::open(pid, gate.into_owned_fd()?)?;
+        let (child, pid, gate) = spawn(self.logged(args)?)?;
+        let group = Group::open(pid, gate)?;
         Ok(Speaking {
             child,
             _group: group,
@@ -85,12 +76,7 @@ impl Speaking {
         if output.status.success() {
             return Ok(());
         }
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let output = Box::new(Output {
-            status: output.status,
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
-        });
+        let output = Box::new(output.into());
         Err(ToolError::Failed { command, output })
     }
 }

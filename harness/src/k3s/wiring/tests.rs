@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use tempfile::TempDir;
 
 use super::*;
+use crate::backup::copy;
 use crate::docker::{Docker, Owned};
 use crate::guardian::EngineObject;
 use crate::kubeconfig::Identity;
@@ -23,16 +24,16 @@ case "$1" in
     shift
     [ "$1" != --interactive ] || shift
     case "$2" in
-      cat) cat "$F/root$3" ;;
-      rm) rm -f "$F/root$4" ;;
-      sh) mkdir -p "$F/root$6"; cat >"$F/root$8" ;;
+      cat) cat "$F/files$3" ;;
+      rm) rm -f "$F/files$4" ;;
+      sh) mkdir -p "$F/files$6"; cat >"$F/files$8" ;;
     esac ;;
-  cp) tar --no-same-owner -x -C "$F/root" ;;
+  cp) tar --no-same-owner -x -C "$F/files" ;;
   container)
     case "$*" in *Running*) echo true 0 ;; *) echo 2026-01-01T00:00:00Z ;; esac ;;
   logs)
     printf 'Running kube-apiserver '
-    sed -n 's/^- /--/p' "$F/root/etc/rancher/k3s/config.yaml" | tr '\n' ' ' ;;
+    sed -n 's/^- /--/p' "$F/files/etc/rancher/k3s/config.yaml" | tr '\n' ' ' ;;
 esac
 "#;
 
@@ -50,7 +51,7 @@ impl Lab {
             path.expect("must be UTF-8")
         };
         let program = path("docker");
-        std::fs::create_dir(path("root")).expect("must be made");
+        std::fs::create_dir(path("files")).expect("must be made");
         std::fs::write(path("fails"), fails).expect("must be written");
         std::fs::write(&program, DOCKER).expect("must be written");
         let executable = std::fs::Permissions::from_mode(0o755);
@@ -92,12 +93,12 @@ impl Lab {
 
     fn has(&self, path: &str) -> bool {
         let path = path.trim_start_matches('/');
-        self.folder.path().join("root").join(path).exists()
+        self.folder.path().join("files").join(path).exists()
     }
 
     /// Whether there is the webhook's file, and whether what was there before is known.
     fn state(&self) -> [bool; 2] {
-        [CONFIG_IN_NODE, &backup(config::PATH)].map(|path| self.has(path))
+        [CONFIG_IN_NODE, &copy(config::PATH)].map(|path| self.has(path))
     }
 }
 
