@@ -5,7 +5,7 @@ mod mock_lab;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::assets::{AssetsError, SettingError, Sources, Wanted};
 use crate::cluster::ClusterError;
@@ -19,7 +19,9 @@ pub use mock_lab::{MockLab, MockLabError};
 pub const BACKEND: &str = "LAB_BACKEND";
 
 /// What a lab runs on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
     /// etcd and kube-apiserver as processes: no container needed

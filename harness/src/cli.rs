@@ -1,16 +1,26 @@
 //! The command line: what it takes, how it ends.
 
 mod assets;
+mod choice;
 mod completions;
 mod demo;
+mod down;
 mod failure;
 mod file;
 mod image;
+mod list;
 mod manifests;
 mod node_image;
+mod selection;
+mod status;
+mod supervise;
+mod table;
+mod up;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
 use tokenlab_harness::assets::{Wanted, WantedError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -56,6 +66,12 @@ struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Up(up::Args),
+    List(list::Args),
+    Status(status::Args),
+    Down(down::Args),
+    #[command(hide = true)]
+    Supervise(supervise::Args),
     Assets(assets::Args),
     Image(image::Args),
     Manifests(manifests::Args),
@@ -71,13 +87,27 @@ fn version(text: &str) -> Result<Wanted, WantedError> {
     text.parse()
 }
 
+const UNWRITABLE: &str = "cannot write to the standard output";
+
+/// For scripts.
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(value)?;
+    writeln!(std::io::stdout().lock(), "{text}").context(UNWRITABLE)
+}
+
 pub(crate) fn main() -> ExitCode {
     let Args { command } = Args::parse();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failure::report(&error.into()),
     };
-    let ended = runtime.block_on(interruptible(command));
+    let ended = runtime.block_on(async {
+        match command {
+            // It ends its lab at a signal, which takes its time.
+            Command::Supervise(args) => Ok(args.run().await),
+            command => interruptible(command).await,
+        }
+    });
     // Not a plain drop: that waits for whatever a thread is blocked in, a lock for example.
     runtime.shutdown_background();
     ended.unwrap_or_else(|error| failure::report(&error))
@@ -91,6 +121,11 @@ async fn interruptible(command: Command) -> anyhow::Result<ExitCode> {
         match command {
             // Boxed: it holds a whole lab, some 20 KiB.
             Command::Demo(args) => Box::pin(args.run()).await,
+            Command::Up(args) => args.run().await,
+            Command::List(args) => args.run(),
+            Command::Status(args) => args.run().await,
+            Command::Down(args) => args.run().await,
+            Command::Supervise(args) => Ok(args.run().await),
             Command::Assets(args) => args.run().await,
             Command::Image(args) => args.run().await,
             Command::Manifests(args) => args.run(),

@@ -3,6 +3,7 @@
 mod deployment;
 mod distribution;
 mod error;
+mod observed;
 mod plan;
 mod reach;
 mod shared;
@@ -11,6 +12,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use tokenlab_webhook::Token;
 use tokenlab_webhook::pki::{Certificate, CertificateAuthority};
 use tokio::sync::{Mutex, OnceCell};
@@ -34,7 +36,8 @@ pub use error::ClusterError;
 pub use reach::{Reach, ServiceAddress, ServiceAddressError};
 
 /// When the webhook's flag is set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum Wire {
     /// In the running apiserver, once the webhook answers: the tutorial's way
     #[default]

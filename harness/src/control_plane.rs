@@ -13,6 +13,7 @@ use tokenlab_webhook::pki::{CertificateAuthority, PkiError, public_key_pem, sign
 use crate::assets::Assets;
 use crate::flags::Flags;
 use crate::kubeconfig::{Identity, Kubeconfig};
+use crate::named::Part;
 use crate::ports::Port;
 use crate::process::{Plan, Process, StartError};
 use crate::run_folder::{self, COMMAND_LINES, RunFolder, RunFolderError};
@@ -242,9 +243,36 @@ impl ControlPlane {
         std::iter::once(self.etcd.id()).chain(apiserver).collect()
     }
 
+    /// etcd and kube-apiserver, and how each is.
+    pub fn parts(&mut self) -> [Part; 2] {
+        let apiserver = self.apiserver.as_mut();
+        [
+            part("etcd", Some(&mut self.etcd)),
+            part("kube-apiserver", apiserver),
+        ]
+    }
+
     /// The folder of its logs.
     pub fn logs(&self) -> &Utf8Path {
         &self.plan.logs
+    }
+}
+
+fn part(name: &str, process: Option<&mut Process>) -> Part {
+    let ended = process.map(|process| (process.id(), process.exited()));
+    let (pid, state) = match ended {
+        Some((pid, None)) => (Some(pid), "running".to_owned()),
+        Some((_, Some(status))) => (None, format!("ended: {status}")),
+        None => (
+            None,
+            "not started: it did not come back with its flags".to_owned(),
+        ),
+    };
+    Part {
+        name: name.to_owned(),
+        pid,
+        healthy: pid.is_some(),
+        state,
     }
 }
 

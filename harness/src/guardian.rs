@@ -5,12 +5,15 @@
 //! process is gone. At the other end waits a POSIX `sh` (see `guardian.sh`), which then kills
 //! the process groups and deletes the folders that it was told of.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use camino::Utf8Path;
+
+use crate::owner::start_time;
 
 /// What lies in the container engine, and is removed by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,30 +45,41 @@ pub struct Guardian {
 impl Guardian {
     /// The guardian of this process.
     pub fn get() -> io::Result<&'static Self> {
+        Self::get_or_start(Stdio::null())
+    }
+
+    /// The same, holding this lock until it has ended what it was told of: whoever takes the lock
+    /// finds nothing left. It must be the first to ask for the guardian.
+    pub(crate) fn holding(lock: &File) -> io::Result<&'static Self> {
+        // A lock (`flock(2)`) is of the open file, which its output stream is another name for.
+        Self::get_or_start(lock.try_clone()?.into())
+    }
+
+    fn get_or_start(output: Stdio) -> io::Result<&'static Self> {
         static GUARDIAN: OnceLock<Guardian> = OnceLock::new();
         static START: Mutex<()> = Mutex::new(());
         let _one_starts = START.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(guardian) = GUARDIAN.get() {
             return Ok(guardian);
         }
-        let started = Self::start()?;
+        let started = Self::start_by(Command::new("/bin/sh").stdout(output))?;
         Ok(GUARDIAN.get_or_init(|| started))
     }
 
-    /// Its working folder and its streams belong to nobody: it must neither keep a mount busy
-    /// nor hold open the pipe that somebody reads our output from.
+    #[cfg(test)]
     fn start() -> io::Result<Self> {
-        Self::start_by(&mut Command::new("/bin/sh"))
+        Self::start_by(Command::new("/bin/sh").stdout(Stdio::null()))
     }
 
-    /// It has the environment of its owner: by that docker finds the same engine.
+    /// Its working folder and its streams belong to nobody: it must neither keep a mount busy
+    /// nor hold open the pipe that somebody reads our output from. It has the environment of its
+    /// owner: by that docker finds the same engine.
     fn start_by(shell: &mut Command) -> io::Result<Self> {
         let mut child = shell
             .args(["-c", include_str!("guardian.sh"), "tokenlab-guardian"])
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
         let pipe = child
@@ -93,6 +107,13 @@ impl Guardian {
     pub(crate) fn folder(&self, path: &Utf8Path) -> io::Result<()> {
         one_line(path.as_str(), "a line break in the path")?;
         self.tell(&format!("folder {path}"))
+    }
+
+    /// Delete this folder when the owner is gone, if the file `lock` in it has this content: it
+    /// is of a name that others may take.
+    pub(crate) fn entry(&self, content: &str, path: &Utf8Path) -> io::Result<()> {
+        one_line(path.as_str(), "a line break in the path")?;
+        self.tell(&format!("entry {content} {path}"))
     }
 
     /// Do not delete this folder: it is kept on purpose, or already gone.
@@ -128,18 +149,6 @@ fn one_line(text: &str, otherwise: &'static str) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, otherwise));
     }
     Ok(())
-}
-
-/// When the process began, in clock ticks since boot: field 22 of `/proc/PID/stat`
-/// (`proc_pid_stat(5)`). Where there is no such file, `-`: the number alone must do.
-fn start_time(pid: u32) -> String {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .ok()
-        .and_then(|stat| {
-            let behind_name = stat.rsplit_once(") ")?.1;
-            behind_name.split(' ').nth(19).map(str::to_owned)
-        })
-        .unwrap_or_else(|| "-".to_owned())
 }
 
 #[cfg(test)]

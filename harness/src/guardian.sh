@@ -9,6 +9,7 @@
 #   folder PATH         a folder to delete
 #   keep PATH           do not delete it after all (or it is gone)
 #   only PATH           delete all in it but PATH/diagnostics
+#   entry CONTENT PATH  a folder to delete if PATH/lock has this content: others take its name
 #   container NAME      what the container engine keeps, to be removed
 #   network NAME
 #   image NAME
@@ -20,6 +21,7 @@ processes=$newline
 folders=$newline
 pruned=$newline
 kept=$newline
+entries=$newline
 
 # What /proc says of PID: its state, and when it began. Nothing if there is no such process.
 look() {
@@ -69,6 +71,7 @@ EOT
       [ "$before" = "$pruned" ] || pruned=$before$newline${pruned#*"$newline$rest$newline"}
       [ "$line" = "keep $rest" ] || pruned=$pruned$rest$newline
       ;;
+    "entry "*) entries=$entries$rest$newline ;;
     "container "* | "network "* | "image "*) kept=$kept$line$newline ;;
     "gone "*)
       before=${kept%%"$newline$rest$newline"*}
@@ -147,6 +150,14 @@ while IFS= read -r folder; do
   done
 done <<EOT
 $folders
+EOT
+# Moved away first, in one step: who takes the name then has a folder of its own.
+while read -r content path; do
+  if [ -n "$path" ] && IFS= read -r found <"$path/lock" && [ "$found" = "$content" ]; then
+    mv -- "$path" "${path%/*}/.$content" && rm -rf -- "${path%/*}/.$content"
+  fi
+done <<EOT
+$entries
 EOT
 # What is left of the bounds: a sleep, and a docker that hangs. This shell leads their group.
 [ "$kept" = "$newline" ] || kill -s KILL 0

@@ -1,5 +1,6 @@
 //! A lab: one control plane, one webhook wired into it, one run folder.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 
@@ -116,7 +117,7 @@ impl LabBuilder {
     }
 
     /// A flag of kube-apiserver, which replaces the lab's own.
-    pub fn flag(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub fn flag(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         self.flags.set(name, value);
         self
     }
@@ -326,6 +327,19 @@ impl Lab {
             folder,
         } = self;
         control_plane.kill().await;
+        webhook.stop().await;
+        folder.set_evidence(false);
+    }
+
+    /// Ends it in order: the apiserver and etcd by themselves, by force after ten seconds each.
+    pub async fn end_gracefully(self) {
+        let Self {
+            control_plane,
+            webhook,
+            assets: _,
+            folder,
+        } = self;
+        control_plane.stop().await;
         webhook.stop().await;
         folder.set_evidence(false);
     }

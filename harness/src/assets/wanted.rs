@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use semver::Version;
+use serde::{Deserialize, Serialize};
 
 /// The series that [`Wanted::Default`] stands for: major and minor.
 pub const DEFAULT_SERIES: (u64, u64) = (1, 37);
@@ -11,7 +12,8 @@ pub const DEFAULT_SERIES: (u64, u64) = (1, 37);
 /// The version of Kubernetes that is asked for.
 ///
 /// Read from `1.36`, `v1.36`, `1.36.3` or `v1.36.3`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Wanted {
     /// Whatever the environment names, else the newest patch of [`DEFAULT_SERIES`].
     #[default]
@@ -72,6 +74,27 @@ impl fmt::Display for Wanted {
             Self::Series { major, minor } => write!(f, "{major}.{minor}"),
             Self::Exact(version) => write!(f, "{version}"),
         }
+    }
+}
+
+impl From<Wanted> for String {
+    /// [`Wanted::Default`] is not a series, so it is nothing.
+    fn from(wanted: Wanted) -> Self {
+        match wanted {
+            Wanted::Default => Self::new(),
+            wanted => wanted.to_string(),
+        }
+    }
+}
+
+impl TryFrom<String> for Wanted {
+    type Error = WantedError;
+
+    fn try_from(text: String) -> Result<Self, WantedError> {
+        if text.is_empty() {
+            return Ok(Self::Default);
+        }
+        text.parse()
     }
 }
 

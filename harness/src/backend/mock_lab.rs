@@ -4,16 +4,17 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
+use semver::Version;
 use tokenlab_webhook::Token;
 
 use super::Backend;
-use crate::assets::Wanted;
+use crate::assets::{Assets, Wanted};
 use crate::cluster::{Cluster, ClusterError, Wired};
 use crate::image::Image;
 use crate::kubectl::Kubectl;
 use crate::lab::{Lab, LabError};
 use crate::progress::Progress;
-use crate::run_folder::RunFolderError;
+use crate::run_folder::{RunFolder, RunFolderError};
 
 /// A running lab whose webhook knows everybody as the mock.
 #[derive(Debug)]
@@ -157,10 +158,51 @@ impl MockLab {
         }
     }
 
-    /// Ends it all.
+    /// The run folder.
+    pub fn folder(&self) -> &RunFolder {
+        match self {
+            Self::Bare(lab) => lab.folder(),
+            Self::Cluster(cluster) => cluster.plan().folder(),
+        }
+    }
+
+    /// The programs.
+    pub fn assets(&self) -> &Assets {
+        match self {
+            Self::Bare(lab) => lab.assets(),
+            Self::Cluster(cluster) => cluster.plan().assets(),
+        }
+    }
+
+    /// Its version of Kubernetes.
+    pub fn version(&self) -> &Version {
+        match self {
+            Self::Bare(lab) => &lab.assets().version,
+            Self::Cluster(cluster) => cluster.plan().version(),
+        }
+    }
+
+    /// Where the apiserver posts its TokenReviews.
+    pub fn webhook_url(&self) -> Result<String, MockLabError> {
+        Ok(match self {
+            Self::Bare(lab) => lab.webhook().url(),
+            Self::Cluster(cluster) => cluster.webhook_url()?,
+        })
+    }
+
+    /// Ends it all, at once.
     pub async fn stop(self) {
         match self {
             Self::Bare(lab) => lab.stop().await,
+            Self::Cluster(cluster) => cluster.stop().await,
+        }
+    }
+
+    /// Ends it in order, and by force what does not end so. A cluster's node is removed as it is:
+    /// nobody reads what it would still store.
+    pub async fn end_gracefully(self) {
+        match self {
+            Self::Bare(lab) => lab.end_gracefully().await,
             Self::Cluster(cluster) => cluster.stop().await,
         }
     }

@@ -9,16 +9,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use camino::{Utf8Path, Utf8PathBuf};
-use clap::CommandFactory as _;
 use serde::Serialize;
-use tokenlab_harness::assets::Wanted;
 use tokenlab_harness::progress::Progress;
 use tokenlab_harness::{
-    Backend, CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabPlan, Output, Reach, SERVICE_NAME,
-    ServiceAddress, Wire,
+    Backend, CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabPlan, Output, SERVICE_NAME,
 };
 use tokenlab_webhook::Token;
 
+use super::choice::Choice;
 use story::Story;
 
 /// The tutorial's token: base64 of `demo-password`.
@@ -43,32 +41,9 @@ namespaces.";
 /// `kubectl get ns` under a token
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub(super) struct Args {
-    /// What the control plane runs on
-    #[arg(long, value_enum, default_value_t, env = "LAB_BACKEND")]
-    backend: Backend,
-
-    /// When the webhook is wired into the apiserver of a real cluster [default: patch]
-    #[arg(long, value_enum)]
-    wire: Option<Wire>,
-
-    /// How the apiserver of a real cluster finds the webhook [default: cluster-ip]
-    #[arg(long, value_enum)]
-    reach: Option<Reach>,
-
-    /// The address of the webhook's Service in a real cluster; `auto`: the one that the cluster
-    /// chooses [default: one that is known beforehand]
-    #[arg(long, value_name = "IP|auto")]
-    service_address: Option<ServiceAddress>,
-
-    /// k3s without its agent: a control plane alone, the webhook in a container beside it
-    #[arg(long)]
-    no_agent: bool,
-
-    /// The version of Kubernetes: 1.37 (its newest patch) or v1.37.2
-    #[arg(long, value_name = "VERSION", env = "LAB_KUBERNETES", value_parser = super::version)]
-    kubernetes: Option<Wanted>,
+    #[command(flatten)]
+    choice: Choice,
 
     /// Show the commands that a person would type
     #[arg(short, long, conflicts_with = "json")]
@@ -115,61 +90,24 @@ fn is_forbidden(output: &Output) -> bool {
     output.status.code() == Some(1) && output.stderr.trim_end() == FORBIDDEN
 }
 
-const NO_AGENT: &str = "`--no-agent` is for k3s: add `--backend k3s`";
-
-/// Ends as a misspelt flag does.
-fn conflict(said: &str) -> ! {
-    super::Args::command()
-        .error(clap::error::ErrorKind::ArgumentConflict, said)
-        .exit()
-}
-
 impl Args {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        match self.backend {
-            Backend::Bare => {
-                if let Some(flag) = self.for_clusters() {
-                    conflict(&format!(
-                        "`{flag}` is for a real cluster: add `--backend kind`"
-                    ));
-                }
-                if self.no_agent {
-                    conflict(NO_AGENT);
-                }
-                Box::pin(self.bare()).await
-            }
-            Backend::Kind => {
-                if self.no_agent {
-                    conflict(NO_AGENT);
-                }
-                Box::pin(self.cluster()).await
-            }
-            Backend::K3s => Box::pin(self.cluster()).await,
+        self.choice.check();
+        match self.choice.backend {
+            Backend::Bare => Box::pin(self.bare()).await,
+            Backend::Kind | Backend::K3s => Box::pin(self.cluster()).await,
         }
-    }
-
-    /// A flag that says nothing on the bare backend.
-    fn for_clusters(&self) -> Option<&'static str> {
-        let wire = self.wire.map(|_| "--wire");
-        let reach = self.reach.map(|_| "--reach");
-        let address = self.service_address.map(|_| "--service-address");
-        wire.or(reach).or(address)
     }
 
     async fn bare(self) -> anyhow::Result<ExitCode> {
         let Self {
-            backend,
-            wire: _,
-            reach: _,
-            service_address: _,
-            no_agent: _,
-            kubernetes,
+            choice,
             verbose,
             hold,
             json,
         } = self;
         let mut story = Story::new(json, verbose);
-        let wanted = kubernetes.unwrap_or_default();
+        let wanted = choice.kubernetes.unwrap_or_default();
 
         story.begin("webhook");
         let plan = (Lab::builder()
@@ -188,7 +126,7 @@ impl Args {
 
         let forbidden = is_forbidden(&output);
         story.end(&Report {
-            backend,
+            backend: choice.backend,
             kubernetes,
             source,
             review,

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use tokenlab_harness::assets::AssetsError;
+use tokenlab_harness::named::{ClientError, LaunchError, RegistryError};
 use tokenlab_harness::{
     BackendError, ClusterError, ImageError, LabError, NodeImageError, RunFolderError,
 };
@@ -37,6 +38,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         .or_else(|| error.downcast_ref::<NodeImageError>()?.hint())
         .or_else(|| error.downcast_ref::<BackendError>()?.hint())
         .or_else(|| error.downcast_ref::<ClusterError>()?.hint())
+        .or_else(|| error.downcast_ref::<RegistryError>()?.hint())
+        .or_else(|| error.downcast_ref::<ClientError>()?.hint())
+        .or_else(|| error.downcast_ref::<LaunchError>()?.hint())
 }
 
 #[cfg(test)]

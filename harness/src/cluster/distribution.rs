@@ -1,10 +1,12 @@
 //! What differs between the real clusters that a lab runs on.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use camino::Utf8Path;
 use semver::Version;
 
+use super::observed::{in_node, of_container};
 use super::{ClusterError, ClusterPlan, Patch, Wired};
 use crate::diagnostics::NodeSetup;
 use crate::docker::{DockerError, LABEL, Owned};
@@ -12,6 +14,7 @@ use crate::image::Image;
 use crate::k3s::{self, K3s};
 use crate::kind::{self, Kind};
 use crate::kubeconfig::Kubeconfig;
+use crate::named::{Log, LogName};
 use crate::node::Node;
 
 /// Who makes the cluster.
@@ -151,6 +154,63 @@ impl Distribution {
             Self::Kind(kind) => Ok(kind.undo(node, admin, server_name).await?),
             Self::K3s(k3s) => Ok(k3s.undo(node, admin).await?),
         }
+    }
+
+    /// Where the logs are of a cluster with this node; `beside` is the container of a webhook that
+    /// runs beside it.
+    pub(super) fn logs(
+        &self,
+        node: &str,
+        plan: &ClusterPlan,
+        beside: Option<&str>,
+    ) -> BTreeMap<LogName, Vec<Log>> {
+        let pods = |files: &str| {
+            let [print, follow] = ["cat", "tail -n 0 -F"]
+                .map(|program| format!("exec {program} /var/log/pods/{files}"));
+            vec![in_node(node, &["sh", "-c", &print], &["sh", "-c", &follow])]
+        };
+        let webhook = match beside {
+            Some(container) => vec![of_container(container)],
+            None => {
+                let manifests = plan.manifests();
+                pods(&format!(
+                    "{}_{}-*/*/*.log",
+                    manifests.namespace, manifests.name
+                ))
+            }
+        };
+        let (apiserver, etcd, mut kubelet) = match self {
+            Self::Kind(_) => (
+                pods("kube-system_kube-apiserver-*/*/*.log"),
+                pods("kube-system_etcd-*/*/*.log"),
+                vec![in_node(
+                    node,
+                    &["journalctl", "--unit=kubelet", "--no-pager"],
+                    &[
+                        "journalctl",
+                        "--unit=kubelet",
+                        "--no-pager",
+                        "--lines=0",
+                        "--follow",
+                    ],
+                )],
+            ),
+            Self::K3s(_) => (
+                vec![of_container(node)],
+                vec![Log::None(
+                    "k3s has no etcd: it stores in a file, by itself".to_owned(),
+                )],
+                Vec::new(),
+            ),
+        };
+        let mut node = vec![of_container(node)];
+        node.append(&mut kubelet);
+        BTreeMap::from([
+            (LogName::Apiserver, apiserver),
+            (LogName::Etcd, etcd),
+            (LogName::Webhook, webhook),
+            (LogName::Node, node),
+        ])
     }
 
     /// What the node's container is called, and how it is set up.

@@ -23,6 +23,7 @@ use crate::docker::{Docker, Owned};
 use crate::guardian::EngineObject;
 use crate::k3s::{K3s, K3sError};
 use crate::kind::Kind;
+use crate::kubeconfig::Kubeconfig;
 use crate::manifests::Manifests;
 use crate::node::Node;
 use crate::progress::Progress;
@@ -187,6 +188,11 @@ impl ClusterPlan {
         self.config_for(self.address)
     }
 
+    /// Where the apiserver posts its TokenReviews.
+    pub(super) fn webhook_url(&self, address: Option<IpAddr>) -> Result<String, ClusterError> {
+        Ok(self.webhook_kubeconfig(address)?.server)
+    }
+
     /// The path of a file in the same folder of the node.
     pub(crate) fn beside_the_config(&self, name: &str) -> String {
         let folder = Utf8Path::new(self.config_file()).parent();
@@ -197,6 +203,10 @@ impl ClusterPlan {
     }
 
     pub(super) fn config_for(&self, address: Option<IpAddr>) -> Result<String, ClusterError> {
+        Ok(self.webhook_kubeconfig(address)?.yaml())
+    }
+
+    fn webhook_kubeconfig(&self, address: Option<IpAddr>) -> Result<Kubeconfig, ClusterError> {
         let cluster_ip = match self.reach {
             Reach::ClusterIp => Some(address.ok_or(ClusterError::UnknownAddress)?),
             Reach::Dns => None,
@@ -205,8 +215,7 @@ impl ClusterPlan {
             cluster_ip,
             ..self.manifests.clone()
         };
-        let authority = self.authority.certificate_pem();
-        Ok(manifests.webhook_config(authority).yaml())
+        Ok(manifests.webhook_config(self.authority.certificate_pem()))
     }
 
     /// What must be resolvable for the apiserver.

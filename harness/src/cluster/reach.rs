@@ -5,6 +5,7 @@ use std::net::{AddrParseError, IpAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokenlab_webhook::Token;
 
 use super::{Cluster, ClusterError};
@@ -16,7 +17,8 @@ use crate::tool::ToolError;
 use crate::wait::{Poll, Probe, WaitError, until};
 
 /// How the apiserver finds the webhook's Service. It does not ask the cluster's DNS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
 pub enum Reach {
     /// By the Service's address, and the name that the certificate must have
     #[default]
@@ -26,7 +28,8 @@ pub enum Reach {
 }
 
 /// The address of the webhook's Service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ServiceAddress {
     /// One that is known beforehand, in the part of the service range that is kept for those
     /// who ask.

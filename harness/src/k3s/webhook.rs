@@ -85,6 +85,11 @@ impl Beside {
         Ok(())
     }
 
+    /// The name of its container, when it runs.
+    pub(crate) fn container(&self) -> Option<&str> {
+        Some(self.runs.as_ref()?.container.name())
+    }
+
     /// What it wrote; `None` when it does not run.
     pub(crate) async fn log(&self, docker: &Docker) -> Option<String> {
         let args = ["logs", self.runs.as_ref()?.container.name()];

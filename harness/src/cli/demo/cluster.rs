@@ -11,20 +11,24 @@ use tokenlab_webhook::Token;
 
 use super::commands::Commands;
 use super::{Args, Kubectl, Report, Story, TOKEN, is_forbidden, typed};
+use crate::cli::choice::Choice;
 
 impl Args {
     pub(super) async fn cluster(self) -> anyhow::Result<ExitCode> {
         let Self {
+            choice,
+            verbose,
+            hold,
+            json,
+        } = self;
+        let Choice {
             backend,
             wire,
             reach,
             service_address,
             no_agent,
             kubernetes,
-            verbose,
-            hold,
-            json,
-        } = self;
+        } = choice;
         let (wire, reach) = (wire.unwrap_or_default(), reach.unwrap_or_default());
         backend.check().await?;
         let mut story = Story::new(json, verbose);

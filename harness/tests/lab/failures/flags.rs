@@ -16,7 +16,7 @@ const VALUE: &str = "TOKENLAB_TEST_VALUE";
 #[ignore = "an owner: started by the tests of this file"]
 async fn owner_of_a_lab_with_a_flag() {
     let Some(report) = report() else { return };
-    let flag = std::env::var(FLAG).expect("must be given").leak();
+    let flag = std::env::var(FLAG).expect("must be given");
     let value = std::env::var(VALUE).expect("must be given");
     let error = Lab::builder().flag(flag, value).start().await;
     let error = error.expect_err("must fail");

@@ -1,0 +1,64 @@
+//! What a lab is made of, for each command that starts one.
+
+use clap::CommandFactory as _;
+use tokenlab_harness::assets::Wanted;
+use tokenlab_harness::{Backend, Reach, ServiceAddress, Wire};
+
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Choice {
+    /// What the control plane runs on
+    #[arg(long, value_enum, default_value_t, env = "LAB_BACKEND")]
+    pub(super) backend: Backend,
+
+    /// When the webhook is wired into the apiserver of a real cluster [default: patch]
+    #[arg(long, value_enum)]
+    pub(super) wire: Option<Wire>,
+
+    /// How the apiserver of a real cluster finds the webhook [default: cluster-ip]
+    #[arg(long, value_enum)]
+    pub(super) reach: Option<Reach>,
+
+    /// The address of the webhook's Service in a real cluster; `auto`: the one that the cluster
+    /// chooses [default: one that is known beforehand]
+    #[arg(long, value_name = "IP|auto")]
+    pub(super) service_address: Option<ServiceAddress>,
+
+    /// k3s without its agent: a control plane alone, the webhook in a container beside it
+    #[arg(long)]
+    pub(super) no_agent: bool,
+
+    /// The version of Kubernetes: 1.37 (its newest patch) or v1.37.2
+    #[arg(long, value_name = "VERSION", env = "LAB_KUBERNETES", value_parser = super::version)]
+    pub(super) kubernetes: Option<Wanted>,
+}
+
+impl Choice {
+    /// Ends the program, as a misspelt flag does, when a flag says nothing on the backend.
+    pub(super) fn check(&self) {
+        if self.backend == Backend::Bare
+            && let Some(flag) = self.for_clusters()
+        {
+            conflict(&format!(
+                "`{flag}` is for a real cluster: add `--backend kind`"
+            ));
+        }
+        if self.no_agent && self.backend != Backend::K3s {
+            conflict("`--no-agent` is for k3s: add `--backend k3s`");
+        }
+    }
+
+    /// A flag that says nothing on the bare backend.
+    fn for_clusters(&self) -> Option<&'static str> {
+        let wire = self.wire.map(|_| "--wire");
+        let reach = self.reach.map(|_| "--reach");
+        let address = self.service_address.map(|_| "--service-address");
+        wire.or(reach).or(address)
+    }
+}
+
+/// Ends as a misspelt flag does.
+pub(super) fn conflict(said: &str) -> ! {
+    super::Args::command()
+        .error(clap::error::ErrorKind::ArgumentConflict, said)
+        .exit()
+}

@@ -1,0 +1,91 @@
+//! `tokenlab status`: how a lab is.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
+use tokenlab_harness::named::{Age, Client, Registry, Status};
+
+use super::selection::NameOrNone;
+
+const EXAMPLES: &str = "\
+Examples:
+  tokenlab status
+  tokenlab status mine
+  tokenlab status --json | jq -r .webhook
+
+It succeeds (exit status 0) only if every part of the lab runs.";
+
+/// Show how a lab is, and where its files are
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The lab [default: the only one that runs]
+    #[arg(env = "LAB_NAME", default_value = "", hide_default_value = true)]
+    name: NameOrNone,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let Self { name, json } = self;
+        let registry = Registry::from_env()?;
+        let client = Client::connect(&registry, name.0.as_ref())?;
+        let status = client.status().await?;
+        if json {
+            super::print_json(&status)?;
+        } else {
+            let written = write!(anstream::stdout().lock(), "{}", text(&status));
+            written.context(super::UNWRITABLE)?;
+        }
+        let healthy = status.health.iter().all(|part| part.healthy);
+        Ok(if healthy {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+}
+
+fn text(status: &Status) -> String {
+    let bold = Style::new().bold();
+    let mut rows = vec![
+        (
+            "runs",
+            format!("Kubernetes {} on {}", status.kubernetes, status.backend),
+        ),
+        ("for", Age(Duration::from_secs(status.uptime)).to_string()),
+        ("webhook", status.webhook.clone()),
+        ("kubeconfig", status.kubeconfig.to_string()),
+        ("kubectl", status.kubectl.to_string()),
+        ("files", status.folder.to_string()),
+        ("supervisor", format!("pid {}", status.pid)),
+    ];
+    rows.extend(status.flags.iter().map(|flag| ("flag", flag.clone())));
+    let mut text = format!("{bold}{}{bold:#}\n", status.name);
+    let width = rows.iter().map(|(name, _)| name.len());
+    let parts = status.health.iter().map(|part| part.name.len());
+    let width = width.chain(parts).max().unwrap_or_default();
+    for (name, value) in rows {
+        text.push_str(&format!("  {name:width$}  {value}\n"));
+    }
+    for part in &status.health {
+        let style = if part.healthy {
+            AnsiColor::Green.on_default()
+        } else {
+            AnsiColor::Red.on_default().bold()
+        };
+        let pid = part
+            .pid
+            .map(|pid| format!(", pid {pid}"))
+            .unwrap_or_default();
+        let (name, state) = (&part.name, &part.state);
+        text.push_str(&format!("  {name:width$}  {style}{state}{style:#}{pid}\n"));
+    }
+    text
+}

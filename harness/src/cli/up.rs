@@ -1,0 +1,142 @@
+//! `tokenlab up`: a lab with a name, which stays.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
+use tokenlab_harness::named::{LabName, Registry, Spec, Status, launch};
+
+use super::choice::Choice;
+
+const EXAMPLES: &str = "\
+Examples:
+  tokenlab up                                start a lab, which is called `default`
+  tokenlab up mine --backend kind            another one, on a real cluster
+  tokenlab up --flag authentication-token-webhook-cache-ttl=0s
+  tokenlab up --json | jq -r .kubeconfig
+
+The lab stays until `tokenlab down`. Ctrl-C while it is being started leaves nothing of it.";
+
+/// Start a lab with a name, and leave it running
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// What to call it: lower-case letters, digits and `-`
+    #[arg(default_value_t, env = "LAB_NAME", value_parser = or_default)]
+    name: LabName,
+
+    #[command(flatten)]
+    choice: Choice,
+
+    /// A flag of kube-apiserver, without dashes; it replaces the lab's own. May be given again
+    #[arg(long = "flag", value_name = "NAME=VALUE", value_parser = flag)]
+    flags: Vec<(String, String)>,
+
+    /// Print how it is, and all that is needed to use it, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// An empty name, as a script may set it, is none.
+fn or_default(text: &str) -> Result<LabName, tokenlab_harness::named::LabNameError> {
+    let super::selection::NameOrNone(name) = text.parse()?;
+    Ok(name.unwrap_or_default())
+}
+
+/// `--name=value` is taken as well: it is copied from a manifest.
+fn flag(text: &str) -> Result<(String, String), String> {
+    match text.trim_start_matches('-').split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a flag is `NAME=VALUE`".to_owned()),
+    }
+}
+
+impl Args {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let Self {
+            name,
+            choice,
+            flags,
+            json,
+        } = self;
+        choice.check();
+        let Choice {
+            backend,
+            wire,
+            reach,
+            service_address,
+            no_agent,
+            kubernetes,
+        } = choice;
+        // What is missing, or there already, is told before anything is started.
+        Registry::from_env()?.check_free(&name)?;
+        backend.check().await?;
+        let spec = Spec {
+            backend,
+            kubernetes: kubernetes.unwrap_or_default(),
+            flags,
+            wire: wire.unwrap_or_default(),
+            reach: reach.unwrap_or_default(),
+            service_address: service_address.unwrap_or_default(),
+            agent: !no_agent,
+        };
+        let program = std::env::current_exe().context("the program's own path is not known")?;
+        let begun = Instant::now();
+        let status = launch(&program, &name, &spec).await?;
+        if json {
+            super::print_json(&status)?;
+        } else {
+            say(&status, begun)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn say(status: &Status, begun: Instant) -> anyhow::Result<()> {
+    let green = AnsiColor::Green.on_default().bold();
+    let dim = Style::new().dimmed();
+    let name = &status.name;
+    let mut stdout = anstream::stdout().lock();
+    let written = write!(
+        stdout,
+        "{green}✓{green:#} the lab `{name}` is ready: Kubernetes {} on {} {dim}({:.1} s){dim:#}\n\n{}",
+        status.kubernetes,
+        status.backend,
+        begun.elapsed().as_secs_f64(),
+        usage(status),
+    );
+    written.context(super::UNWRITABLE)
+}
+
+/// How to use it.
+fn usage(status: &Status) -> String {
+    let name = &status.name;
+    let rows = [
+        (
+            format!("tokenlab kubectl -l {name} -- get ns"),
+            "as its admin",
+        ),
+        (
+            format!("tokenlab kubectl -l {name} --as-token TOKEN -- get ns"),
+            "as whom the webhook takes the token for",
+        ),
+        (
+            format!("tokenlab shell -l {name}"),
+            "a shell with kubectl and its kubeconfig",
+        ),
+        (
+            format!("tokenlab review -l {name} TOKEN"),
+            "what the webhook answers",
+        ),
+        (
+            format!("tokenlab status {name}"),
+            "how it is, and where its files are",
+        ),
+        (format!("tokenlab down {name}"), "its end"),
+    ];
+    let rows = rows.map(|(command, what)| [command, what.to_owned()]);
+    let lines = super::table::aligned(&rows).into_iter();
+    lines.map(|line| format!("  {line}\n")).collect()
+}

@@ -1,0 +1,207 @@
+//! Asking a named lab something.
+
+use std::io;
+
+use camino::Utf8PathBuf;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+
+use super::name::LabName;
+use super::protocol::{Envelope, Failure, Request, Response, Status, VERSION};
+use super::registry::{Found, Registry, RegistryError, Standing};
+use super::socket;
+
+/// A named lab that runs.
+#[derive(Clone, Debug)]
+pub struct Client {
+    name: LabName,
+    folder: Utf8PathBuf,
+}
+
+/// The answers to one request, as they come.
+#[derive(Debug)]
+pub struct Answers {
+    name: LabName,
+    lines: Lines<BufReader<OwnedReadHalf>>,
+    // Closed, it says that nobody reads any more.
+    _write: OwnedWriteHalf,
+}
+
+/// Why a lab did not answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// It is not found.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// It cannot be used yet, or no more.
+    #[error("the lab `{name}` {}", why(*standing))]
+    NotReady {
+        /// What it is called.
+        name: LabName,
+        /// How it stands.
+        standing: Standing,
+    },
+    /// Nobody listens, or the connection broke.
+    #[error("the lab `{name}` does not answer")]
+    Connection {
+        /// What it is called.
+        name: LabName,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It answered something that is not understood.
+    #[error("what the lab `{name}` answered is not understood")]
+    Answer {
+        /// What it is called.
+        name: LabName,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// It answered something else than what it was asked.
+    #[error("the lab `{name}` answered something else")]
+    Other {
+        /// What it is called.
+        name: LabName,
+    },
+    /// It refused, or failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+impl ClientError {
+    /// The way out, where one is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) => error.hint(),
+            Self::Failed(failure) => failure.hint.clone(),
+            Self::NotReady { name, standing } => Some(match standing {
+                Standing::Starting | Standing::Running => {
+                    format!("`tokenlab status {name}` shows when it is")
+                }
+                Standing::Ending => format!("`tokenlab up {name}` starts it anew"),
+                Standing::BeforeBoot | Standing::Lost => format!(
+                    "`tokenlab up {name}` starts it anew, `tokenlab down {name}` takes away what \
+                     is left of it"
+                ),
+            }),
+            Self::Connection { name, .. } | Self::Answer { name, .. } | Self::Other { name } => {
+                Some(format!("`tokenlab down {name}` ends it, whatever it does"))
+            }
+        }
+    }
+}
+
+fn why(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Starting | Standing::Running => "is not ready yet",
+        Standing::Ending => "is being ended",
+        Standing::BeforeBoot => "ended when this machine was started anew",
+        Standing::Lost => "has ended: its supervisor is gone",
+    }
+}
+
+impl Client {
+    /// The lab that is meant: that of the name, or the only one that runs.
+    pub fn connect(registry: &Registry, name: Option<&LabName>) -> Result<Self, ClientError> {
+        Self::to(registry.select(name)?)
+    }
+
+    /// A lab that was found.
+    pub fn to(found: Found) -> Result<Self, ClientError> {
+        let Found {
+            name,
+            record,
+            standing,
+        } = found;
+        match (standing, record.and_then(|record| record.folder)) {
+            (Standing::Running, Some(folder)) => Ok(Self { name, folder }),
+            _ => Err(ClientError::NotReady { name, standing }),
+        }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &LabName {
+        &self.name
+    }
+
+    /// Asks, and returns the first answer; a failure is an error.
+    pub async fn ask(&self, request: &Request) -> Result<Response, ClientError> {
+        let answer = self.open(request).await?.next().await?;
+        answer.ok_or_else(|| self.broken(io::ErrorKind::UnexpectedEof.into()))
+    }
+
+    /// How it is.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        match self.ask(&Request::Status).await? {
+            Response::Status(status) => Ok(*status),
+            _ => Err(self.other()),
+        }
+    }
+
+    /// Asks for something that is [done](Response::Done), no more.
+    pub async fn order(&self, request: &Request) -> Result<(), ClientError> {
+        match self.ask(request).await? {
+            Response::Done => Ok(()),
+            _ => Err(self.other()),
+        }
+    }
+
+    /// Asks, and returns all answers, as they come.
+    pub async fn open(&self, request: &Request) -> Result<Answers, ClientError> {
+        let opened = async {
+            let stream = socket::connect(&self.folder)?;
+            stream.set_nonblocking(true)?;
+            let (read, mut write) = UnixStream::from_std(stream)?.into_split();
+            let envelope = Envelope {
+                tokenlab: VERSION.to_owned(),
+                request,
+            };
+            let line = serde_json::to_string(&envelope)?;
+            write.write_all(format!("{line}\n").as_bytes()).await?;
+            Ok(Answers {
+                name: self.name.clone(),
+                lines: BufReader::new(read).lines(),
+                _write: write,
+            })
+        };
+        opened.await.map_err(|error| self.broken(error))
+    }
+
+    /// It answered something that was not asked for.
+    pub fn other(&self) -> ClientError {
+        ClientError::Other {
+            name: self.name.clone(),
+        }
+    }
+
+    fn broken(&self, source: io::Error) -> ClientError {
+        ClientError::Connection {
+            name: self.name.clone(),
+            source,
+        }
+    }
+}
+
+impl Answers {
+    /// The next one; a failure is an error. `None` when there are no more.
+    pub async fn next(&mut self) -> Result<Option<Response>, ClientError> {
+        let line = self.lines.next_line().await;
+        let Some(line) = line.map_err(|source| ClientError::Connection {
+            name: self.name.clone(),
+            source,
+        })?
+        else {
+            return Ok(None);
+        };
+        match serde_json::from_str(&line) {
+            Ok(Response::Failed(failure)) => Err(failure.into()),
+            Ok(response) => Ok(Some(response)),
+            Err(source) => Err(ClientError::Answer {
+                name: self.name.clone(),
+                source,
+            }),
+        }
+    }
+}

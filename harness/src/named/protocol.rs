@@ -1,0 +1,148 @@
+//! What a named lab is asked, and what it answers: over the unix socket in its run folder, one JSON
+//! object a line.
+//!
+//! A connection carries one [`Request`] and its answers: one [`Response`], or several where a stream
+//! was asked for, until either end closes it.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::name::LabName;
+use crate::backend::Backend;
+
+/// The version of this program. Two versions do not speak to each other.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The line that a client sends.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Envelope<T> {
+    /// The client's version.
+    pub(super) tokenlab: String,
+    /// What it asks.
+    pub(super) request: T,
+}
+
+/// What a lab is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Request {
+    /// How it is. Answered by [`Response::Status`].
+    Status,
+    /// To end. Answered by [`Response::Done`] when it begins to.
+    Stop,
+    /// To start its apiserver anew with other flags: names without dashes, `None` takes one away.
+    /// Answered by [`Response::Done`].
+    SetFlags {
+        /// The flags.
+        flags: Vec<(String, Option<String>)>,
+    },
+}
+
+/// What a lab answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Response {
+    /// How it is.
+    Status(Box<Status>),
+    /// It is done.
+    Done,
+    /// It is not done.
+    Failed(Failure),
+}
+
+/// Why something is not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What went wrong.
+    pub message: String,
+    /// The way out, where one is known.
+    pub hint: Option<String>,
+}
+
+/// How a lab is, and all that is needed to use it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Status {
+    /// What it is called.
+    pub name: LabName,
+    /// What it runs on.
+    pub backend: Backend,
+    /// The version of Kubernetes.
+    pub kubernetes: Version,
+    /// The version of tokenlab that it is of.
+    pub tokenlab: String,
+    /// The process number of its supervisor.
+    pub pid: u32,
+    /// How long it has been there, in seconds.
+    pub uptime: u64,
+    /// The run folder.
+    pub folder: Utf8PathBuf,
+    /// kubectl of the same version.
+    pub kubectl: Utf8PathBuf,
+    /// The admin's kubeconfig.
+    pub kubeconfig: Utf8PathBuf,
+    /// Where the apiserver posts its TokenReviews.
+    pub webhook: String,
+    /// The flags of kube-apiserver that the lab was given, `--name=value` each.
+    pub flags: Vec<String>,
+    /// What it is made of, and how each part is.
+    pub health: Vec<Part>,
+    /// Where each log is.
+    pub logs: BTreeMap<LogName, Vec<Log>>,
+}
+
+/// A part of a lab.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Part {
+    /// `etcd`, `kube-apiserver`, `webhook`, or a container's name.
+    pub name: String,
+    /// The process number, of one that is a process of this machine.
+    pub pid: Option<u32>,
+    /// Whether it is as it should be.
+    pub healthy: bool,
+    /// How it is: `running`, `ended: signal: 9 (SIGKILL)`.
+    pub state: String,
+}
+
+/// A log of a lab.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum LogName {
+    /// kube-apiserver's
+    Apiserver,
+    /// etcd's
+    Etcd,
+    /// The webhook's
+    Webhook,
+    /// The node's: of its container, and of the kubelet in it
+    Node,
+}
+
+/// Where a log is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Log {
+    /// In a file.
+    File(Utf8PathBuf),
+    /// A program prints it.
+    Command {
+        /// The command line that prints what there is.
+        print: Vec<String>,
+        /// The one that goes on with what comes.
+        follow: Vec<String>,
+    },
+    /// There is none, and why.
+    None(String),
+}

@@ -1,0 +1,163 @@
+//! The right to a lab's name.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::{Found, LOCK, RECORD, Registry, RegistryError, is_at};
+use crate::backend::Backend;
+use crate::guardian::Guardian;
+use crate::named::leftovers;
+use crate::named::name::LabName;
+use crate::named::record::Record;
+use crate::run_folder::{self, random_name};
+
+/// How often a name is asked for that somebody else just takes or leaves.
+const TRIES: usize = 5;
+
+/// The right to a lab's name. Dropped, the name is free.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    /// The lab's folder.
+    path: Utf8PathBuf,
+    /// Where the folder goes on its way out.
+    passing: Utf8PathBuf,
+    record: Record,
+    /// Held by the guardian as well.
+    _lock: File,
+}
+
+impl Registry {
+    /// Takes a name for this process, which must not have asked for its guardian yet: the name is
+    /// held until the guardian, too, is done. What is left of a lab of that name is ended.
+    pub(in crate::named) async fn claim(
+        &self,
+        name: &LabName,
+        backend: Backend,
+    ) -> Result<Claim, RegistryError> {
+        self.prepare()?;
+        let draft = self.passing();
+        let unwritable = |source| RegistryError::Unwritable {
+            path: draft.clone(),
+            source,
+        };
+        let content = random_name();
+        let (lock, guardian) = prepare(&draft, &content).map_err(unwritable)?;
+        let record = Record::new(name.clone(), backend);
+        write(&draft, &record)?;
+        let path = self.of(name);
+        guardian.entry(&content, &path).map_err(unwritable)?;
+        for _ in 0..TRIES {
+            // Where another folder of this name is, this fails, in one step.
+            match std::fs::rename(&draft, &path) {
+                Ok(()) => {
+                    let _ = guardian.keep(&draft);
+                    return Ok(Claim {
+                        path,
+                        passing: self.folder.join(format!(".{content}")),
+                        record,
+                        _lock: lock,
+                    });
+                }
+                Err(error) if taken(&error) => {}
+                Err(source) => return Err(unwritable(source)),
+            }
+            match self.find(name)? {
+                Some(found) if found.standing.is_held() => return self.refuse(&draft, found),
+                Some(found) => self.tidy(&found).await?,
+                None => {}
+            }
+        }
+        match self.find(name)? {
+            Some(found) => self.refuse(&draft, found),
+            None => Err(RegistryError::Unknown {
+                name: name.clone(),
+                others: Vec::new(),
+            }),
+        }
+    }
+
+    fn refuse<T>(&self, draft: &Utf8Path, found: Found) -> Result<T, RegistryError> {
+        // The guardian does it otherwise.
+        let _ = std::fs::remove_dir_all(draft);
+        Err(RegistryError::Taken(Box::new(found)))
+    }
+
+    /// Ends what is left of a lab whose owner is gone, and frees its name.
+    pub(in crate::named) async fn tidy(&self, found: &Found) -> Result<(), RegistryError> {
+        let Some(lock) = self.open(&found.name)? else {
+            return Ok(());
+        };
+        let path = self.of(&found.name);
+        // Another that does the same is left to it.
+        if lock.try_lock().is_err() || !is_at(&lock, &path.join(LOCK)) {
+            return Ok(());
+        }
+        if let Some(record) = &found.record {
+            leftovers::end(record).await;
+        }
+        remove(&path, &self.passing()).map_err(|source| RegistryError::Unwritable { path, source })
+    }
+}
+
+impl Claim {
+    /// What is written down.
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Changes what is written down.
+    pub(crate) fn update(&mut self, change: impl FnOnce(&mut Record)) -> Result<(), RegistryError> {
+        change(&mut self.record);
+        write(&self.path, &self.record)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // What fails here the guardian tries again.
+        let _ = remove(&self.path, &self.passing);
+    }
+}
+
+/// The folder with its lock, of which the guardian knows.
+fn prepare(draft: &Utf8Path, content: &str) -> io::Result<(File, &'static Guardian)> {
+    // The lock is taken before there is a guardian, which then holds it; so the draft's name is in
+    // no list for a moment, in which there is nothing but an empty folder.
+    DirBuilder::new().mode(0o700).create(draft)?;
+    let mut lock = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(draft.join(LOCK))?;
+    writeln!(lock, "{content}")?;
+    lock.try_lock()?;
+    let guardian = Guardian::holding(&lock)?;
+    guardian.folder(draft)?;
+    Ok((lock, guardian))
+}
+
+fn write(folder: &Utf8Path, record: &Record) -> Result<(), RegistryError> {
+    let text = serde_json::to_string_pretty(record).expect("a record must be JSON");
+    let written = run_folder::write(folder, RECORD, &text);
+    written.map(drop).map_err(|error| match error {
+        run_folder::RunFolderError::Create { path, source }
+        | run_folder::RunFolderError::Write { path, source } => {
+            RegistryError::Unwritable { path, source }
+        }
+    })
+}
+
+/// Whether a folder was not moved because another is there.
+fn taken(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty};
+    matches!(error.kind(), AlreadyExists | DirectoryNotEmpty)
+}
+
+/// Moves the folder away, in one step, and deletes it: who takes its name then has another.
+fn remove(path: &Utf8Path, passing: &Utf8Path) -> io::Result<()> {
+    std::fs::rename(path, passing)?;
+    std::fs::remove_dir_all(passing)
+}

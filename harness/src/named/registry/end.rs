@@ -1,0 +1,79 @@
+//! The end of a lab, from outside.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{Found, LOCK, Registry, RegistryError, is_at, is_held};
+use crate::named::client::Client;
+use crate::named::protocol::Request;
+use crate::owner::Life;
+use crate::wait::{Poll, Probe, until};
+
+/// A supervisor lets etcd and kube-apiserver end by themselves, ten seconds each, or removes a
+/// cluster. One that takes longer than this is killed, and its guardian does the rest.
+const GRACE: Poll = Poll {
+    every: Duration::from_millis(20),
+    within: Duration::from_secs(60),
+};
+
+/// A guardian ends all there is, three times in four seconds what the container engine keeps, and
+/// gives an engine that hangs a minute.
+const LAST: Poll = Poll {
+    within: Duration::from_secs(90),
+    ..GRACE
+};
+
+impl Registry {
+    /// Ends a lab, however it stands, and returns when nothing of it is left.
+    ///
+    /// Its supervisor is asked, by a signal where it does not answer: it may be of another version,
+    /// or be starting the lab. What does not end in a minute is killed.
+    pub async fn end(&self, found: &Found) -> Result<(), RegistryError> {
+        let Some(lock) = self.open(&found.name)? else {
+            return Ok(());
+        };
+        if !found.standing.is_held() {
+            return self.tidy(found).await;
+        }
+        let asked = match Client::to(found.clone()) {
+            Ok(client) => client.order(&Request::Stop).await.is_ok(),
+            Err(_not_ready) => false,
+        };
+        if !asked {
+            signal(found, Signal::SIGTERM);
+        }
+        // Whoever holds the lock, the guardian included, ends something yet.
+        let look = async || match is_held(&lock) {
+            Ok(true) => Probe::<_, Infallible>::NotYet("its lock is held".into()),
+            Ok(false) | Err(_) => Probe::Ready(()),
+        };
+        if until("the lab has ended", GRACE, look).await.is_err() {
+            signal(found, Signal::SIGKILL);
+            let ended = until("the lab has ended", LAST, look).await;
+            ended.map_err(|_| RegistryError::NotGone {
+                name: found.name.clone(),
+                waited: GRACE.within + LAST.within,
+            })?;
+        }
+        // One that was killed together with its guardian left all of it.
+        if is_at(&lock, &self.of(&found.name).join(LOCK)) {
+            drop(lock);
+            return self.tidy(found).await;
+        }
+        Ok(())
+    }
+}
+
+/// Signals the supervisor, if it is the one that is written down.
+fn signal(found: &Found, signal: Signal) {
+    if let Some(record) = &found.record
+        && record.owner.life() == Life::Lives
+        && let Ok(pid) = i32::try_from(record.owner.pid)
+    {
+        // It may have ended by now.
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}

@@ -1,0 +1,241 @@
+//! The owner of a named lab: a process in the background that starts it, answers for it, and ends
+//! it.
+
+mod flags;
+mod health;
+mod logs;
+mod start;
+mod status;
+mod streams;
+
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+
+use camino::Utf8Path;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinSet;
+
+use super::launch::Order;
+use super::protocol::{Envelope, Failure, Request, Response, VERSION};
+use super::record::Record;
+use super::registry::{Claim, Registry, RegistryError};
+use super::socket;
+use super::spec::Spec;
+use crate::assets::chain;
+use crate::backend::{MockLab, MockLabError};
+use crate::progress::Progress;
+use crate::run_folder::RunFolderError;
+use streams::{Input, Signals};
+
+/// The argument that makes a program a supervisor.
+pub const SUPERVISE: &str = "supervise";
+
+/// A lab, and what is asked of it.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    record: Record,
+    spec: Spec,
+    /// What does not change as long as it runs.
+    facts: status::Facts,
+    lab: Mutex<MockLab>,
+    stop: Notify,
+}
+
+impl Failure {
+    fn of(error: &dyn Error, hint: Option<String>) -> Self {
+        Self {
+            message: chain(error),
+            hint,
+        }
+    }
+}
+
+impl From<MockLabError> for Failure {
+    fn from(error: MockLabError) -> Self {
+        Self::of(&error, error.hint())
+    }
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        Self::of(&error, error.hint())
+    }
+}
+
+impl From<RunFolderError> for Failure {
+    fn from(error: RunFolderError) -> Self {
+        Self::of(&error, error.hint())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::of(&error, None)
+    }
+}
+
+/// Is the supervisor that [`launch`](super::launch()) starts, until its lab is ended: reads from the
+/// standard input what to start, and says on the standard output that it is ready, or why not. The
+/// end of its input before that means that nobody waits for the lab any more.
+///
+/// To be called before anything is started, for it leaves the session of its terminal.
+pub async fn supervise() -> ExitCode {
+    let ended = match Signals::new() {
+        Ok(signals) => run(signals).await,
+        Err(error) => Err(error.into()),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nobody reading means that nobody waits.
+            let _ = streams::say(&Response::Failed(failure));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(mut signals: Signals) -> Result<(), Failure> {
+    // Whoever closes the terminal, or presses Ctrl-C in it, does not mean the lab. It fails for who
+    // leads a process group, as one does that a shell started: then there is nothing to leave.
+    let _ = nix::unistd::setsid();
+    let mut input = Input::open()?;
+    let Order { name, spec } = input.order().await?;
+    let mut claim = Registry::from_env()?.claim(&name, spec.backend).await?;
+    let started = tokio::select! {
+        started = start::start(&spec, &mut claim, Progress::stderr().brief()) => started?,
+        () = input.closed() => return Ok(()),
+        () = signals.next() => return Ok(()),
+    };
+    // From here on the lab is ended, whatever comes.
+    let served = serve(started, spec, &mut claim, &mut signals).await;
+    // What waited for the last answer sees the end of the connection when all is gone.
+    drop(claim);
+    served
+}
+
+async fn serve(
+    lab: MockLab,
+    spec: Spec,
+    claim: &mut Claim,
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let folder = lab.folder().path().to_owned();
+    let opened = async {
+        let facts = status::Facts::of(&lab).await?;
+        let listener = socket::listen(&folder)?;
+        listener.set_nonblocking(true)?;
+        let listener = UnixListener::from_std(listener)?;
+        claim.update(|record| record.ready = true)?;
+        Ok::<_, Failure>((facts, listener))
+    };
+    let (facts, listener) = match opened.await {
+        Ok(opened) => opened,
+        Err(failure) => {
+            lab.stop().await;
+            return Err(failure);
+        }
+    };
+    let supervisor = std::sync::Arc::new(Supervisor {
+        record: claim.record().clone(),
+        spec,
+        facts,
+        lab: Mutex::new(lab),
+        stop: Notify::new(),
+    });
+    let ready = ready(&supervisor, &folder).await;
+    let mut connections = JoinSet::new();
+    if ready.is_ok() {
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => if let Ok((stream, _)) = accepted {
+                    connections.spawn(answer(supervisor.clone(), stream));
+                },
+                Some(_) = connections.join_next() => {}
+                () = supervisor.stop.notified() => break,
+                () = signals.next() => break,
+            }
+        }
+    }
+    // Those who wait for an answer of a lab that ends see their connection closed.
+    connections.shutdown().await;
+    if let Some(supervisor) = std::sync::Arc::into_inner(supervisor) {
+        tokio::select! {
+            () = supervisor.lab.into_inner().end_gracefully() => {}
+            // Dropped, it is ended at once.
+            () = signals.next() => {}
+        }
+    }
+    ready
+}
+
+/// Says that the lab can be used; from then on nobody reads what is written.
+async fn ready(supervisor: &Supervisor, folder: &Utf8Path) -> Result<(), Failure> {
+    let status = status::status(supervisor).await?;
+    streams::say(&Response::Status(Box::new(status)))?;
+    Ok(streams::leave(&folder.join("supervisor.log"))?)
+}
+
+/// Answers the one request of a connection.
+async fn answer(supervisor: std::sync::Arc<Supervisor>, stream: UnixStream) {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    let read = BufReader::new(read).read_line(&mut line).await;
+    // Who left meanwhile is told nothing.
+    if read.is_ok_and(|length| length > 0) {
+        let response = match request(&line) {
+            Ok(request) => supervisor.dispatch(request, &mut write).await,
+            Err(failure) => Err(failure),
+        };
+        let response = response.unwrap_or_else(|failure| Some(Response::Failed(failure)));
+        if let Some(response) = response {
+            let _ = send(&mut write, &response).await;
+        }
+    }
+}
+
+/// The request of a client of the same version.
+fn request(line: &str) -> Result<Request, Failure> {
+    let unread = |error: serde_json::Error| Failure::of(&error, None);
+    let envelope: Envelope<serde_json::Value> = serde_json::from_str(line).map_err(unread)?;
+    if envelope.tokenlab != VERSION {
+        return Err(Failure {
+            message: format!(
+                "the lab is of tokenlab {VERSION}, and this is tokenlab {}",
+                envelope.tokenlab
+            ),
+            hint: Some("use that version, or end the lab with `tokenlab down`".to_owned()),
+        });
+    }
+    serde_json::from_value(envelope.request).map_err(unread)
+}
+
+/// Sends one answer.
+async fn send(write: &mut OwnedWriteHalf, response: &Response) -> io::Result<()> {
+    let line = serde_json::to_string(response)?;
+    write.write_all(format!("{line}\n").as_bytes()).await
+}
+
+impl Supervisor {
+    /// Answers a request: one file each. What is a stream sends its answers by itself, with
+    /// [`send`], until its client is gone; `None` says so.
+    async fn dispatch(
+        &self,
+        request: Request,
+        write: &mut OwnedWriteHalf,
+    ) -> Result<Option<Response>, Failure> {
+        Ok(Some(match request {
+            Request::Status => Response::Status(Box::new(status::status(self).await?)),
+            Request::Stop => {
+                // First: with the lab end all connections.
+                send(write, &Response::Done).await?;
+                self.stop.notify_one();
+                return Ok(None);
+            }
+            Request::SetFlags { flags } => flags::set(self, &flags).await?,
+        }))
+    }
+}

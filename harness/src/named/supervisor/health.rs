@@ -1,0 +1,22 @@
+//! Whether each part of a lab runs.
+
+use super::Supervisor;
+use crate::backend::MockLab;
+use crate::named::protocol::Part;
+
+/// Each part, and how it is.
+pub(super) async fn of(supervisor: &Supervisor) -> Vec<Part> {
+    // Who holds the lab changes its apiserver, which may take its time.
+    let Ok(mut lab) = supervisor.lab.try_lock() else {
+        return vec![Part {
+            name: "kube-apiserver".to_owned(),
+            pid: None,
+            healthy: false,
+            state: "being started anew with other flags".to_owned(),
+        }];
+    };
+    match &mut *lab {
+        MockLab::Bare(lab) => lab.control_plane_mut().parts().to_vec(),
+        MockLab::Cluster(cluster) => cluster.parts().await,
+    }
+}

@@ -1,0 +1,82 @@
+//! A lab from its spec: the one place that knows how each kind is started.
+
+use super::{Claim, Failure, Spec};
+use crate::backend::{Backend, MockLab, MockLabError};
+use crate::cluster::{Cluster, Wire};
+use crate::image::Image;
+use crate::lab::Lab;
+use crate::progress::Progress;
+
+/// Starts the lab, and writes down what there is of it before it is made. Dropped, it takes it all
+/// away.
+pub(super) async fn start(
+    spec: &Spec,
+    claim: &mut Claim,
+    progress: Progress,
+) -> Result<MockLab, Failure> {
+    match spec.backend {
+        Backend::Bare => bare(spec, claim, progress).await,
+        Backend::Kind | Backend::K3s => cluster(spec, claim, progress).await,
+    }
+}
+
+async fn bare(spec: &Spec, claim: &mut Claim, progress: Progress) -> Result<MockLab, Failure> {
+    let mut builder = Lab::builder()
+        .kubernetes(spec.kubernetes.clone())
+        .progress(progress);
+    for (name, value) in &spec.flags {
+        builder = builder.flag(name.clone(), value);
+    }
+    let plan = builder.plan().await.map_err(MockLabError::from)?;
+    claim.update(|record| {
+        record.folder = Some(plan.folder().path().to_owned());
+        record.kubernetes = Some(plan.assets().version.clone());
+    })?;
+    let lab = plan.start().await.map_err(MockLabError::from)?;
+    // Interrupted, it leaves nothing.
+    lab.discard_on_drop();
+    Ok(MockLab::Bare(lab))
+}
+
+async fn cluster(spec: &Spec, claim: &mut Claim, progress: Progress) -> Result<MockLab, Failure> {
+    let builder = Cluster::builder()
+        .backend(spec.backend)
+        .kubernetes(spec.kubernetes.clone())
+        .wire(spec.wire)
+        .reach(spec.reach)
+        .service_address(spec.service_address)
+        .agent(spec.agent)
+        .progress(progress.clone());
+    let plan = builder.plan().await.map_err(MockLabError::from)?;
+    claim.update(|record| {
+        record.folder = Some(plan.folder().path().to_owned());
+        record.kubernetes = Some(plan.version().clone());
+        record.cluster = Some(plan.name().to_owned());
+    })?;
+    let image = Image::builder().progress(progress).build().await;
+    let image = image.map_err(|error| Failure::of(&error, error.hint()))?;
+    let cluster = plan.start().await.map_err(MockLabError::from)?;
+    let wired = async {
+        cluster.load(&image).await?;
+        cluster.deploy().await?;
+        if spec.wire == Wire::Patch {
+            cluster.wire().await?;
+        }
+        let flags = spec.flags.iter();
+        let flags: Vec<_> = flags
+            .map(|(name, value)| (&**name, Some(&**value)))
+            .collect();
+        if !flags.is_empty() {
+            cluster.set_flags(&flags).await?;
+        }
+        Ok::<_, crate::cluster::ClusterError>(())
+    };
+    match wired.await {
+        Ok(()) => Ok(MockLab::Cluster(cluster)),
+        Err(error) => {
+            cluster.keep(&crate::assets::chain(&error)).await;
+            cluster.stop().await;
+            Err(MockLabError::from(error).into())
+        }
+    }
+}
