@@ -9,6 +9,7 @@ mod failure;
 mod file;
 mod image;
 mod list;
+mod logs;
 mod manifests;
 mod node_image;
 mod selection;
@@ -69,6 +70,7 @@ enum Command {
     Up(up::Args),
     List(list::Args),
     Status(status::Args),
+    Logs(logs::Args),
     Down(down::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
@@ -124,6 +126,7 @@ async fn interruptible(command: Command) -> anyhow::Result<ExitCode> {
             Command::Up(args) => args.run().await,
             Command::List(args) => args.run(),
             Command::Status(args) => args.run().await,
+            Command::Logs(args) => args.run().await,
             Command::Down(args) => args.run().await,
             Command::Supervise(args) => Ok(args.run().await),
             Command::Assets(args) => args.run().await,

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::guardian::EngineObject;
+use crate::owner::Owner;
 use crate::run_folder::random_name;
 use crate::tool::Tool;
 
@@ -21,6 +22,15 @@ pub(crate) use owned::Owned;
 
 /// The label of everything that tokenlab makes in Docker.
 pub(crate) const LABEL: &str = "tokenlab";
+
+/// The label that names the owner of what is made in Docker: where there is none, an older version
+/// made it, or kind did, whose node is in a network that has the label.
+pub(crate) const OWNER_LABEL: &str = "tokenlab.owner";
+
+/// `--label` with this process as the owner.
+pub(crate) fn owner_label() -> String {
+    format!("--label={OWNER_LABEL}={}", Owner::current())
+}
 
 /// The oldest engine that kind's nodes run on: `--cgroupns` came with API 1.41
 /// (kind, `pkg/cluster/internal/providers/docker/provision.go`, `commonArgs`).
@@ -228,7 +238,7 @@ fn privileged(container: &Owned, what_for: &str, more: &[&str]) -> Vec<String> {
     let name = format!("--name={}", container.name());
     let args = ["run", "--privileged", "--userns=host", "--network=none"];
     let args = args.iter().chain(more).map(|word| (*word).to_owned());
-    args.chain([label, name]).collect()
+    args.chain([label, owner_label(), name]).collect()
 }
 
 fn words(args: &[String]) -> Vec<&str> {

@@ -15,6 +15,9 @@ use camino::Utf8Path;
 
 use crate::owner::start_time;
 
+/// What it calls itself: a word of its command line.
+pub(crate) const NAME: &str = "tokenlab-guardian";
+
 /// What lies in the container engine, and is removed by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EngineObject {
@@ -76,7 +79,7 @@ impl Guardian {
     /// owner: by that docker finds the same engine.
     fn start_by(shell: &mut Command) -> io::Result<Self> {
         let mut child = shell
-            .args(["-c", include_str!("guardian.sh"), "tokenlab-guardian"])
+            .args(["-c", include_str!("guardian.sh"), NAME])
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::piped())

@@ -26,6 +26,7 @@
 
 pub mod assets;
 pub mod progress;
+pub mod strays;
 
 mod backend;
 mod backup;

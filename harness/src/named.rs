@@ -6,7 +6,6 @@
 
 mod client;
 mod launch;
-mod leftovers;
 mod name;
 mod protocol;
 mod record;

@@ -136,21 +136,25 @@ impl TryFrom<String> for Owner {
 }
 
 /// What `/proc/PID/stat` says of a process (`proc_pid_stat(5)`).
-struct Seen {
+pub(crate) struct Seen {
     /// Field 3.
-    state: String,
+    pub(crate) state: String,
+    /// Field 4: the number of its parent.
+    pub(crate) parent: String,
     /// Field 22.
     started: String,
 }
 
-fn look(pid: u32) -> Option<Seen> {
+/// Looks at a process of this machine; a zombie is one, too.
+pub(crate) fn look(pid: u32) -> Option<Seen> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, in parentheses, may hold blanks.
     let behind_name = stat.rsplit_once(") ")?.1;
     let mut fields = behind_name.split(' ');
     Some(Seen {
         state: fields.next()?.to_owned(),
-        started: fields.nth(18)?.to_owned(),
+        parent: fields.next()?.to_owned(),
+        started: fields.nth(17)?.to_owned(),
     })
 }
 

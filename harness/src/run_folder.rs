@@ -10,12 +10,19 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::diagnostics;
 use crate::guardian::Guardian;
+use crate::owner::Owner;
 
 /// Set to anything but `0` or nothing, it keeps every run folder.
 pub const KEEP: &str = "LAB_KEEP";
 
 /// The file that each command line stands in before it is run, in this order.
 pub(crate) const COMMAND_LINES: &str = "command-lines";
+
+/// The file that says which process made the folder; see [`Owner`].
+pub(crate) const OWNER: &str = "owner";
+
+/// The file that says that the folder was left on purpose.
+pub(crate) const KEPT: &str = "kept";
 
 /// A folder of its own for each lab: logs, keys, kubeconfigs, command lines.
 ///
@@ -123,6 +130,9 @@ impl RunFolder {
                 .mode(0o700)
                 .create(&path)
                 .inspect_err(|_| drop(guardian.keep(&path)))?;
+            let file = std::fs::File::create_new(path.join(OWNER));
+            file.and_then(|mut file| writeln!(file, "{}", Owner::current()))
+                .inspect_err(|_| drop(std::fs::remove_dir_all(&path)))?;
             Ok(guardian)
         })();
         match made {
@@ -179,6 +189,8 @@ impl RunFolder {
     pub fn keep(&self) {
         if !self.kept.swap(true, Ordering::Relaxed) {
             let _ = self.guardian.keep(&self.path);
+            // Unmarked it would be taken for one that lost its owner.
+            let _ = std::fs::write(self.file(KEPT), "");
             say(&format!("the run folder is kept: {}", self.path));
         }
     }

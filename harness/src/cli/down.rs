@@ -1,35 +1,101 @@
-//! `tokenlab down`: the end of a lab.
+//! `tokenlab down`: the end of a lab, of all labs, and of what lost its owner.
+
+mod all;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use tokenlab_harness::named::Registry;
+use tokenlab_harness::named::{Found, Registry, RegistryError};
 
 use super::selection::NameOrNone;
 
 const EXAMPLES: &str = "\
 Examples:
-  tokenlab down            end the only lab that runs
+  tokenlab down                   end the only lab that runs
   tokenlab down mine
-  tokenlab down --all      end all labs, and take away what lost its owner";
+  tokenlab down --all             end all labs, and take away what lost its owner
+  tokenlab down --all --dry-run   see what that would be
+  tokenlab down --all --kept      and the run folders that were kept on purpose
+
+What lost its owner, by whatever version of tokenlab, is: run folders in the folder for temporary
+files (TMPDIR), etcd and kube-apiserver that work in one, and containers, networks and images of
+labs. Nothing is touched that has a living owner, is another user's, or of which nobody can tell.";
 
 /// End a lab
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub(super) struct Args {
     /// The lab [default: the only one that runs]
-    #[arg(env = "LAB_NAME", default_value = "", hide_default_value = true)]
+    #[arg(
+        env = "LAB_NAME",
+        default_value = "",
+        hide_default_value = true,
+        conflicts_with = "all"
+    )]
     name: NameOrNone,
+
+    /// End all labs of this user, and take away what lost its owner
+    #[arg(long)]
+    all: bool,
+
+    /// With --all: take away the run folders, too, that were kept on purpose, or that a failure
+    /// left, once their owner is gone
+    #[arg(long, requires = "all")]
+    kept: bool,
+
+    /// With --all: say what would be done, and do nothing
+    #[arg(long, requires = "all")]
+    dry_run: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Args {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let Self { name } = self;
+        let Self {
+            name,
+            all,
+            kept,
+            dry_run,
+            json,
+        } = self;
         let registry = Registry::from_env()?;
+        if all {
+            return all::run(
+                &registry,
+                all::Choice {
+                    kept,
+                    dry_run,
+                    json,
+                },
+            )
+            .await;
+        }
         let found = registry.select(name.0.as_ref())?;
-        let name = found.name.clone();
-        registry.end(&found).await?;
-        let _ = writeln!(anstream::stderr(), "the lab `{name}` has ended");
+        end(&registry, &found).await?;
+        if json {
+            super::print_json(&serde_json::json!({ "ended": [found.name] }))?;
+        } else {
+            note(&format!("the lab `{}` has ended", found.name));
+        }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Ends a lab; that its folder is kept is told.
+async fn end(registry: &Registry, found: &Found) -> Result<(), RegistryError> {
+    registry.end(found).await?;
+    let folder = found.record.as_ref().and_then(|it| it.folder.as_ref());
+    if let Some(folder) = folder.filter(|folder| folder.exists()) {
+        note(&format!("its run folder is kept: {folder}"));
+    }
+    Ok(())
+}
+
+/// For people; what comes of it tells the exit status.
+fn note(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
 }

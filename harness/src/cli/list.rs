@@ -57,7 +57,7 @@ impl Args {
             // Not on the standard output: there is no row.
             let _ = writeln!(anstream::stderr(), "no labs; `tokenlab up` starts one");
         } else {
-            let written = write!(anstream::stdout().lock(), "{}", table(&all));
+            let written = writeln!(anstream::stdout().lock(), "{}", table(&all));
             written.context(super::UNWRITABLE)?;
         }
         Ok(ExitCode::SUCCESS)
@@ -66,7 +66,6 @@ impl Args {
 
 fn table(all: &[Found]) -> String {
     let bold = Style::new().bold();
-    let mut text = String::new();
     let rows = all.iter().map(|found| {
         let record = found.record.as_ref();
         let unknown = || "-".to_owned();
@@ -82,14 +81,13 @@ fn table(all: &[Found]) -> String {
     });
     let head = ["NAME", "STATE", "BACKEND", "KUBERNETES", "AGE"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
-    for (line, row) in super::table::aligned(&rows).into_iter().zip(0..) {
-        let style = match row {
-            0 => bold,
-            row => color(all[row - 1].standing),
-        };
-        text.push_str(&format!("{style}{line}{style:#}\n"));
-    }
-    text
+    let styles = all.iter().map(|found| color(found.standing));
+    let styles = std::iter::once(bold).chain(styles);
+    let lines = super::table::aligned(&rows).into_iter().zip(styles);
+    let lines: Vec<_> = lines
+        .map(|(line, style)| format!("{style}{line}{style:#}"))
+        .collect();
+    lines.join("\n")
 }
 
 fn color(standing: Standing) -> Style {

@@ -40,7 +40,7 @@ impl Args {
         if json {
             super::print_json(&status)?;
         } else {
-            let written = write!(anstream::stdout().lock(), "{}", text(&status));
+            let written = writeln!(anstream::stdout().lock(), "{}", text(&status));
             written.context(super::UNWRITABLE)?;
         }
         let healthy = status.health.iter().all(|part| part.healthy);
@@ -67,25 +67,21 @@ fn text(status: &Status) -> String {
         ("supervisor", format!("pid {}", status.pid)),
     ];
     rows.extend(status.flags.iter().map(|flag| ("flag", flag.clone())));
-    let mut text = format!("{bold}{}{bold:#}\n", status.name);
-    let width = rows.iter().map(|(name, _)| name.len());
+    let names = rows.iter().map(|(name, _)| name.len());
     let parts = status.health.iter().map(|part| part.name.len());
-    let width = width.chain(parts).max().unwrap_or_default();
-    for (name, value) in rows {
-        text.push_str(&format!("  {name:width$}  {value}\n"));
-    }
-    for part in &status.health {
+    let width = names.chain(parts).max().unwrap_or_default();
+    let head = std::iter::once(format!("{bold}{}{bold:#}", status.name));
+    let rows = rows.iter();
+    let rows = rows.map(|(name, value)| format!("  {name:width$}  {value}"));
+    let parts = status.health.iter().map(|part| {
         let style = if part.healthy {
             AnsiColor::Green.on_default()
         } else {
             AnsiColor::Red.on_default().bold()
         };
-        let pid = part
-            .pid
-            .map(|pid| format!(", pid {pid}"))
-            .unwrap_or_default();
-        let (name, state) = (&part.name, &part.state);
-        text.push_str(&format!("  {name:width$}  {style}{state}{style:#}{pid}\n"));
-    }
-    text
+        let pid = part.pid.map(|pid| format!(", pid {pid}"));
+        let (name, state, pid) = (&part.name, &part.state, pid.unwrap_or_default());
+        format!("  {name:width$}  {style}{state}{style:#}{pid}")
+    });
+    head.chain(rows).chain(parts).collect::<Vec<_>>().join("\n")
 }

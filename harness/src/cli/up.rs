@@ -99,7 +99,7 @@ fn say(status: &Status, begun: Instant) -> anyhow::Result<()> {
     let dim = Style::new().dimmed();
     let name = &status.name;
     let mut stdout = anstream::stdout().lock();
-    let written = write!(
+    let written = writeln!(
         stdout,
         "{green}✓{green:#} the lab `{name}` is ready: Kubernetes {} on {} {dim}({:.1} s){dim:#}\n\n{}",
         status.kubernetes,
@@ -138,5 +138,8 @@ fn usage(status: &Status) -> String {
     ];
     let rows = rows.map(|(command, what)| [command, what.to_owned()]);
     let lines = super::table::aligned(&rows).into_iter();
-    lines.map(|line| format!("  {line}\n")).collect()
+    lines
+        .map(|line| format!("  {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -9,7 +9,7 @@ use semver::Version;
 use super::observed::{in_node, of_container};
 use super::{ClusterError, ClusterPlan, Patch, Wired};
 use crate::diagnostics::NodeSetup;
-use crate::docker::{DockerError, LABEL, Owned};
+use crate::docker::{DockerError, LABEL, Owned, owner_label};
 use crate::image::Image;
 use crate::k3s::{self, K3s};
 use crate::kind::{self, Kind};
@@ -99,7 +99,8 @@ impl Distribution {
             Self::Kind(_) => format!("{LABEL}=kind"),
             Self::K3s(_) => format!("{LABEL}=k3s"),
         };
-        let args = ["network", "create", "--label", &label, &plan.name];
+        let owner = owner_label();
+        let args = ["network", "create", "--label", &label, &owner, &plan.name];
         plan.docker.run(&args).await?;
         Ok(None)
     }
@@ -169,16 +170,16 @@ impl Distribution {
                 .map(|program| format!("exec {program} /var/log/pods/{files}"));
             vec![in_node(node, &["sh", "-c", &print], &["sh", "-c", &follow])]
         };
-        let webhook = match beside {
-            Some(container) => vec![of_container(container)],
-            None => {
-                let manifests = plan.manifests();
+        let manifests = plan.manifests();
+        let webhook = beside.map_or_else(
+            || {
                 pods(&format!(
                     "{}_{}-*/*/*.log",
                     manifests.namespace, manifests.name
                 ))
-            }
-        };
+            },
+            |container| vec![of_container(container)],
+        );
         let (apiserver, etcd, mut kubelet) = match self {
             Self::Kind(_) => (
                 pods("kube-system_kube-apiserver-*/*/*.log"),

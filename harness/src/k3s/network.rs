@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::K3sError;
-use crate::docker::{Docker, DockerError, LABEL};
+use crate::docker::{Docker, DockerError, LABEL, owner_label};
 
 /// How often another network may have taken the subnet in between.
 const TRIES: usize = 5;
@@ -16,7 +16,8 @@ const TRIES: usize = 5;
 pub(crate) async fn make(docker: &Docker, name: &str) -> Result<Ipv4Addr, K3sError> {
     const SUBNET: &str = "{{(index .IPAM.Config 0).Subnet}}";
     let label = format!("{LABEL}=k3s");
-    let create = ["network", "create", "--label", &label];
+    let owner = owner_label();
+    let create = ["network", "create", "--label", &label, &owner];
     let mut tries = 0;
     loop {
         docker.run(&[&create[..], &[name]].concat()).await?;

@@ -8,7 +8,7 @@ use tokenlab_webhook::pki::Certificate;
 use super::K3sError;
 use super::files::{File, tar};
 use crate::cluster::{ClusterError, ClusterPlan};
-use crate::docker::{Docker, LABEL, Owned};
+use crate::docker::{Docker, LABEL, Owned, owner_label};
 use crate::guardian::EngineObject;
 use crate::image::{Image, USER};
 use crate::run_folder::random_name;
@@ -125,10 +125,11 @@ impl Running {
         let webhook = pod.containers.first().cloned().unwrap_or_default();
         let mounts = webhook.volume_mounts.as_deref().unwrap_or_default();
         let folder = mounts.first().map_or("/", |mount| &mount.mount_path);
-        let (label, address) = (format!("{LABEL}=k3s"), address.to_string());
+        let (label, owner) = (format!("{LABEL}=k3s"), owner_label());
+        let address = address.to_string();
         #[rustfmt::skip]
         let args = [
-            "create", "--name", container.name(), "--label", &label,
+            "create", "--name", container.name(), "--label", &label, &owner,
             "--network", plan.name(), "--ip", &address,
             // The one place that can be written to before it starts, and goes with it.
             "--volume", folder,

@@ -252,4 +252,3 @@ fn is_at(file: &File, path: &Utf8Path) -> bool {
     let (open, there) = (file.metadata().map(identity), path.metadata().map(identity));
     matches!((open, there), (Ok(open), Ok(there)) if open == there)
 }
-

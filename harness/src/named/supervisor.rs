@@ -85,7 +85,7 @@ impl From<io::Error> for Failure {
 /// To be called before anything is started, for it leaves the session of its terminal.
 pub async fn supervise() -> ExitCode {
     let ended = match Signals::new() {
-        Ok(signals) => run(signals).await,
+        Ok(signals) => Box::pin(run(signals)).await,
         Err(error) => Err(error.into()),
     };
     match ended {
@@ -111,7 +111,7 @@ async fn run(mut signals: Signals) -> Result<(), Failure> {
         () = signals.next() => return Ok(()),
     };
     // From here on the lab is ended, whatever comes.
-    let served = serve(started, spec, &mut claim, &mut signals).await;
+    let served = Box::pin(serve(started, spec, &mut claim, &mut signals)).await;
     // What waited for the last answer sees the end of the connection when all is gone.
     drop(claim);
     served

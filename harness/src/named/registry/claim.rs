@@ -9,10 +9,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::{Found, LOCK, RECORD, Registry, RegistryError, is_at};
 use crate::backend::Backend;
 use crate::guardian::Guardian;
-use crate::named::leftovers;
 use crate::named::name::LabName;
 use crate::named::record::Record;
 use crate::run_folder::{self, random_name};
+use crate::strays;
 
 /// How often a name is asked for that somebody else just takes or leaves.
 const TRIES: usize = 5;
@@ -65,24 +65,18 @@ impl Registry {
                 Err(source) => return Err(unwritable(source)),
             }
             match self.find(name)? {
-                Some(found) if found.standing.is_held() => return self.refuse(&draft, found),
+                Some(found) if found.standing.is_held() => return refuse(&draft, found),
                 Some(found) => self.tidy(&found).await?,
                 None => {}
             }
         }
         match self.find(name)? {
-            Some(found) => self.refuse(&draft, found),
+            Some(found) => refuse(&draft, found),
             None => Err(RegistryError::Unknown {
                 name: name.clone(),
                 others: Vec::new(),
             }),
         }
-    }
-
-    fn refuse<T>(&self, draft: &Utf8Path, found: Found) -> Result<T, RegistryError> {
-        // The guardian does it otherwise.
-        let _ = std::fs::remove_dir_all(draft);
-        Err(RegistryError::Taken(Box::new(found)))
     }
 
     /// Ends what is left of a lab whose owner is gone, and frees its name.
@@ -96,7 +90,12 @@ impl Registry {
             return Ok(());
         }
         if let Some(record) = &found.record {
-            leftovers::end(record).await;
+            if let Some(folder) = &record.folder {
+                strays::end_folder(folder).await;
+            }
+            if let Some(cluster) = &record.cluster {
+                strays::remove_cluster(cluster).await;
+            }
         }
         remove(&path, &self.passing()).map_err(|source| RegistryError::Unwritable { path, source })
     }
@@ -148,6 +147,12 @@ fn write(folder: &Utf8Path, record: &Record) -> Result<(), RegistryError> {
             RegistryError::Unwritable { path, source }
         }
     })
+}
+
+fn refuse<T>(draft: &Utf8Path, found: Found) -> Result<T, RegistryError> {
+    // The guardian does it otherwise.
+    let _ = std::fs::remove_dir_all(draft);
+    Err(RegistryError::Taken(Box::new(found)))
 }
 
 /// Whether a folder was not moved because another is there.

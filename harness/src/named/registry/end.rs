@@ -46,13 +46,13 @@ impl Registry {
             signal(found, Signal::SIGTERM);
         }
         // Whoever holds the lock, the guardian included, ends something yet.
-        let look = async || match is_held(&lock) {
+        let released = async || match is_held(&lock) {
             Ok(true) => Probe::<_, Infallible>::NotYet("its lock is held".into()),
             Ok(false) | Err(_) => Probe::Ready(()),
         };
-        if until("the lab has ended", GRACE, look).await.is_err() {
+        if until("the lab has ended", GRACE, released).await.is_err() {
             signal(found, Signal::SIGKILL);
-            let ended = until("the lab has ended", LAST, look).await;
+            let ended = until("the lab has ended", LAST, released).await;
             ended.map_err(|_| RegistryError::NotGone {
                 name: found.name.clone(),
                 waited: GRACE.within + LAST.within,

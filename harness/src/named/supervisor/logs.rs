@@ -20,7 +20,8 @@ pub(super) async fn of(lab: &MockLab) -> BTreeMap<LogName, Vec<Log>> {
                 (
                     LogName::Webhook,
                     none(
-                        "the webhook of a bare lab is served by its supervisor, and writes no log",
+                        "the supervisor of a bare lab serves its webhook, and `tokenlab watch` \
+                         shows what it is asked",
                     ),
                 ),
                 (LogName::Node, none("a bare lab has no node")),

@@ -1,0 +1,36 @@
+//! A file, and what is written to it.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use camino::Utf8Path;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::cli::UNWRITABLE;
+
+/// How often the file is looked at: nobody reads faster.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// Prints what is in the file; and, to follow it, what is written to it until it is deleted, which
+/// is at the end of the lab.
+pub(super) async fn print(path: &Utf8Path, follow: bool) -> anyhow::Result<()> {
+    let mut file = File::open(path).with_context(|| format!("`{path}` could not be read"))?;
+    let mut look = interval(EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        // Asked first: what was written before the end is printed.
+        let deleted = file.metadata().map_or(true, |data| data.nlink() == 0);
+        let mut stdout = io::stdout().lock();
+        io::copy(&mut file, &mut stdout)
+            .and_then(|_| stdout.flush())
+            .context(UNWRITABLE)?;
+        drop(stdout);
+        if deleted || !follow {
+            return Ok(());
+        }
+        look.tick().await;
+    }
+}
