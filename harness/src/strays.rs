@@ -84,7 +84,7 @@ pub async fn find() -> Vec<Stray> {
     found.extend(processes.strays());
     if let Some(engine) = Engine::find().await {
         // Of those that name an owner nothing is asked; of the others any guardian speaks.
-        let guardian = processes.guardian_of_none_of(&folders::living_owners(temporary));
+        let guardian = processes.guardian_of_none_of(&folders::living_owners(temporary), None);
         found.extend(engine.strays(guardian).await);
     }
     // What writes goes before what it writes to; a network when nothing is attached to it.

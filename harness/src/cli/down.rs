@@ -78,16 +78,15 @@ impl Args {
         end(&registry, &found).await?;
         if json {
             super::print_json(&serde_json::json!({ "ended": [found.name] }))?;
-        } else {
-            note(&format!("the lab `{}` has ended", found.name));
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Ends a lab; that its folder is kept is told.
+/// Ends a lab, and says so; that its folder is kept, too.
 async fn end(registry: &Registry, found: &Found) -> Result<(), RegistryError> {
     registry.end(found).await?;
+    note(&format!("the lab `{}` has ended", found.name));
     let folder = found.record.as_ref().and_then(|it| it.folder.as_ref());
     if let Some(folder) = folder.filter(|folder| folder.exists()) {
         note(&format!("its run folder is kept: {folder}"));

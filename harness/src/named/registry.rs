@@ -126,10 +126,11 @@ impl Registry {
     /// The lab of this name, if there is one.
     pub fn find(&self, name: &LabName) -> Result<Option<Found>, RegistryError> {
         self.check_owner()?;
-        let Some(lock) = self.open(name)? else {
-            return Ok(None);
+        let held = match self.open(name)? {
+            Some(lock) => is_held(&lock).map_err(|source| self.unreadable(source))?,
+            None if self.of(name).exists() => false,
+            None => return Ok(None),
         };
-        let held = is_held(&lock).map_err(|source| self.unreadable(source))?;
         let record = self.record(name);
         let life = record.as_ref().map(|record| record.owner.life());
         let standing = match (held, life) {
@@ -146,10 +147,12 @@ impl Registry {
         }))
     }
 
-    /// Fails when somebody holds this name.
+    /// Fails when a lab of this name runs or starts.
     pub fn check_free(&self, name: &LabName) -> Result<(), RegistryError> {
         match self.find(name)? {
-            Some(found) if found.standing.is_held() => Err(RegistryError::Taken(Box::new(found))),
+            Some(found) if matches!(found.standing, Standing::Starting | Standing::Running) => {
+                Err(RegistryError::Taken(Box::new(found)))
+            }
             _ => Ok(()),
         }
     }

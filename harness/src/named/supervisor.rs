@@ -108,7 +108,10 @@ async fn run(mut signals: Signals) -> Result<(), Failure> {
     let started = tokio::select! {
         started = start::start(&spec, &mut claim, Progress::stderr().brief()) => started?,
         () = input.closed() => return Ok(()),
-        () = signals.next() => return Ok(()),
+        () = signals.next() => return Err(Failure {
+            message: "the lab was ended while it was being started".to_owned(),
+            hint: None,
+        }),
     };
     // From here on the lab is ended, whatever comes.
     let served = Box::pin(serve(started, spec, &mut claim, &mut signals)).await;

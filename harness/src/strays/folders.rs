@@ -87,7 +87,7 @@ fn doubt(folder: &Utf8Path, kept: bool, processes: &Processes, owners: &[u32]) -
     if age(folder).is_none_or(|age| age < YOUNG) {
         return Some("it is less than ten minutes old".to_owned());
     }
-    let guardian = processes.guardian_of_none_of(owners)?;
+    let guardian = processes.guardian_of_none_of(owners, folder.parent())?;
     Some(format!("the guardian {guardian} may be of its owner"))
 }
 

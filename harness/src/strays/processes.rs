@@ -34,7 +34,14 @@ struct Process {
     uid: u32,
     name: String,
     folder: Option<Utf8PathBuf>,
-    is_guardian: bool,
+    guardian: Option<Guards>,
+}
+
+/// What is known of a guardian.
+#[derive(Debug)]
+struct Guards {
+    /// Its owner's folder for temporary files; `None` where that is not told.
+    temporary: Option<Utf8PathBuf>,
 }
 
 impl Processes {
@@ -64,15 +71,25 @@ impl Processes {
     /// An owner has a guardian, which is its child as the other processes are.
     fn has_an_owner(&self, pid: u32) -> bool {
         let parent = self.0.iter().find(|it| it.pid == pid).map(|it| it.parent);
-        let mut guardians = self.0.iter().filter(|process| process.is_guardian);
+        let mut guardians = self.0.iter().filter(|process| process.guardian.is_some());
         guardians.any(|guardian| Some(guardian.parent) == parent)
     }
 
     /// A guardian whose owner is not one of these: of an owner that is not known by name, or of one
-    /// that is gone, in which case it is about to take away what is left.
-    pub(super) fn guardian_of_none_of(&self, owners: &[u32]) -> Option<u32> {
-        let mut guardians = self.0.iter().filter(|process| process.is_guardian);
-        let found = guardians.find(|guardian| !owners.contains(&guardian.parent));
+    /// that is gone, in which case it is about to take away what is left. For what lies in a folder
+    /// for temporary files, one that has the same.
+    pub(super) fn guardian_of_none_of(
+        &self,
+        owners: &[u32],
+        temporary: Option<&Utf8Path>,
+    ) -> Option<u32> {
+        let mut others = (self.0.iter()).filter(|process| !owners.contains(&process.parent));
+        let found = others.find(|process| {
+            process.guardian.as_ref().is_some_and(|guardian| {
+                let theirs = guardian.temporary.as_deref();
+                temporary.is_none() || theirs.is_none() || theirs == temporary
+            })
+        });
         found.map(|guardian| guardian.pid)
     }
 
@@ -116,9 +133,24 @@ impl Process {
             name: name.trim_end().to_owned(),
             // Of another user's it is not told.
             folder: proc.join("cwd").read_link_utf8().ok(),
-            is_guardian: command.split('\0').any(|word| word == guardian::NAME),
+            guardian: (command.split('\0').any(|word| word == guardian::NAME)).then(|| Guards {
+                temporary: temporary_of(&proc),
+            }),
         })
     }
+}
+
+/// The folder for temporary files that a process was given.
+fn temporary_of(proc: &Utf8Path) -> Option<Utf8PathBuf> {
+    let environment = std::fs::read_to_string(proc.join("environ")).ok()?;
+    let mut variables = environment.split('\0');
+    let named = variables.find_map(|variable| variable.strip_prefix("TMPDIR="));
+    Some(
+        named
+            .filter(|path| !path.is_empty())
+            .unwrap_or("/tmp")
+            .into(),
+    )
 }
 
 /// Kills a process, and waits until it is gone.

@@ -37,6 +37,20 @@ pub(crate) struct Home {
     _turn: SemaphorePermit<'static>,
 }
 
+impl Drop for Home {
+    /// A failed test leaves owners that stay: labs with names.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for found in self.processes() {
+                if let Ok(pid) = i32::try_from(found.pid) {
+                    let kill = nix::sys::signal::Signal::SIGKILL;
+                    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), kill);
+                }
+            }
+        }
+    }
+}
+
 /// A process that belongs to an owner.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Found {
@@ -59,7 +73,15 @@ impl Home {
 
     /// One whose `TMPDIR` has this name.
     pub(crate) async fn named(name: &str) -> Self {
-        let turn = turn(1).await;
+        Self::at_turn(name, turn(1).await)
+    }
+
+    /// One beside which no other is.
+    pub(crate) async fn alone() -> Self {
+        Self::at_turn("tmp", turn(2).await)
+    }
+
+    fn at_turn(name: &str, turn: SemaphorePermit<'static>) -> Self {
         let root = TempDir::new().expect("must be made");
         let tmp = Utf8PathBuf::from_path_buf(root.path().join(name)).expect("must be UTF-8");
         std::fs::create_dir(&tmp).expect("must be made");
@@ -73,6 +95,11 @@ impl Home {
     /// Its `TMPDIR`.
     pub(crate) fn tmp(&self) -> &Utf8Path {
         &self.tmp
+    }
+
+    /// Where the program keeps what it knows of named labs.
+    pub(crate) fn state(&self) -> Utf8PathBuf {
+        self.file("state")
     }
 
     /// A file beside `TMPDIR`, where no owner leaves anything unasked.
@@ -89,6 +116,7 @@ impl Home {
         let mut command = Command::new(program);
         command
             .env("TMPDIR", &self.tmp)
+            .env("XDG_STATE_HOME", self.state())
             .env("TEST_ASSET_ETCD", &assets.etcd)
             .env("TEST_ASSET_KUBE_APISERVER", &assets.kube_apiserver)
             .env("TEST_ASSET_KUBECTL", &assets.kubectl)
@@ -96,7 +124,13 @@ impl Home {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        for name in ["LAB_KEEP", "LAB_KUBERNETES", "LAB_BACKEND", "NO_COLOR"] {
+        for name in [
+            "LAB_KEEP",
+            "LAB_KUBERNETES",
+            "LAB_BACKEND",
+            "LAB_NAME",
+            "NO_COLOR",
+        ] {
             command.env_remove(name);
         }
         command

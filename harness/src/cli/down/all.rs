@@ -62,11 +62,9 @@ async fn end_one<'a>(
     match ended {
         Ok(()) => {
             let name = &lab.name;
-            note(&if choice.dry_run {
-                format!("would end the lab `{name}`")
-            } else {
-                format!("the lab `{name}` has ended")
-            });
+            if choice.dry_run {
+                note(&format!("would end the lab `{name}`"));
+            }
             report.ended.push(name);
         }
         Err(error) => {

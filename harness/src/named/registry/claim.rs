@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{Found, LOCK, RECORD, Registry, RegistryError, is_at};
+use super::{Found, LOCK, RECORD, Registry, RegistryError, Standing, is_at};
 use crate::backend::Backend;
 use crate::guardian::Guardian;
 use crate::named::name::LabName;
@@ -64,10 +64,13 @@ impl Registry {
                 Err(error) if taken(&error) => {}
                 Err(source) => return Err(unwritable(source)),
             }
-            match self.find(name)? {
-                Some(found) if found.standing.is_held() => return refuse(&draft, found),
-                Some(found) => self.tidy(&found).await?,
-                None => {}
+            let Some(found) = self.find(name)? else {
+                continue;
+            };
+            match found.standing {
+                Standing::Starting | Standing::Running => return refuse(&draft, found),
+                Standing::Ending => self.gone(&found).await?,
+                Standing::BeforeBoot | Standing::Lost => self.tidy(&found).await?,
             }
         }
         match self.find(name)? {
@@ -81,12 +84,12 @@ impl Registry {
 
     /// Ends what is left of a lab whose owner is gone, and frees its name.
     pub(in crate::named) async fn tidy(&self, found: &Found) -> Result<(), RegistryError> {
-        let Some(lock) = self.open(&found.name)? else {
-            return Ok(());
-        };
         let path = self.of(&found.name);
+        let lock = self.open(&found.name)?;
         // Another that does the same is left to it.
-        if lock.try_lock().is_err() || !is_at(&lock, &path.join(LOCK)) {
+        if let Some(lock) = &lock
+            && (lock.try_lock().is_err() || !is_at(lock, &path.join(LOCK)))
+        {
             return Ok(());
         }
         if let Some(record) = &found.record {
@@ -97,7 +100,12 @@ impl Registry {
                 strays::remove_cluster(cluster).await;
             }
         }
-        remove(&path, &self.passing()).map_err(|source| RegistryError::Unwritable { path, source })
+        match remove(&path, &self.passing()) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(RegistryError::Unwritable { path, source })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The end of a lab, from outside.
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -10,7 +11,7 @@ use super::{Found, LOCK, Registry, RegistryError, is_at, is_held};
 use crate::named::client::Client;
 use crate::named::protocol::Request;
 use crate::owner::Life;
-use crate::wait::{Poll, Probe, until};
+use crate::wait::{Poll, Probe, WaitError, until};
 
 /// A supervisor lets etcd and kube-apiserver end by themselves, ten seconds each, or removes a
 /// cluster. One that takes longer than this is killed, and its guardian does the rest.
@@ -45,18 +46,9 @@ impl Registry {
         if !asked {
             signal(found, Signal::SIGTERM);
         }
-        // Whoever holds the lock, the guardian included, ends something yet.
-        let released = async || match is_held(&lock) {
-            Ok(true) => Probe::<_, Infallible>::NotYet("its lock is held".into()),
-            Ok(false) | Err(_) => Probe::Ready(()),
-        };
-        if until("the lab has ended", GRACE, released).await.is_err() {
+        if released(&lock, GRACE).await.is_err() {
             signal(found, Signal::SIGKILL);
-            let ended = until("the lab has ended", LAST, released).await;
-            ended.map_err(|_| RegistryError::NotGone {
-                name: found.name.clone(),
-                waited: GRACE.within + LAST.within,
-            })?;
+            return self.gone(found).await;
         }
         // One that was killed together with its guardian left all of it.
         if is_at(&lock, &self.of(&found.name).join(LOCK)) {
@@ -65,6 +57,27 @@ impl Registry {
         }
         Ok(())
     }
+
+    /// Waits until the guardian, too, of a lab has ended.
+    pub(super) async fn gone(&self, found: &Found) -> Result<(), RegistryError> {
+        let Some(lock) = self.open(&found.name)? else {
+            return Ok(());
+        };
+        let gone = released(&lock, LAST).await;
+        gone.map_err(|_| RegistryError::NotGone {
+            name: found.name.clone(),
+            waited: LAST.within,
+        })
+    }
+}
+
+/// Waits until nobody holds the lock: whoever does, the guardian included, ends something yet.
+async fn released(lock: &File, poll: Poll) -> Result<(), WaitError<Infallible>> {
+    let free = async || match is_held(lock) {
+        Ok(true) => Probe::NotYet("its lock is held".into()),
+        Ok(false) | Err(_) => Probe::Ready(()),
+    };
+    until("the lab has ended", poll, free).await
 }
 
 /// Signals the supervisor, if it is the one that is written down.

@@ -92,6 +92,11 @@ impl RegistryError {
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                         Some("free some space, or set XDG_STATE_HOME to another disk".to_owned())
                     }
+                    io::ErrorKind::PermissionDenied => Some(
+                        "it may be another user's, and each user has labs of their own: set \
+                         XDG_STATE_HOME to a folder of yours"
+                            .to_owned(),
+                    ),
                     _ => Some("set XDG_STATE_HOME to a folder that you may write to".to_owned()),
                 }
             }

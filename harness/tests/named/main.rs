@@ -1,0 +1,27 @@
+//! Labs with names, by the real program: started, listed, asked, ended, and what is left of one
+//! whose owner is gone. They find processes by `/proc`.
+#![cfg(target_os = "linux")]
+
+mod cluster;
+mod life;
+mod names;
+mod outlives;
+mod stale;
+mod strays;
+mod support;
+mod users;
+
+#[path = "../lab/filters.rs"]
+#[expect(unused_macros, unused_imports, reason = "there are more filters here")]
+mod filters;
+#[path = "../lab/home.rs"]
+#[expect(dead_code, reason = "some of it is for the tests of other owners")]
+mod home;
+#[path = "../lab/owner.rs"]
+#[expect(dead_code, reason = "some of it is for the tests of other owners")]
+mod owner;
+#[path = "../lab/programs.rs"]
+#[expect(dead_code, reason = "some of it is for the tests of other owners")]
+mod programs;
+#[path = "../lab/skipped.rs"]
+mod skipped;
