@@ -352,8 +352,8 @@ mod tests {
         let path = folder.path().to_owned();
         folder.keep();
         drop(folder);
-        assert!(path.is_dir());
-        std::fs::remove_dir(&path).expect("must be removed");
+        assert!(path.join(KEPT).is_file());
+        std::fs::remove_dir_all(&path).expect("must be removed");
     }
 
     #[test]

@@ -118,6 +118,44 @@ async fn it_kills_the_group_that_a_dead_leader_left() {
 }
 
 #[tokio::test]
+async fn it_deletes_a_name_that_is_its_owners_and_none_that_another_took() {
+    let guardian = Guardian::start().expect("must start");
+    let (its, taken) = (Scratch::new(), Scratch::new());
+    std::fs::write(its.path().join("lock"), "0123456789ab\n").expect("must be written");
+    std::fs::write(taken.path().join("lock"), "ba9876543210\n").expect("must be written");
+    for folder in [taken.path(), its.path()] {
+        (guardian.entry("0123456789ab", &folder)).expect("must be told");
+    }
+    drop(guardian);
+    its.gone().await;
+    assert!(taken.path().join("lock").is_file());
+}
+
+#[tokio::test]
+async fn it_holds_its_owners_lock_until_it_is_done() {
+    let lock = tempfile::NamedTempFile::new().expect("must be made");
+    let held = lock.reopen().expect("must be opened");
+    held.try_lock().expect("must be free");
+    let output = held.try_clone().expect("must be opened");
+    let guardian = Guardian::start_by(Command::new("/bin/sh").stdout(output));
+    drop(held);
+    let ask = lock.reopen().expect("must be opened");
+    assert!(ask.try_lock().is_err(), "the guardian must hold it");
+    drop(guardian.expect("must start"));
+    let free = async || match ask.try_lock() {
+        Ok(()) => Probe::<_, Infallible>::Ready(()),
+        Err(error) => Probe::NotYet(error.to_string().into()),
+    };
+    let poll = Poll {
+        every: Duration::from_millis(5),
+        within: Duration::from_secs(30),
+    };
+    until("the lock is free", poll, free)
+        .await
+        .expect("must come true");
+}
+
+#[tokio::test]
 async fn it_deletes_folders_of_any_name_but_those_to_keep() {
     let guardian = Guardian::start().expect("must start");
     let (kept, done) = (Scratch::new(), Scratch::new());

@@ -76,12 +76,8 @@ impl Home {
         Self::at_turn(name, turn(1).await)
     }
 
-    /// One beside which no other is.
-    pub(crate) async fn alone() -> Self {
-        Self::at_turn("tmp", turn(2).await)
-    }
-
-    fn at_turn(name: &str, turn: SemaphorePermit<'static>) -> Self {
+    /// The same, in a turn that was waited for.
+    pub(crate) fn at_turn(name: &str, turn: SemaphorePermit<'static>) -> Self {
         let root = TempDir::new().expect("must be made");
         let tmp = Utf8PathBuf::from_path_buf(root.path().join(name)).expect("must be UTF-8");
         std::fs::create_dir(&tmp).expect("must be made");

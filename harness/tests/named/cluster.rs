@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::home::Home;
 use crate::skipped::skip;
-use crate::support::{entries, signal};
+use crate::support::{alone, entries, signal};
 
 /// A cluster takes half a minute, and its guardian some seconds.
 const LATER: Poll = Poll {
@@ -78,7 +78,7 @@ fn cluster(status: &Status) -> String {
 #[tokio::test]
 async fn it_is_asked_and_leaves_nothing() {
     if std::env::var("LAB_BACKEND").is_ok_and(|backend| backend == "kind") {
-        let home = Home::alone().await;
+        let home = alone().await;
         let lab = up(&home).await;
         let cluster = cluster(&lab);
         used(&home).await;
@@ -106,7 +106,7 @@ async fn used(home: &Home) {
         "{status}"
     );
     for (log, says) in [
-        ("apiserver", "--authentication-token-webhook-config-file="),
+        ("apiserver", "Serving securely"),
         ("etcd", "\"caller\":"),
         ("webhook", "listen"),
         ("node", "kubelet"),

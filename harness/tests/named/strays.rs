@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokenlab_harness::RunFolder;
 
 use crate::home::Home;
-use crate::support::{done, kill_both, nothing_left, tokenlab, up};
+use crate::support::{alone, done, kill_both, nothing_left, tokenlab, up};
 
 /// A run folder of an older version: it names no owner.
 fn old_folder(home: &Home, name: &str, touched: &str) -> Utf8PathBuf {
@@ -39,7 +39,7 @@ fn says(output: &tokenlab_harness::Output, line: &str) {
 
 #[tokio::test]
 async fn all_that_lost_its_owner_goes_and_nothing_else() {
-    let home = Home::alone().await;
+    let home = alone().await;
     let lab = up(&home, "lost").await;
     kill_both(&home, &lab);
     std::fs::remove_dir_all(home.state()).expect("must be removed");
@@ -122,7 +122,7 @@ async fn all_that_lost_its_owner_goes_and_nothing_else() {
 /// An owner that names itself nowhere, as those of older versions: its guardian speaks for it.
 #[tokio::test]
 async fn what_a_running_guardian_may_own_stays() {
-    let home = Home::alone().await;
+    let home = alone().await;
     let lab = up(&home, "old").await;
     let owner = lab.folder.join("owner");
     std::fs::remove_file(&owner).expect("must be there");
@@ -155,7 +155,7 @@ async fn what_a_running_guardian_may_own_stays() {
 
 #[tokio::test]
 async fn all_labs_are_ended() {
-    let home = Home::alone().await;
+    let home = alone().await;
     up(&home, "one").await;
     let all = tokenlab(&home, &["down", "--all"]).await;
     assert_eq!(all.status.code(), Some(0), "{all}");

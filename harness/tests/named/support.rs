@@ -9,9 +9,14 @@ use tokenlab_harness::named::Status;
 use tokenlab_harness::{Output, Probe, until};
 
 use crate::filters::FILTERS;
-use crate::home::{Found, Home, SOON};
+use crate::home::{Found, Home, SOON, turn};
 use crate::owner::ended;
 use crate::programs::{apiserver, stand_in};
+
+/// A home beside which no other is.
+pub(crate) async fn alone() -> Home {
+    Home::at_turn("tmp", turn(2).await)
+}
 
 /// Runs the program to its end.
 pub(crate) async fn tokenlab(home: &Home, args: &[&str]) -> Output {

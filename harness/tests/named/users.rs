@@ -8,7 +8,7 @@ use nix::unistd::Uid;
 
 use crate::home::Home;
 use crate::skipped::{has, skip};
-use crate::support::{done, filtered, nothing_left, tokenlab, up};
+use crate::support::{alone, done, filtered, nothing_left, tokenlab, up};
 
 /// Nobody, by the number that it has everywhere.
 const NOBODY: u32 = 65534;
@@ -78,7 +78,7 @@ async fn another_ones_folder_is_refused() {
     if !is_root("users::another_ones_folder_is_refused") {
         return;
     }
-    let home = Home::alone().await;
+    let home = alone().await;
     let labs = home.state().join("tokenlab/labs");
     std::fs::create_dir_all(&labs).expect("must be made");
     chown(&labs, Some(NOBODY), Some(NOBODY)).expect("must be given away");
