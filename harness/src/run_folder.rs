@@ -130,8 +130,9 @@ impl RunFolder {
                 .mode(0o700)
                 .create(&path)
                 .inspect_err(|_| drop(guardian.keep(&path)))?;
-            let file = std::fs::File::create_new(path.join(OWNER));
-            file.and_then(|mut file| writeln!(file, "{}", Owner::current()))
+            let owner = format!("{}\n", Owner::current());
+            create(&path.join(OWNER))
+                .and_then(|mut file| file.write_all(owner.as_bytes()))
                 .inspect_err(|_| drop(std::fs::remove_dir_all(&path)))?;
             Ok(guardian)
         })();
@@ -190,7 +191,7 @@ impl RunFolder {
         if !self.kept.swap(true, Ordering::Relaxed) {
             let _ = self.guardian.keep(&self.path);
             // Unmarked it would be taken for one that lost its owner.
-            let _ = std::fs::write(self.file(KEPT), "");
+            let _ = create(&self.file(KEPT));
             say(&format!("the run folder is kept: {}", self.path));
         }
     }
@@ -256,6 +257,16 @@ fn say(what: &str) {
     let _ = writeln!(io::stderr(), "tokenlab: {what}");
 }
 
+/// Makes a file that only the user may read, or empties it.
+fn create(path: &Utf8Path) -> io::Result<std::fs::File> {
+    std::fs::File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+}
+
 /// [`RunFolder::write`], for those who only know where the folder is.
 pub(crate) fn write(
     folder: &Utf8Path,
@@ -265,13 +276,7 @@ pub(crate) fn write(
     let path = folder.join(name);
     let new = folder.join(format!(".{name}.new"));
     let written = (|| {
-        std::fs::File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new)?
-            .write_all(contents.as_bytes())?;
+        create(&new)?.write_all(contents.as_bytes())?;
         std::fs::rename(&new, &path)
     })();
     match written {
@@ -324,85 +329,4 @@ pub(crate) fn random_name() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    #[test]
-    fn it_is_private_and_goes_when_dropped() {
-        let folder = RunFolder::create().expect("must be made");
-        let path = folder.path().to_owned();
-        let mode =
-            |path: &Utf8Path| path.metadata().expect("must be there").permissions().mode() & 0o777;
-        assert_eq!(mode(&path), 0o700);
-        let file = folder.write("key", "secret").expect("must be written");
-        assert_eq!(mode(&file), 0o600);
-        assert_eq!(
-            std::fs::read_to_string(&file).expect("must be read"),
-            "secret"
-        );
-        drop(folder);
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn kept_it_stays() {
-        let folder = RunFolder::create().expect("must be made");
-        let path = folder.path().to_owned();
-        folder.keep();
-        drop(folder);
-        assert!(path.join(KEPT).is_file());
-        std::fs::remove_dir_all(&path).expect("must be removed");
-    }
-
-    #[test]
-    fn evidence_has_a_copy_without_secrets() {
-        let folder = RunFolder::create().expect("must be made");
-        let path = folder.path().to_owned();
-        let text = "token: canary\n";
-        folder.write("a", text).expect("must be written");
-        folder.set_evidence(true);
-        drop(folder);
-        let read = |name| std::fs::read_to_string(path.join(name)).expect("must be there");
-        assert_eq!(read("a"), text);
-        let copy = read("diagnostics/run-folder/a");
-        assert_eq!(copy, "token: [REDACTED: token]\n");
-        std::fs::remove_dir_all(&path).expect("must be removed");
-    }
-
-    #[test]
-    fn diagnostics_alone_stay() {
-        let folder = RunFolder::create().expect("must be made");
-        let path = folder.path().to_owned();
-        folder.folder("diagnostics").expect("must be made");
-        folder.folder("logs").expect("must be made");
-        folder.write("key", "secret").expect("must be written");
-        folder.keep_diagnostics();
-        assert!(path.join("key").is_file(), "the lab goes on");
-        drop(folder);
-        let left = path.read_dir_utf8().expect("must be there").flatten();
-        let left: Vec<_> = left.map(|entry| entry.file_name().to_owned()).collect();
-        assert_eq!(left, ["diagnostics"]);
-        std::fs::remove_dir_all(&path).expect("must be removed");
-    }
-
-    #[test]
-    fn what_cannot_be_made_says_where_and_what_to_do() {
-        let error = RunFolder::create_in("/proc/tokenlab".into()).expect_err("must fail");
-        let text = error.to_string();
-        assert!(
-            text.starts_with("the run folder `/proc/tokenlab/tokenlab-"),
-            "{text}"
-        );
-        assert!(error.hint().is_some_and(|hint| hint.contains("TMPDIR")));
-    }
-    #[test]
-    fn a_full_disk_is_told_what_to_do_about() {
-        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
-            let (path, source) = ("key".into(), kind.into());
-            let hint = RunFolderError::Write { path, source }.hint();
-            assert!(hint.is_some_and(|hint| hint.starts_with("free some space")));
-        }
-    }
-}
+mod tests;

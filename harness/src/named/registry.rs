@@ -157,7 +157,8 @@ impl Registry {
         }
     }
 
-    /// The lab that is meant: that of the name, or the only one that runs.
+    /// The lab that is meant: that of the name, or the only one that runs. Where none does, the
+    /// only one of which something is left.
     pub fn select(&self, name: Option<&LabName>) -> Result<Found, RegistryError> {
         if let Some(name) = name {
             return match self.find(name)? {
@@ -168,13 +169,14 @@ impl Registry {
                 }),
             };
         }
-        let all = self.all()?;
-        let mut running = all.iter().filter(|lab| lab.standing.is_held());
-        match (running.next(), running.next()) {
-            (Some(one), None) => Ok(one.clone()),
-            (None, _) => Err(RegistryError::None),
-            (Some(_), Some(_)) => Err(RegistryError::Several {
-                names: self.names()?,
+        let (running, left): (Vec<_>, Vec<_>) =
+            (self.all()?.into_iter()).partition(|lab| lab.standing.is_held());
+        let mut meant = if running.is_empty() { left } else { running };
+        match meant.len() {
+            0 => Err(RegistryError::None),
+            1 => Ok(meant.swap_remove(0)),
+            _ => Err(RegistryError::Several {
+                names: meant.into_iter().map(|lab| lab.name).collect(),
             }),
         }
     }

@@ -104,9 +104,14 @@ async fn run(mut signals: Signals) -> Result<(), Failure> {
     let _ = nix::unistd::setsid();
     let mut input = Input::open()?;
     let Order { name, spec } = input.order().await?;
-    let mut claim = Registry::from_env()?.claim(&name, spec.backend).await?;
+    let progress = Progress::stderr().brief();
+    let registry = Registry::from_env()?;
+    let mut claim = tokio::select! {
+        claim = registry.claim(&name, spec.backend, &progress) => claim?,
+        () = input.closed() => return Ok(()),
+    };
     let started = tokio::select! {
-        started = start::start(&spec, &mut claim, Progress::stderr().brief()) => started?,
+        started = start::start(&spec, &mut claim, progress) => started?,
         () = input.closed() => return Ok(()),
         () = signals.next() => return Err(Failure {
             message: "the lab was ended while it was being started".to_owned(),

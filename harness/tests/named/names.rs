@@ -89,7 +89,7 @@ async fn without_a_name_the_only_one_is_meant() {
     let several = tokenlab(&home, &["status"]).await;
     assert_eq!(several.status.code(), Some(1), "{several}");
     assert_snapshot!(several.stderr, @"
-    error: several labs run: `one` and `two`
+    error: there are several labs: `one` and `two`
 
     hint: say which: `--lab NAME`, or LAB_NAME
     ");

@@ -11,6 +11,7 @@ use crate::backend::Backend;
 use crate::guardian::Guardian;
 use crate::named::name::LabName;
 use crate::named::record::Record;
+use crate::progress::Progress;
 use crate::run_folder::{self, random_name};
 use crate::strays;
 
@@ -36,6 +37,7 @@ impl Registry {
         &self,
         name: &LabName,
         backend: Backend,
+        progress: &Progress,
     ) -> Result<Claim, RegistryError> {
         self.prepare()?;
         let draft = self.passing();
@@ -69,8 +71,14 @@ impl Registry {
             };
             match found.standing {
                 Standing::Starting | Standing::Running => return refuse(&draft, found),
-                Standing::Ending => self.gone(&found).await?,
-                Standing::BeforeBoot | Standing::Lost => self.tidy(&found).await?,
+                Standing::Ending => {
+                    let title = format!("waiting for the end of the lab `{name}` before it");
+                    progress.step(&title, self.gone(&found)).await?;
+                }
+                Standing::BeforeBoot | Standing::Lost => {
+                    let title = format!("taking away what is left of the lab `{name}`");
+                    progress.step(&title, self.tidy(&found)).await?;
+                }
             }
         }
         match self.find(name)? {

@@ -13,6 +13,9 @@ use crate::named::protocol::Request;
 use crate::owner::Life;
 use crate::wait::{Poll, Probe, WaitError, until};
 
+/// A supervisor that is well answers at once.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A supervisor lets etcd and kube-apiserver end by themselves, ten seconds each, or removes a
 /// cluster. One that takes longer than this is killed, and its guardian does the rest.
 const GRACE: Poll = Poll {
@@ -40,7 +43,10 @@ impl Registry {
             return self.tidy(found).await;
         }
         let asked = match Client::to(found.clone()) {
-            Ok(client) => client.order(&Request::Stop).await.is_ok(),
+            Ok(client) => {
+                let order = client.order(&Request::Stop);
+                matches!(tokio::time::timeout(PATIENCE, order).await, Ok(Ok(())))
+            }
             Err(_not_ready) => false,
         };
         if !asked {

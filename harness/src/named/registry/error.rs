@@ -59,8 +59,8 @@ pub enum RegistryError {
     /// A lab is meant, and none runs.
     #[error("no lab runs")]
     None,
-    /// One lab is meant, and several run.
-    #[error("several labs run: {}", list(names))]
+    /// One lab is meant, and there are several.
+    #[error("there are several labs: {}", list(names))]
     Several {
         /// Their names.
         names: Vec<LabName>,

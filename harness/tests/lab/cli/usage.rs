@@ -23,6 +23,11 @@ async fn help() {
     Commands:
       demo         From nothing to Forbidden for "mock": a webhook, a real kube-apiserver that asks it,
                    and `kubectl get ns` under a token
+      up           Start a lab with a name, and leave it running
+      list         List the labs of this user
+      status       Show how a lab is, and where its files are
+      logs         Print a log of a lab
+      down         End a lab
       assets       Find, download or build etcd, kube-apiserver and kubectl
       image        Make the webhook's container image, without a container engine
       manifests    Print the webhook's Deployment and Service, with a fresh certificate, as YAML
