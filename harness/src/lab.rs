@@ -139,7 +139,7 @@ impl LabBuilder {
         } = self;
         let assets = Assets::ensure(&wanted, &progress).await?;
         let folder = RunFolder::create()?;
-        let webhook = Webhook::serve(authenticator).await?;
+        let webhook = Webhook::serve(authenticator)?;
         folder.write("webhook-ca.crt", webhook.certificate_authority())?;
         let config = folder.write(CONFIG_FILE, &webhook.kubeconfig().yaml())?;
         let mut control_plane = ControlPlanePlan::new(&assets, &folder)?;

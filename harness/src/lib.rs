@@ -87,4 +87,4 @@ pub use scripted::{Call, Scripted, fresh_token};
 pub use shared::{SharedConfig, SharedLab};
 pub use tool::ToolError;
 pub use wait::{Poll, Probe, WaitError, until};
-pub use webhook::{Answer, SERVICE_NAME, Webhook, WebhookError};
+pub use webhook::{Answer, Fault, SERVICE_NAME, Webhook, WebhookError};

@@ -4,6 +4,10 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpSocket};
+
+/// How many connections may wait to be accepted, as tokio's own listeners have it.
+const BACKLOG: u32 = 1024;
 
 /// A TCP port on 127.0.0.1, held until this is dropped.
 ///
@@ -33,6 +37,19 @@ impl Port {
             number,
             _held: socket,
         })
+    }
+
+    /// Listens on it, beside the socket that holds it. Once that listener is closed, whoever
+    /// connects is refused again, and the port is still ours.
+    ///
+    /// Belongs on a runtime, which the listener then lives on.
+    pub(crate) fn listen(&self) -> io::Result<TcpListener> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseport(true)?;
+        // What is left of closed connections must not keep it from listening a second time.
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, self.number)))?;
+        socket.listen(BACKLOG)
     }
 
     /// Its number.

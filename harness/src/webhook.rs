@@ -1,14 +1,22 @@
 //! The webhook of a lab, served inside the lab's owner over a real TLS socket.
 
-use std::net::{Ipv4Addr, SocketAddr};
+mod observed;
+mod served;
+mod switches;
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use axum::middleware::from_fn_with_state;
 use tokenlab_webhook::pki::{CertificateAuthority, PkiError};
-use tokenlab_webhook::{BoxAuthenticator, Server, Tls, TlsError, router};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokenlab_webhook::{BoxAuthenticator, Tls, TlsError, router};
 
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::runtime;
+use observed::Observed;
+use served::Served;
+pub use switches::Fault;
+use switches::Switches;
 
 /// The name in the webhook's certificate: that of its Service in a cluster.
 pub const SERVICE_NAME: &str = "my-authn.kube-system.svc";
@@ -16,10 +24,9 @@ pub const SERVICE_NAME: &str = "my-authn.kube-system.svc";
 /// A running webhook. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Webhook {
-    address: SocketAddr,
     authority: CertificateAuthority,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    served: Served,
+    switches: Switches,
 }
 
 /// What the webhook answered to a request that was posted to it.
@@ -55,40 +62,27 @@ pub enum WebhookError {
 
 impl Webhook {
     /// Makes a CA and a serving certificate, listens on a free port of 127.0.0.1, and serves.
-    pub async fn serve(authenticator: BoxAuthenticator) -> Result<Self, WebhookError> {
+    pub fn serve(authenticator: BoxAuthenticator) -> Result<Self, WebhookError> {
         let authority = CertificateAuthority::new("tokenlab-webhook")?;
         let tls = Tls::from_certificate(&authority.serving(&[SERVICE_NAME])?)?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let (stop, stopped) = oneshot::channel();
-        // Socket and tasks belong to the harness's runtime: the test's may end before it does.
-        let bound = runtime::handle().spawn(Server::bind(address, Some(tls)));
-        let server = (bound.await)
-            .map_err(std::io::Error::other)
-            .flatten()
-            .map_err(WebhookError::Listen)?;
-        let address = server.local_addr();
-        let task = runtime::handle().spawn(async move {
-            let stop = async {
-                let _ = stopped.await;
-            };
-            server.serve(router(authenticator), stop).await;
-        });
+        let switches = Switches::default();
+        let router = router(Observed::new(authenticator, switches.clone()))
+            .layer(from_fn_with_state(switches.clone(), switches::spoil));
         Ok(Self {
-            address,
             authority,
-            stop,
-            task,
+            served: Served::start(router, tls).map_err(WebhookError::Listen)?,
+            switches,
         })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.served.port()))
     }
 
     /// The URL that TokenReviews are posted to.
     pub fn url(&self) -> String {
-        format!("https://{}/authenticate", self.address)
+        format!("https://{}/authenticate", self.address())
     }
 
     /// The CA of its serving certificate, PEM.
@@ -117,14 +111,14 @@ impl Webhook {
         runtime::install_crypto_provider();
         let url = format!(
             "https://{SERVICE_NAME}:{}/authenticate",
-            self.address.port()
+            self.address().port()
         );
         let answered = async {
             let ca = reqwest::Certificate::from_pem(self.certificate_authority().as_bytes())?;
             let response = reqwest::Client::builder()
                 .tls_certs_only([ca])
                 .no_proxy()
-                .resolve(SERVICE_NAME, self.address)
+                .resolve(SERVICE_NAME, self.address())
                 .build()?
                 .post(&url)
                 .header(http::header::CONTENT_TYPE, "application/json")
@@ -142,9 +136,49 @@ impl Webhook {
         })
     }
 
-    /// Lets running reviews end, and stops.
+    /// Stops listening and closes its connections, as if it had crashed: who connects is refused
+    /// until [`up`](Self::up). The port stays its own. A second time changes nothing.
+    pub async fn down(&self) {
+        self.served.down().await;
+    }
+
+    /// Listens again, on the same port and with the same certificate. Nothing changes when it
+    /// does already.
+    pub async fn up(&self) -> Result<(), WebhookError> {
+        self.served.up().await.map_err(WebhookError::Listen)
+    }
+
+    /// Whether it listens.
+    pub async fn is_up(&self) -> bool {
+        self.served.is_up().await
+    }
+
+    /// From now on every review is answered so much later; zero, the default, is as soon as it
+    /// can. The apiserver gives up after 30 s.
+    pub fn set_latency(&self, latency: Duration) {
+        self.switches.set_latency(latency);
+    }
+
+    /// How much later than it could every review is answered.
+    pub fn latency(&self) -> Duration {
+        self.switches.latency()
+    }
+
+    /// From now on every answer has this fault; none by default.
+    pub fn set_fault(&self, fault: Option<Fault>) {
+        self.switches.set_fault(fault);
+    }
+
+    /// The fault that every answer has.
+    pub fn fault(&self) -> Option<Fault> {
+        self.switches.fault()
+    }
+
+    /// Stops: what asks it is gone by now, so nothing is waited for.
     pub async fn stop(self) {
-        let _ = self.stop.send(());
-        let _ = self.task.await;
+        self.served.down().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

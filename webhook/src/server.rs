@@ -42,7 +42,12 @@ impl Server {
     /// Listens on `address`; port 0 takes a free one. Without `tls` it speaks plain HTTP, which
     /// lets everybody on the way read the tokens.
     pub async fn bind(address: SocketAddr, tls: Option<Tls>) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+        Self::from_listener(TcpListener::bind(address).await?, tls)
+    }
+
+    /// Serves on a socket that listens already: one with options of its own, or one that came
+    /// from whoever started the program.
+    pub fn from_listener(listener: TcpListener, tls: Option<Tls>) -> io::Result<Self> {
         Ok(Self {
             address: listener.local_addr()?,
             listener,
