@@ -11,6 +11,7 @@ use tokenlab_webhook::{ApiVersion, Authenticator, BoxAuthenticator, Mock, Token}
 use crate::assets::{Assets, AssetsError, Wanted};
 use crate::control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan};
 use crate::flags::Flags;
+use crate::journal::audit::{self, Follower, Following};
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::kubectl::{Kubectl, KubectlError};
 use crate::progress::Progress;
@@ -34,6 +35,7 @@ pub struct LabBuilder {
     authenticator: BoxAuthenticator,
     version: Option<ApiVersion>,
     flags: Flags,
+    audit: bool,
     progress: Progress,
 }
 
@@ -45,6 +47,7 @@ pub struct LabPlan {
     webhook: Webhook,
     assets: Assets,
     folder: RunFolder,
+    audit: bool,
     progress: Progress,
 }
 
@@ -55,6 +58,7 @@ pub struct Lab {
     // Dropped in this order: the folder goes when nobody writes to it any more.
     control_plane: ControlPlane,
     webhook: Webhook,
+    _follower: Option<Following>,
     assets: Assets,
     folder: RunFolder,
 }
@@ -122,6 +126,13 @@ impl LabBuilder {
         self
     }
 
+    /// Has the apiserver write an audit log, and the webhook's journal tell of the requests that
+    /// were answered without a review, too. Not so by default.
+    pub fn audit(mut self, audit: bool) -> Self {
+        self.audit = audit;
+        self
+    }
+
     /// Where to show how far it is; nowhere by default.
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = progress;
@@ -135,6 +146,7 @@ impl LabBuilder {
             authenticator,
             version,
             flags,
+            audit,
             progress,
         } = self;
         let assets = Assets::ensure(&wanted, &progress).await?;
@@ -150,12 +162,16 @@ impl LabBuilder {
             let bare = version.as_str().rsplit('/').next().unwrap_or_default();
             apiserver.set(VERSION_FLAG, bare);
         }
+        if audit {
+            audit::configure(apiserver, &folder)?;
+        }
         apiserver.merge(flags);
         Ok(LabPlan {
             control_plane,
             webhook,
             assets,
             folder,
+            audit,
             progress,
         })
     }
@@ -206,12 +222,17 @@ impl LabPlan {
     /// folder is kept: the logs are in it.
     pub async fn start(self) -> Result<Lab, LabError> {
         let Self {
-            control_plane,
+            mut control_plane,
             webhook,
             assets,
             folder,
+            audit,
             progress,
         } = self;
+        let journal = webhook.journal().clone();
+        let follower = audit
+            .then(|| Follower::new(control_plane.flags(), journal))
+            .flatten();
         let title = format!("starting etcd and kube-apiserver {}", assets.version);
         match progress.step(&title, control_plane.start()).await {
             Ok(control_plane) => {
@@ -219,6 +240,7 @@ impl LabPlan {
                 Ok(Lab {
                     control_plane,
                     webhook,
+                    _follower: follower.map(Follower::start),
                     assets,
                     folder,
                 })
@@ -245,6 +267,7 @@ impl Lab {
             authenticator: BoxAuthenticator::new(Mock),
             version: None,
             flags: Flags::default(),
+            audit: false,
             progress: Progress::hidden(),
         }
     }
@@ -323,6 +346,7 @@ impl Lab {
         let Self {
             control_plane,
             webhook,
+            _follower,
             assets: _,
             folder,
         } = self;

@@ -11,6 +11,7 @@ use axum::middleware::from_fn_with_state;
 use tokenlab_webhook::pki::{CertificateAuthority, PkiError};
 use tokenlab_webhook::{BoxAuthenticator, Tls, TlsError, router};
 
+use crate::journal::Journal;
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::runtime;
 use observed::Observed;
@@ -27,6 +28,7 @@ pub struct Webhook {
     authority: CertificateAuthority,
     served: Served,
     switches: Switches,
+    journal: Journal,
 }
 
 /// What the webhook answered to a request that was posted to it.
@@ -66,12 +68,15 @@ impl Webhook {
         let authority = CertificateAuthority::new("tokenlab-webhook")?;
         let tls = Tls::from_certificate(&authority.serving(&[SERVICE_NAME])?)?;
         let switches = Switches::default();
-        let router = router(Observed::new(authenticator, switches.clone()))
-            .layer(from_fn_with_state(switches.clone(), switches::spoil));
+        let journal = Journal::new();
+        let authenticator = Observed::new(authenticator, switches.clone(), journal.clone());
+        let router =
+            router(authenticator).layer(from_fn_with_state(switches.clone(), switches::spoil));
         Ok(Self {
             authority,
             served: Served::start(router, tls).map_err(WebhookError::Listen)?,
             switches,
+            journal,
         })
     }
 
@@ -139,13 +144,16 @@ impl Webhook {
     /// Stops listening and closes its connections, as if it had crashed: who connects is refused
     /// until [`up`](Self::up). The port stays its own. A second time changes nothing.
     pub async fn down(&self) {
+        self.journal.reachable(false);
         self.served.down().await;
     }
 
     /// Listens again, on the same port and with the same certificate. Nothing changes when it
     /// does already.
     pub async fn up(&self) -> Result<(), WebhookError> {
-        self.served.up().await.map_err(WebhookError::Listen)
+        self.served.up().await.map_err(WebhookError::Listen)?;
+        self.journal.reachable(true);
+        Ok(())
     }
 
     /// Whether it listens.
@@ -172,6 +180,11 @@ impl Webhook {
     /// The fault that every answer has.
     pub fn fault(&self) -> Option<Fault> {
         self.switches.fault()
+    }
+
+    /// What it was asked and what it said.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Stops: what asks it is gone by now, so nothing is waited for.

@@ -1,26 +1,36 @@
-//! An authenticator as a lab serves it: as late as the lab wants it.
+//! An authenticator as a lab serves it: as late as the lab wants it, and with a journal.
 
 use tokenlab_webhook::{Authenticator, BoxAuthenticator, Decision, Review};
 
 use super::switches::Switches;
+use crate::journal::Journal;
 
 /// What the router asks.
 pub(super) struct Observed {
     inner: BoxAuthenticator,
     switches: Switches,
+    journal: Journal,
 }
 
 impl Observed {
-    pub(super) fn new(inner: BoxAuthenticator, switches: Switches) -> Self {
-        Self { inner, switches }
+    pub(super) fn new(inner: BoxAuthenticator, switches: Switches, journal: Journal) -> Self {
+        Self {
+            inner,
+            switches,
+            journal,
+        }
     }
 }
 
 impl Authenticator for Observed {
     async fn authenticate(&self, review: &Review) -> Decision {
+        let running = self.journal.begin(review);
         let decision = self.inner.authenticate(review).await;
+        // As the router will, so that the journal has what is sent.
+        let decision = decision.narrowed(&review.audiences);
         // Not a wait for something: the delay is what was asked for.
         tokio::time::sleep(self.switches.latency()).await;
+        running.end(&decision, self.switches.fault());
         decision
     }
 }

@@ -6,6 +6,8 @@ use std::time::Instant;
 use tokenlab_webhook::Mock;
 
 use super::*;
+use crate::journal::Outcome;
+use crate::wait::{Poll, Probe, until};
 
 const V1: &str =
     r#"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"t"}}"#;
@@ -62,4 +64,29 @@ async fn the_other_version_is_answered_and_no_longer() {
     assert_eq!(version().await, "authentication.k8s.io/v1beta1");
     webhook.set_fault(None);
     assert_eq!(version().await, "authentication.k8s.io/v1");
+}
+
+#[tokio::test]
+async fn down_ends_the_reviews_that_run() {
+    let webhook = mock();
+    webhook.set_latency(Duration::from_secs(3600));
+    let asked = webhook.post(V1.to_owned());
+    let down = async {
+        let poll = Poll {
+            every: Duration::from_millis(1),
+            within: Duration::from_secs(60),
+        };
+        let arrived = until("the review runs", poll, async || {
+            match webhook.journal().running() {
+                0 => Probe::<(), std::convert::Infallible>::NotYet("none does".into()),
+                _ => Probe::Ready(()),
+            }
+        });
+        arrived.await.expect("must run");
+        webhook.down().await;
+    };
+    let (answer, ()) = tokio::join!(asked, down);
+    answer.expect_err("must be cut");
+    assert_eq!(webhook.journal().running(), 0);
+    assert_eq!(webhook.journal().events()[0].outcome, Outcome::Unanswered);
 }

@@ -1,0 +1,189 @@
+use std::time::Duration;
+
+use tokenlab_webhook::User;
+
+use super::audit::{Request, Verdict};
+use super::*;
+
+const MEMORY: Duration = Duration::from_secs(130);
+
+fn ann() -> Decision {
+    Decision::authenticated(User::new("ann"))
+}
+
+/// One review from its beginning to its end.
+fn ask(journal: &Journal, token: &str, decision: &Decision) -> TokenHash {
+    let review = Review::new(token).with_audiences(["a"]);
+    journal.begin(&review).end(decision, None);
+    journal.hash(&review.token)
+}
+
+/// A request that arrives and is answered after all that was.
+fn observe(journal: &Journal, verdict: Verdict) -> Option<ReviewEvent> {
+    observe_after(journal, verdict, Duration::ZERO)
+}
+
+fn observe_after(journal: &Journal, verdict: Verdict, later: Duration) -> Option<ReviewEvent> {
+    let before = journal.events().len();
+    // Beyond the last event's end by more than a clock tells.
+    let now = Timestamp::now() + later + Duration::from_millis(1);
+    let request = Request {
+        arrived: now,
+        answered: now,
+        verdict,
+    };
+    journal.observe(&request, MEMORY);
+    journal.events().get(before).cloned()
+}
+
+/// A request that arrived before all that was.
+fn observe_during(journal: &Journal, verdict: Verdict) -> Option<ReviewEvent> {
+    let before = journal.events().len();
+    let request = Request {
+        arrived: Timestamp::now() - Duration::from_secs(1),
+        answered: Timestamp::now(),
+        verdict,
+    };
+    journal.observe(&request, MEMORY);
+    journal.events().get(before).cloned()
+}
+
+fn user(name: &str) -> Verdict {
+    Verdict::User {
+        name: name.to_owned(),
+        uid: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_reader_gets_what_comes_after_it() {
+    let journal = Journal::new();
+    ask(&journal, "early", &ann());
+    let mut events = journal.follow();
+    let token = ask(&journal, "late", &Decision::Refused);
+    let Some(Next::Event(event)) = events.next().await else {
+        panic!("an event must come");
+    };
+    assert_eq!(event.token, Some(token));
+    assert_eq!(event.outcome, Outcome::Refused);
+    assert_eq!(event.audiences, ["a"]);
+    assert_eq!(event.source, Source::Asked);
+    assert_eq!(journal.events().len(), 2);
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_told_what_it_missed() {
+    let journal = Journal::new();
+    let mut events = journal.follow();
+    for _ in 0..CAPACITY + 100 {
+        ask(&journal, "t", &ann());
+    }
+    assert_eq!(journal.events().len(), CAPACITY);
+    let Some(Next::Missed(missed)) = events.next().await else {
+        panic!("some must be missed");
+    };
+    assert!(missed >= 76, "{missed}");
+    assert!(matches!(events.next().await, Some(Next::Event(_))));
+}
+
+#[test]
+fn a_review_that_is_dropped_was_not_answered() {
+    let journal = Journal::new();
+    let running = journal.begin(&Review::new("t"));
+    assert_eq!(journal.running(), 1);
+    drop(running);
+    assert_eq!(journal.running(), 0);
+    assert_eq!(journal.events()[0].outcome, Outcome::Unanswered);
+}
+
+#[test]
+fn a_user_is_remembered_only_if_the_webhook_named_it_and_was_not_asked() {
+    let journal = Journal::new();
+    let token = ask(&journal, "t", &ann());
+    assert_eq!(observe_during(&journal, user("ann")), None);
+    assert_eq!(observe(&journal, user("lab-admin")), None);
+    let event = observe(&journal, user("ann")).expect("must be told of");
+    assert_eq!(event.source, Source::Cached);
+    assert_eq!(event.token, Some(token));
+    assert_eq!(event.latency, None);
+    assert!(matches!(event.outcome, Outcome::Authenticated { user, .. } if user == "ann"));
+}
+
+#[test]
+fn of_two_tokens_none_is_named() {
+    let journal = Journal::new();
+    ask(&journal, "one", &ann());
+    ask(&journal, "two", &ann());
+    let event = observe(&journal, user("ann")).expect("must be told of");
+    assert_eq!((event.source, event.token), (Source::Cached, None));
+    ask(&journal, "three", &Decision::Refused);
+    ask(&journal, "four", &Decision::Refused);
+    let event = observe(&journal, Verdict::Unauthorized).expect("must be told of");
+    assert_eq!((event.source, event.token), (Source::Cached, None));
+}
+
+#[test]
+fn a_refusal_is_remembered_for_a_time() {
+    let journal = Journal::new();
+    let token = ask(&journal, "t", &Decision::Refused);
+    assert_eq!(observe_during(&journal, Verdict::Unauthorized), None);
+    let event = observe(&journal, Verdict::Unauthorized).expect("must be told of");
+    assert_eq!((event.source, event.token), (Source::Cached, Some(token)));
+    let event = observe_after(&journal, Verdict::Unauthorized, MEMORY).expect("must be told of");
+    assert_eq!((event.source, event.token), (Source::NoCall, None));
+}
+
+#[test]
+fn nothing_is_remembered_of_what_was_no_refusal() {
+    let journal = Journal::new();
+    let undecided = Decision::Undecided {
+        reason: "busy".to_owned(),
+    };
+    ask(&journal, "t", &undecided);
+    assert_eq!(observe_during(&journal, Verdict::Unauthorized), None);
+    let event = observe(&journal, Verdict::Unauthorized).expect("must be told of");
+    assert_eq!(event.source, Source::NoCall);
+}
+
+#[test]
+fn with_the_webhook_down_a_refusal_may_be_either() {
+    let journal = Journal::new();
+    ask(&journal, "t", &Decision::Refused);
+    journal.reachable(false);
+    let event = observe(&journal, Verdict::Unauthorized).expect("must be told of");
+    assert_eq!((event.source, event.token), (Source::NoCall, None));
+    journal.reachable(true);
+    let event = observe_after(&journal, Verdict::Unauthorized, Duration::from_secs(1));
+    assert_eq!(event.expect("must be told of").source, Source::Cached);
+}
+
+#[test]
+fn a_review_that_still_runs_is_the_one_that_was_given_up() {
+    let journal = Journal::new();
+    let running = journal.begin(&Review::new("t"));
+    assert_eq!(observe_during(&journal, Verdict::Unauthorized), None);
+    drop(running);
+}
+
+#[test]
+fn as_json_it_is_flat_and_has_no_token() {
+    let journal = Journal::new();
+    ask(&journal, "canary", &ann());
+    let event = journal.events().remove(0);
+    let json = serde_json::to_value(&event).expect("must become JSON");
+    assert_eq!(json["decision"], "authenticated");
+    assert_eq!(json["user"], "ann");
+    assert_eq!(json["source"], "asked");
+    assert_eq!(json["api_version"], "authentication.k8s.io/v1");
+    assert!(json["latency_us"].is_u64(), "{json}");
+    assert!(!json.to_string().contains("canary"), "{json}");
+    assert!(!format!("{event:?} {journal:?}").contains("canary"));
+    let back: ReviewEvent = serde_json::from_value(json).expect("must be read back");
+    assert_eq!(back.token, event.token);
+    observe(&journal, user("ann"));
+    let cached = journal.events().remove(1);
+    let json = serde_json::to_value(&cached).expect("must become JSON");
+    assert_eq!(json.get("latency_us"), None);
+    let back: ReviewEvent = serde_json::from_value(json).expect("must be read back");
+    assert_eq!(back, cached);
+}
