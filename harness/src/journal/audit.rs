@@ -46,7 +46,7 @@ const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 /// How often the log is looked at. Nothing but the file tells that it has grown.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A request by a token, as far as can be told.
+/// A request that may have had a token of the webhook's.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(super) arrived: Timestamp,
@@ -58,7 +58,7 @@ pub(crate) struct Request {
 pub(super) enum Verdict {
     /// The request was this user's; what became of it then is RBAC's matter.
     User { name: String, uid: String },
-    /// Its token was nobody's: 401.
+    /// It was nobody's: 401. Whether it had a token, and which, is not written.
     Unauthorized,
 }
 
@@ -90,8 +90,6 @@ struct User {
 struct Status {
     #[serde(default)]
     code: u16,
-    #[serde(default)]
-    message: String,
 }
 
 /// Makes requests of the log's lines.
@@ -113,9 +111,7 @@ impl Reader {
         } = event.user;
         let begins = event.stage == "ResponseStarted";
         let verdict = if name.is_empty() {
-            // `getAuthMethods` in `authn_audit.go` names what was attempted.
-            let bearer = status.code == 401 && status.message.contains("bearer");
-            bearer.then_some(Verdict::Unauthorized)
+            (status.code == 401).then_some(Verdict::Unauthorized)
         } else {
             let told = !begins && self.begun.remove(&event.audit_id);
             if begins {

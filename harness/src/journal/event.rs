@@ -83,8 +83,8 @@ pub enum Source {
     /// The apiserver remembered an earlier answer.
     Cached,
     /// A request was refused, and no review of it arrived: the apiserver could not reach the
-    /// webhook, or did not get as far as its review. With the webhook down it may as well have
-    /// remembered a refusal.
+    /// webhook, or the request had no token. With the webhook down the apiserver may as well
+    /// have remembered a refusal.
     NoCall,
 }
 

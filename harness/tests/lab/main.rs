@@ -8,6 +8,7 @@ mod control_plane;
 mod failures;
 mod filters;
 mod home;
+mod journal;
 mod outlives;
 mod owner;
 mod programs;
