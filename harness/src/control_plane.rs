@@ -156,6 +156,11 @@ impl ControlPlane {
         &self.plan
     }
 
+    /// The apiserver's flags.
+    pub fn flags(&self) -> &Flags {
+        &self.plan.flags
+    }
+
     /// The user in `system:masters`, known by a client certificate.
     pub fn admin(&self) -> &Kubeconfig {
         &self.plan.admin

@@ -92,6 +92,22 @@ impl Journal {
         Events(self.0.live.subscribe())
     }
 
+    /// The events so far, and those from then on.
+    pub fn follow_from_start(&self) -> (Vec<ReviewEvent>, Events) {
+        // Written under the same lock: nothing is in both, and nothing in none.
+        let state = self.state();
+        (state.kept.iter().cloned().collect(), self.follow())
+    }
+
+    /// The last review of a token that was kept.
+    pub fn last(&self, token: &TokenHash) -> Option<ReviewEvent> {
+        let state = self.state();
+        let mut asked = state.kept.iter().rev();
+        asked
+            .find(|event| event.source == Source::Asked && event.token.as_ref() == Some(token))
+            .cloned()
+    }
+
     /// How many reviews have no answer yet.
     pub fn running(&self) -> usize {
         self.state().running.len()

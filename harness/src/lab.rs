@@ -360,6 +360,7 @@ impl Lab {
         let Self {
             control_plane,
             webhook,
+            _follower,
             assets: _,
             folder,
         } = self;

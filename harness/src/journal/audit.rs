@@ -197,7 +197,7 @@ impl Drop for Following {
 /// How long an apiserver with these flags remembers a decision at the most: as the flag says, by
 /// default 2 minutes, and 10 s around that for which there is no flag
 /// (`pkg/kubeapiserver/options/authentication.go`, v1.37.2).
-fn memory(flags: &Flags) -> Duration {
+pub(crate) fn memory(flags: &Flags) -> Duration {
     let ttl = flags.get(TTL_FLAG).last();
     let ttl = ttl.and_then(|ttl| ttl.parse::<SignedDuration>().ok()?.try_into().ok());
     ttl.unwrap_or(Duration::from_secs(120)) + Duration::from_secs(10)

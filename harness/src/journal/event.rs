@@ -116,7 +116,7 @@ impl From<&Decision> for Outcome {
 
 impl ReviewEvent {
     /// When the webhook was done with it.
-    pub(super) fn end(&self) -> Timestamp {
+    pub(crate) fn end(&self) -> Timestamp {
         let took = jiff::SignedDuration::try_from(self.latency.unwrap_or_default());
         (self.when)
             .saturating_add(took.unwrap_or_default())

@@ -11,7 +11,9 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::name::LabName;
+use super::settings::{Change, Settings};
 use crate::backend::Backend;
+use crate::journal::ReviewEvent;
 
 /// The version of this program. Two versions do not speak to each other.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -40,6 +42,18 @@ pub enum Request {
         /// The flags.
         flags: Vec<(String, Option<String>)>,
     },
+    /// To have its webhook behave otherwise; without any change, to tell how it does. Answered by
+    /// [`Response::Settings`].
+    Set {
+        /// What shall change, in this order.
+        changes: Vec<Change>,
+    },
+    /// To tell of each token that is decided about, from now on: a [`Response::Watching`], and then
+    /// a [`Response::Review`] each, or a [`Response::Missed`] where the client was too slow.
+    Watch {
+        /// Whether to begin with what there was: the last thousand.
+        past: bool,
+    },
 }
 
 /// What a lab answers.
@@ -49,6 +63,14 @@ pub enum Request {
 pub enum Response {
     /// How it is.
     Status(Box<Status>),
+    /// How its webhook behaves now.
+    Settings(Settings),
+    /// It watches: what is decided about after this is told of.
+    Watching,
+    /// A token was decided about.
+    Review(ReviewEvent),
+    /// So many events are not told of.
+    Missed(u64),
     /// It is done.
     Done,
     /// It is not done.

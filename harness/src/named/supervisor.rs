@@ -4,9 +4,11 @@
 mod flags;
 mod health;
 mod logs;
+mod set;
 mod start;
 mod status;
 mod streams;
+mod watch;
 
 use std::error::Error;
 use std::io;
@@ -42,6 +44,8 @@ pub(super) struct Supervisor {
     /// What does not change as long as it runs.
     facts: status::Facts,
     lab: Mutex<MockLab>,
+    /// What the webhook answers, and what it answered: of one that the supervisor serves.
+    webhook: Option<set::Switchboard>,
     stop: Notify,
 }
 
@@ -126,11 +130,12 @@ async fn run(mut signals: Signals) -> Result<(), Failure> {
 }
 
 async fn serve(
-    lab: MockLab,
+    started: start::Started,
     spec: Spec,
     claim: &mut Claim,
     signals: &mut Signals,
 ) -> Result<(), Failure> {
+    let start::Started { lab, webhook } = started;
     let folder = lab.folder().path().to_owned();
     let opened = async {
         let facts = status::Facts::of(&lab).await?;
@@ -152,6 +157,7 @@ async fn serve(
         spec,
         facts,
         lab: Mutex::new(lab),
+        webhook,
         stop: Notify::new(),
     });
     let ready = ready(&supervisor, &folder).await;
@@ -244,6 +250,8 @@ impl Supervisor {
                 return Ok(None);
             }
             Request::SetFlags { flags } => flags::set(self, &flags).await?,
+            Request::Set { changes } => set::set(self, changes).await?,
+            Request::Watch { past } => return watch::watch(self, past, write).await,
         }))
     }
 }

@@ -1,11 +1,22 @@
 //! A lab from its spec: the one place that knows how each kind is started.
 
+use tokenlab_webhook::Mock;
+
+use super::set::Switchboard;
 use super::{Claim, Failure, Spec};
 use crate::backend::{Backend, MockLab, MockLabError};
 use crate::cluster::{Cluster, Wire};
 use crate::image::Image;
 use crate::lab::Lab;
 use crate::progress::Progress;
+use crate::scripted::Scripted;
+
+/// A lab that is ready.
+pub(super) struct Started {
+    pub(super) lab: MockLab,
+    /// Of a webhook that is served here.
+    pub(super) webhook: Option<Switchboard>,
+}
 
 /// Starts the lab, and writes down what there is of it before it is made. Dropped, it takes it all
 /// away.
@@ -13,16 +24,22 @@ pub(super) async fn start(
     spec: &Spec,
     claim: &mut Claim,
     progress: Progress,
-) -> Result<MockLab, Failure> {
+) -> Result<Started, Failure> {
     match spec.backend {
         Backend::Bare => bare(spec, claim, progress).await,
-        Backend::Kind | Backend::K3s => cluster(spec, claim, progress).await,
+        Backend::Kind | Backend::K3s => Ok(Started {
+            lab: cluster(spec, claim, progress).await?,
+            webhook: None,
+        }),
     }
 }
 
-async fn bare(spec: &Spec, claim: &mut Claim, progress: Progress) -> Result<MockLab, Failure> {
+async fn bare(spec: &Spec, claim: &mut Claim, progress: Progress) -> Result<Started, Failure> {
+    let scripted = Scripted::over(Mock);
     let mut builder = Lab::builder()
         .kubernetes(spec.kubernetes.clone())
+        .authenticator(scripted.clone())
+        .audit(true)
         .progress(progress);
     for (name, value) in &spec.flags {
         builder = builder.flag(name.clone(), value);
@@ -35,7 +52,11 @@ async fn bare(spec: &Spec, claim: &mut Claim, progress: Progress) -> Result<Mock
     let lab = plan.start().await.map_err(MockLabError::from)?;
     // Interrupted, it leaves nothing.
     lab.discard_on_drop();
-    Ok(MockLab::Bare(lab))
+    let journal = lab.webhook().journal().clone();
+    Ok(Started {
+        lab: MockLab::Bare(lab),
+        webhook: Some(Switchboard { scripted, journal }),
+    })
 }
 
 async fn cluster(spec: &Spec, claim: &mut Claim, progress: Progress) -> Result<MockLab, Failure> {

@@ -1,0 +1,120 @@
+//! How the webhook behaves.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokenlab_webhook::Decision;
+
+use super::{Failure, Response, Supervisor};
+use crate::backend::MockLab;
+use crate::journal::{Journal, Outcome, TokenHash, audit};
+use crate::lab::{Lab, LabError};
+use crate::named::settings::{Change, ScriptedToken, Settings};
+use crate::scripted::Scripted;
+
+/// What a webhook that is served here answers, and what it answered.
+#[derive(Debug)]
+pub(super) struct Switchboard {
+    pub(super) scripted: Scripted,
+    pub(super) journal: Journal,
+}
+
+/// Changes how the webhook behaves, and tells how it does then.
+pub(super) async fn set(
+    supervisor: &Supervisor,
+    changes: Vec<Change>,
+) -> Result<Response, Failure> {
+    let lab = supervisor.lab.lock().await;
+    let (MockLab::Bare(lab), Some(switchboard)) = (&*lab, &supervisor.webhook) else {
+        let backend = supervisor.spec.backend;
+        return Err(Failure {
+            message: format!(
+                "what the webhook of a lab on {backend} does cannot be set: it is a program of \
+                 its own there, which knows no scripts"
+            ),
+            hint: Some(
+                "`tokenlab up NAME` without `--backend` starts a lab that serves its webhook \
+                 itself"
+                    .to_owned(),
+            ),
+        });
+    };
+    for change in changes {
+        apply(lab, switchboard, change).await?;
+    }
+    Ok(Response::Settings(settings(lab, switchboard).await))
+}
+
+async fn apply(lab: &Lab, switchboard: &Switchboard, change: Change) -> Result<(), Failure> {
+    let webhook = lab.webhook();
+    match change {
+        Change::Token {
+            token,
+            script: Some(script),
+        } => switchboard.scripted.script(&token, script.into()),
+        Change::Token {
+            token,
+            script: None,
+        } => {
+            if !switchboard.scripted.forget(&token) {
+                return Err(Failure {
+                    message: format!(
+                        "the token {} has no answer of its own",
+                        switchboard.journal.hash(&token)
+                    ),
+                    hint: Some("`tokenlab set` shows those that have".to_owned()),
+                });
+            }
+        }
+        Change::Latency(latency) => webhook.set_latency(latency),
+        Change::Fault(fault) => webhook.set_fault(fault),
+        Change::Up(true) => webhook.up().await.map_err(|error| {
+            let error = LabError::from(error);
+            Failure::of(&error, error.hint())
+        })?,
+        Change::Up(false) => webhook.down().await,
+    }
+    Ok(())
+}
+
+async fn settings(lab: &Lab, switchboard: &Switchboard) -> Settings {
+    let Switchboard { scripted, journal } = switchboard;
+    let webhook = lab.webhook();
+    let memory = audit::memory(lab.control_plane().flags());
+    let tokens = scripted.scripts().into_iter();
+    let mut tokens: Vec<_> = tokens
+        .map(|(token, decision)| {
+            let token = journal.hash(&token);
+            ScriptedToken {
+                remembered_s: remembered(journal, &token, &decision, memory),
+                token,
+                script: decision.into(),
+            }
+        })
+        .collect();
+    tokens.sort_by(|one, other| one.token.cmp(&other.token));
+    Settings {
+        up: webhook.is_up().await,
+        latency_us: u64::try_from(webhook.latency().as_micros()).unwrap_or(u64::MAX),
+        fault: webhook.fault(),
+        tokens,
+        memory_s: memory.as_secs(),
+    }
+}
+
+/// For how many more seconds the apiserver may know the token by an answer that is another now.
+fn remembered(
+    journal: &Journal,
+    token: &TokenHash,
+    decision: &Decision,
+    memory: Duration,
+) -> Option<u64> {
+    let last = journal.last(token)?;
+    let known = matches!(
+        last.outcome,
+        Outcome::Authenticated { .. } | Outcome::Refused
+    ) && last.fault.is_none();
+    let age = Timestamp::now().duration_since(last.end()).unsigned_abs();
+    let left = memory.saturating_sub(age);
+    (known && last.outcome != decision.into() && !left.is_zero()).then_some(left.as_secs() + 1)
+}
