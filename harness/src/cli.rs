@@ -13,10 +13,12 @@ mod logs;
 mod manifests;
 mod node_image;
 mod selection;
+mod set;
 mod status;
 mod supervise;
 mod table;
 mod up;
+mod watch;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -71,6 +73,8 @@ enum Command {
     List(list::Args),
     Status(status::Args),
     Logs(logs::Args),
+    Set(Box<set::Args>),
+    Watch(watch::Args),
     Down(down::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
@@ -127,6 +131,8 @@ async fn interruptible(command: Command) -> anyhow::Result<ExitCode> {
             Command::List(args) => args.run(),
             Command::Status(args) => args.run().await,
             Command::Logs(args) => args.run().await,
+            Command::Set(args) => args.run().await,
+            Command::Watch(args) => args.run().await,
             Command::Down(args) => args.run().await,
             Command::Supervise(args) => Ok(args.run().await),
             Command::Assets(args) => args.run().await,

@@ -7,6 +7,7 @@ pub(crate) mod audit;
 mod correlation;
 mod event;
 mod hash;
+mod log_line;
 mod tail;
 
 use std::collections::{BTreeMap, VecDeque};

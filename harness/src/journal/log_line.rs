@@ -1,0 +1,89 @@
+//! A review as the webhook's program logs it, where its log is all that there is.
+
+use std::time::Duration;
+
+use super::{Outcome, ReviewEvent, Source};
+
+/// What stands before a review's fields, after the time and the level.
+const REVIEW: &str = " tokenlab_webhook::router: review ";
+
+impl ReviewEvent {
+    /// Reads a line that `tokenlab-webhook serve` logged of a review; none for any other line. The
+    /// log has no token, no audiences and no user: the user's name is empty.
+    pub fn from_log(line: &str) -> Option<Self> {
+        let (head, fields) = line.split_once(REVIEW)?;
+        // A container's log may have something before the program's own time.
+        let when = head.split_whitespace().nth_back(1)?.parse().ok()?;
+        let field = |name: &str| {
+            let (_, rest) = fields.split_once(&format!("{name}="))?;
+            match rest.strip_prefix('"') {
+                Some(quoted) => quoted.split('"').next(),
+                None => rest.split_whitespace().next(),
+            }
+        };
+        let outcome = match field("outcome")? {
+            "authenticated" => Outcome::Authenticated {
+                user: String::new(),
+                uid: String::new(),
+                groups: Vec::new(),
+            },
+            "refused" => Outcome::Refused,
+            "undecided" => Outcome::Undecided {
+                reason: field("reason").unwrap_or_default().to_owned(),
+            },
+            _ => return None,
+        };
+        let latency = field("latency_us").and_then(|latency| latency.parse().ok());
+        Some(Self {
+            when,
+            token: None,
+            api_version: field("api_version").map(str::to_owned),
+            audiences: Vec::new(),
+            outcome,
+            latency: latency.map(Duration::from_micros),
+            source: Source::Asked,
+            fault: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_review() {
+        let line = r#"2026-11-26T11:00:00.123456Z  INFO tokenlab_webhook::router: review outcome="authenticated" latency_us=34 api_version="authentication.k8s.io/v1beta1""#;
+        for line in [line, &format!("2026-11-26T11:00:01Z stderr F {line}")] {
+            let event = ReviewEvent::from_log(line).expect("must be read");
+            assert_eq!(event.when.to_string(), "2026-11-26T11:00:00.123456Z");
+            assert_eq!(event.latency, Some(Duration::from_micros(34)));
+            let version = event.api_version.as_deref();
+            assert_eq!(version, Some("authentication.k8s.io/v1beta1"));
+            assert!(
+                matches!(event.outcome, Outcome::Authenticated { user, .. } if user.is_empty())
+            );
+        }
+    }
+
+    #[test]
+    fn one_that_was_not_decided() {
+        let line = r#"2026-11-26T11:00:00Z  INFO tokenlab_webhook::router: review outcome="undecided" latency_us=1 api_version="authentication.k8s.io/v1" reason="no answer""#;
+        let event = ReviewEvent::from_log(line).expect("must be read");
+        let reason = "no answer".to_owned();
+        assert_eq!(event.outcome, Outcome::Undecided { reason });
+    }
+
+    #[test]
+    fn other_lines_are_none() {
+        for line in [
+            "",
+            "listening on https://0.0.0.0:8443/authenticate",
+            "2026-11-26T11:00:00Z  INFO tokenlab_webhook::router: review",
+            "2026-11-26T11:00:00Z  INFO tokenlab_webhook::router: review outcome=\"else\"",
+            " INFO tokenlab_webhook::router: review outcome=\"refused\"",
+        ] {
+            assert_eq!(ReviewEvent::from_log(line), None, "{line}");
+        }
+    }
+}
