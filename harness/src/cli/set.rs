@@ -31,6 +31,10 @@ What a command line has, every user of this machine can read while the command r
 The apiserver remembers answers: 10 s each, and 2 minutes unless its flag
 authentication-token-webhook-cache-ttl says otherwise.";
 
+/// With these there is no user. clap (4.6) lets go of what an argument requires once another one
+/// forbids that.
+const NO_USER: [&str; 3] = ["refuse", "undecided", "forget"];
+
 /// Show or set what a lab's webhook answers to a token, how late, and whether it listens
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -47,19 +51,20 @@ pub(super) struct Args {
     user: Option<String>,
 
     /// The user's uid
-    #[arg(long, requires = "user")]
+    #[arg(long, requires = "user", conflicts_with_all = NO_USER)]
     uid: Option<String>,
 
     /// A group of the user's. May be given again
-    #[arg(long = "group", value_name = "GROUP", requires = "user")]
+    #[arg(long = "group", value_name = "GROUP", requires = "user", conflicts_with_all = NO_USER)]
     groups: Vec<String>,
 
     /// What else is known of the user. May be given again, for one key too
-    #[arg(long, value_name = "KEY=VALUE", requires = "user", value_parser = extra)]
+    #[arg(long, value_name = "KEY=VALUE", requires = "user", conflicts_with_all = NO_USER, value_parser = extra)]
     extra: Vec<(String, String)>,
 
     /// Whom the token was made for. May be given again [default: not known, and so for everybody]
     #[arg(long = "audience", value_name = "AUDIENCE", requires = "user",
+        conflicts_with_all = NO_USER,
         value_parser = NonEmptyStringValueParser::new())]
     audiences: Vec<String>,
 

@@ -4,6 +4,7 @@ mod closed_pipe;
 mod color;
 mod demo;
 mod usage;
+mod webhook;
 
 use std::process::Stdio;
 

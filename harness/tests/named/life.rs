@@ -45,6 +45,7 @@ async fn it_stays_and_is_listed_asked_and_ended() {
       flag            --v=2
       etcd            running, pid [pid]
       kube-apiserver  running, pid [pid]
+      webhook         listens
     ");
 
     // What it says is what works.

@@ -10,6 +10,7 @@ mod stale;
 mod strays;
 mod support;
 mod users;
+mod webhook;
 
 #[path = "../lab/filters.rs"]
 #[expect(unused_macros, unused_imports, reason = "there are more filters here")]
