@@ -17,6 +17,7 @@ mod set;
 mod status;
 mod supervise;
 mod table;
+mod token;
 mod up;
 mod watch;
 

@@ -12,6 +12,7 @@ use tokenlab_webhook::pki::{CertificateAuthority, PkiError, public_key_pem, sign
 
 use crate::assets::Assets;
 use crate::flags::Flags;
+use crate::journal::{Journal, audit};
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::named::Part;
 use crate::ports::Port;
@@ -35,6 +36,7 @@ pub struct ControlPlanePlan {
     port: Port,
     authority: CertificateAuthority,
     admin: Kubeconfig,
+    journal: Option<Journal>,
     folder: Utf8PathBuf,
     logs: Utf8PathBuf,
 }
@@ -99,6 +101,7 @@ impl ControlPlanePlan {
             port,
             authority,
             admin,
+            journal: None,
             folder: path.to_owned(),
             logs,
         })
@@ -107,6 +110,12 @@ impl ControlPlanePlan {
     /// kube-apiserver's flags, to look at and to change.
     pub fn flags(&mut self) -> &mut Flags {
         &mut self.flags
+    }
+
+    /// Has the journal of the apiserver's webhook told whenever the apiserver starts, and so
+    /// remembers nothing.
+    pub(crate) fn tell(&mut self, journal: Journal) {
+        self.journal = Some(journal);
     }
 
     /// Starts it, and returns when it is ready.
@@ -156,11 +165,6 @@ impl ControlPlane {
         &self.plan
     }
 
-    /// The apiserver's flags.
-    pub fn flags(&self) -> &Flags {
-        &self.plan.flags
-    }
-
     /// The user in `system:masters`, known by a client certificate.
     pub fn admin(&self) -> &Kubeconfig {
         &self.plan.admin
@@ -182,6 +186,11 @@ impl ControlPlane {
         )
     }
 
+    /// The flags that kube-apiserver was last started with.
+    pub fn flags(&self) -> &Flags {
+        &self.plan.flags
+    }
+
     /// Ends the apiserver, changes its flags, and starts it again on the same etcd and port.
     ///
     /// When it does not come back, the control plane is without an apiserver: another restart
@@ -201,6 +210,9 @@ impl ControlPlane {
     async fn start_apiserver(&mut self) -> Result<(), ControlPlaneError> {
         let client = (self.plan.admin.client().await)
             .map_err(|error| ControlPlaneError::Client(Box::new(error)))?;
+        if let Some(journal) = &self.plan.journal {
+            journal.apiserver_starts(audit::memory(&self.plan.flags));
+        }
         let mut process = self.plan.apiserver().spawn()?;
         let ready = tokio::select! {
             biased;

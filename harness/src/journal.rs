@@ -1,7 +1,7 @@
 //! What a lab's webhook was asked, what it said, and what the apiserver remembered of it.
 //!
 //! The webhook writes down each review as it answers; the apiserver's audit log tells of the
-//! requests that it was not asked about ([`audit`]). No token is in it, only a hash.
+//! requests that it was not asked about (`audit`). No token is in it, only a hash.
 
 pub(crate) mod audit;
 mod correlation;
@@ -13,12 +13,13 @@ mod tail;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokenlab_webhook::{ApiVersion, Decision, Review, Token};
 use tokio::sync::broadcast;
 
+pub(crate) use event::clipped;
 pub use event::{Outcome, ReviewEvent, Source};
 pub use hash::TokenHash;
 
@@ -42,10 +43,14 @@ struct Shared {
 struct State {
     kept: VecDeque<ReviewEvent>,
     /// When the reviews began that have no answer yet.
-    running: BTreeMap<u64, Timestamp>,
+    running: BTreeMap<u64, (Timestamp, Source)>,
     next: u64,
     /// The last time that the webhook was down.
     outage: Option<Outage>,
+    /// When the apiserver was started, with nothing in its memory.
+    apiserver_since: Timestamp,
+    /// How long it remembers a decision at the most.
+    memory: Duration,
 }
 
 /// A time in which the webhook was down.
@@ -100,13 +105,20 @@ impl Journal {
         (state.kept.iter().cloned().collect(), self.follow())
     }
 
-    /// The last review of a token that was kept.
-    pub fn last(&self, token: &TokenHash) -> Option<ReviewEvent> {
+    /// What the apiserver may still know of a token: what it was told, and for how much longer.
+    pub(crate) fn remembered(&self, token: &TokenHash) -> Option<(Outcome, Duration)> {
         let state = self.state();
-        let mut asked = state.kept.iter().rev();
-        asked
-            .find(|event| event.source == Source::Asked && event.token.as_ref() == Some(token))
-            .cloned()
+        let of_it = |event: &&ReviewEvent| event.token.as_ref() == Some(token);
+        let last = state.asked().rev().find(of_it)?;
+        let left = state.remembered(last, Timestamp::now())?;
+        Some((last.outcome.clone(), left))
+    }
+
+    /// Notes that an apiserver starts that remembers nothing, and for so long from then on.
+    pub(crate) fn apiserver_starts(&self, memory: Duration) {
+        let mut state = self.state();
+        state.apiserver_since = Timestamp::now();
+        state.memory = memory;
     }
 
     /// How many reviews have no answer yet.
@@ -117,10 +129,15 @@ impl Journal {
     /// Notes that a review begins. It ends with [`Running::end`], or unanswered.
     pub(crate) fn begin(&self, review: &Review) -> Running {
         let when = Timestamp::now();
+        // The apiserver says when it gives up (`?timeout=30s`), and hardly anybody else does.
+        let source = match review.deadline {
+            Some(_) => Source::Asked,
+            None => Source::Direct,
+        };
         let mut state = self.state();
         let id = state.next;
         state.next += 1;
-        state.running.insert(id, when);
+        state.running.insert(id, (when, source));
         drop(state);
         Running {
             journal: self.clone(),
@@ -129,8 +146,9 @@ impl Journal {
             start: Instant::now(),
             token: self.hash(&review.token),
             api_version: review.api_version,
-            audiences: review.audiences.clone(),
+            audiences: clipped(&review.audiences),
             outcome: Outcome::Unanswered,
+            source,
             fault: None,
         }
     }
@@ -193,6 +211,7 @@ pub(crate) struct Running {
     api_version: ApiVersion,
     audiences: Vec<String>,
     outcome: Outcome,
+    source: Source,
     fault: Option<Fault>,
 }
 
@@ -212,7 +231,7 @@ impl Drop for Running {
             audiences: std::mem::take(&mut self.audiences),
             outcome: std::mem::replace(&mut self.outcome, Outcome::Unanswered),
             latency: Some(self.start.elapsed()),
-            source: Source::Asked,
+            source: self.source,
             fault: self.fault,
         };
         let mut state = self.journal.state();

@@ -155,6 +155,7 @@ impl LabBuilder {
         folder.write("webhook-ca.crt", webhook.certificate_authority())?;
         let config = folder.write(CONFIG_FILE, &webhook.kubeconfig().yaml())?;
         let mut control_plane = ControlPlanePlan::new(&assets, &folder)?;
+        control_plane.tell(webhook.journal().clone());
         let apiserver = control_plane.flags();
         apiserver.set(CONFIG_FILE_FLAG, config);
         if let Some(version) = version {

@@ -25,6 +25,7 @@
 //! (see [`Guardian`]); a failed one keeps its folder and says where it is.
 
 pub mod assets;
+pub mod journal;
 pub mod progress;
 pub mod strays;
 
@@ -39,7 +40,6 @@ mod flags;
 mod group;
 mod guardian;
 mod image;
-mod journal;
 mod k3s;
 mod kind;
 mod kubeconfig;
@@ -74,7 +74,6 @@ pub use image::{
     Architecture, IMAGE_NAME, Image, ImageBuildError, ImageBuilder, ImageError, ImageName,
     ImageNameError, ProgramError,
 };
-pub use journal::{Events, Journal, Next, Outcome, ReviewEvent, Source, TokenHash};
 pub use k3s::{IMAGE as K3S_IMAGE, K3sError, K3sImage};
 pub use kind::{ManifestError, WiringError};
 pub use kubeconfig::{AdminError, Identity, Kubeconfig};

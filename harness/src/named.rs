@@ -10,6 +10,7 @@ mod name;
 mod protocol;
 mod record;
 mod registry;
+mod secret;
 mod settings;
 mod socket;
 mod spec;

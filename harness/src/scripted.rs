@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokenlab_webhook::{ApiVersion, Authenticator, BoxAuthenticator, Decision, Review, Token};
 
 use crate::digest::sha256;
+use crate::journal::clipped;
 use crate::run_folder::random_name;
 
 /// How many calls are on record: a lab that stays for weeks must not grow.
@@ -37,7 +38,7 @@ struct State {
 pub struct Call {
     /// The version that the apiserver spoke.
     pub api_version: ApiVersion,
-    /// The audiences that it asked for.
+    /// The audiences that it asked for, the first 16.
     pub audiences: Vec<String>,
     /// What it was told.
     pub decision: Decision,
@@ -114,7 +115,7 @@ impl Authenticator for Scripted {
         };
         let call = Call {
             api_version: review.api_version,
-            audiences: review.audiences.clone(),
+            audiences: clipped(&review.audiences),
             decision: decision.clone(),
             at: Instant::now(),
         };

@@ -1,18 +1,20 @@
 //! `tokenlab set`: what the webhook of a lab answers, and how.
 
 mod settings;
-mod token;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use camino::Utf8PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use tokenlab_harness::Fault;
 use tokenlab_harness::named::{Change, Request, Response, Script};
+use tokenlab_webhook::Token;
 
 use super::selection::Selection;
-use token::TokenArgs;
+use super::token;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,12 +40,19 @@ const NO_USER: [&str; 3] = ["refuse", "undecided", "forget"];
 /// Show or set what a lab's webhook answers to a token, how late, and whether it listens
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[command(group = clap::ArgGroup::new("the-token"))]
 #[command(group = clap::ArgGroup::new("answer"))]
 #[command(group = clap::ArgGroup::new("listens"))]
 #[command(group = clap::ArgGroup::new("fault"))]
 pub(super) struct Args {
-    #[command(flatten)]
-    token: TokenArgs,
+    /// The token
+    #[arg(value_name = "TOKEN", group = "the-token", requires = "answer",
+        value_parser = token::parse_some)]
+    token: Option<Token>,
+
+    /// A file with the token; `-`: the standard input, all of it
+    #[arg(long, value_name = "FILE|-", group = "the-token", requires = "answer")]
+    token_file: Option<Utf8PathBuf>,
 
     /// The token is this user's
     #[arg(long, value_name = "NAME", group = "answer", requires = "the-token",
@@ -129,6 +138,7 @@ impl Args {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let Self {
             token,
+            token_file,
             user,
             uid,
             groups,
@@ -164,7 +174,10 @@ impl Args {
         };
         let mut changes = Vec::new();
         if script.is_some() || forget {
-            let token = token.read()?;
+            let token = match (token, token_file) {
+                (_, Some(path)) => token::read(&path)?,
+                (token, None) => token.context("no token was given")?,
+            };
             changes.push(Change::Token { token, script });
         }
         changes.extend(latency.map(Change::Latency));

@@ -7,8 +7,9 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use tokenlab_harness::Backend;
+use tokenlab_harness::journal::ReviewEvent;
 use tokenlab_harness::named::{Client, Request, Response};
-use tokenlab_harness::{Backend, ReviewEvent};
 
 use super::UNWRITABLE;
 use super::selection::Selection;
@@ -24,9 +25,10 @@ Examples:
   10:44:47  3fa9c1d2e4b5                          ✓ mock                   cached
 
 The time is UTC. TOKEN is a hash: the same token has the same in this lab, and in no other.
-`asked` is a review that the webhook answered. `cached` is a request that the apiserver answered by
-what it remembered; which token it had is told where only one can be. `no-call` is a request that was
-refused, and no review of it came: the apiserver could not reach the webhook.
+`asked` is a review of the apiserver's, `direct` one of somebody else, such as `tokenlab review`.
+`cached` is a request that the apiserver answered by what it remembered; which token it had is told
+where only one can be. `no-call` is a request that was refused, and no review of it came: the
+apiserver could not reach the webhook, or the request had no token.
 
 It ends by Ctrl-C (exit status 130), or with the lab (1).";
 

@@ -145,7 +145,6 @@ pub(crate) fn configure(flags: &mut Flags, folder: &RunFolder) -> Result<(), Run
 #[derive(Debug)]
 pub(crate) struct Follower {
     log: Utf8PathBuf,
-    memory: Duration,
     journal: Journal,
 }
 
@@ -159,7 +158,6 @@ impl Follower {
         let log = flags.get(LOG_FLAG).last().filter(|log| *log != "-")?;
         Some(Self {
             log: log.into(),
-            memory: memory(flags),
             journal,
         })
     }
@@ -167,11 +165,7 @@ impl Follower {
     /// Reads the log as it grows, and tells the journal.
     pub(crate) fn start(self) -> Following {
         Following(runtime::handle().spawn(async move {
-            let Self {
-                log,
-                memory,
-                journal,
-            } = self;
+            let Self { log, journal } = self;
             let mut log = Tail::new(log);
             let mut reader = Reader::default();
             let mut look = interval(LOOK);
@@ -181,7 +175,7 @@ impl Follower {
                 // What cannot be read now may be at the next look.
                 let lines = log.lines().unwrap_or_default();
                 for request in lines.iter().filter_map(|line| reader.request(line)) {
-                    journal.observe(&request, memory);
+                    journal.observe(&request);
                 }
             }
         }))

@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::audit::{Request, Verdict};
 use super::{Journal, Outcome, ReviewEvent, Source, State, TokenHash};
 
 impl Journal {
     /// Notes a request of the audit log, if it is the webhook's business and the webhook was not
-    /// asked about it. `memory` is how long the apiserver remembers at the most.
+    /// asked about it.
     ///
     /// Whom the webhook never vouched for is none of its business. A review that ran at some
     /// time between the request's arrival and its answer may be the request's own: it is taken
     /// for that. So of two requests at once by the same user one that was not asked about can
     /// go unnoticed; none is made up.
-    pub(crate) fn observe(&self, request: &Request, memory: Duration) {
+    pub(crate) fn observe(&self, request: &Request) {
         let mut state = self.state();
         let event = match &request.verdict {
             Verdict::User { name, uid } => state.remembered_user(request, name, uid),
-            Verdict::Unauthorized => state.unauthorized(request, memory),
+            Verdict::Unauthorized => state.unauthorized(request),
         };
         if let Some(event) = event {
             self.write(&mut state, event);
@@ -42,28 +42,24 @@ impl State {
         {
             return None;
         }
+        vouched.retain(|event| self.remembered(event, request.arrived).is_some());
         Some(request.event(only(&vouched), outcome, Source::Cached))
     }
 
-    fn unauthorized(&self, request: &Request, memory: Duration) -> Option<ReviewEvent> {
+    fn unauthorized(&self, request: &Request) -> Option<ReviewEvent> {
         let asked = self.asked().any(|event| {
             let vouched = matches!(event.outcome, Outcome::Authenticated { .. });
             (!vouched || event.fault.is_some()) && request.overlaps(event.when, event.end())
         });
         // The apiserver gave up on a review that still runs here.
-        let running = self
-            .running
-            .values()
-            .any(|&start| start <= request.answered);
+        let running = (self.running.values())
+            .any(|&(start, source)| source == Source::Asked && start <= request.answered);
         if asked || running {
             return None;
         }
-        let memory = SignedDuration::try_from(memory).unwrap_or(SignedDuration::MAX);
         let mut refused: Vec<&ReviewEvent> = self.latest();
         refused.retain(|event| {
-            event.outcome == Outcome::Refused
-                && event.fault.is_none()
-                && request.arrived.duration_since(event.end()) < memory
+            event.outcome == Outcome::Refused && self.remembered(event, request.arrived).is_some()
         });
         let down = self.outage.as_ref().is_some_and(|outage| {
             request.overlaps(outage.from, outage.until.unwrap_or(Timestamp::MAX))
@@ -75,7 +71,19 @@ impl State {
         })
     }
 
-    fn asked(&self) -> impl DoubleEndedIterator<Item = &ReviewEvent> {
+    /// How much longer than until `now` the apiserver may remember an answer.
+    pub(super) fn remembered(&self, event: &ReviewEvent, now: Timestamp) -> Option<Duration> {
+        let decided = !matches!(
+            event.outcome,
+            Outcome::Undecided { .. } | Outcome::Unanswered
+        );
+        let age = Duration::try_from(now.duration_since(event.end())).unwrap_or_default();
+        let left = self.memory.saturating_sub(age);
+        let known = decided && event.fault.is_none() && event.when >= self.apiserver_since;
+        (known && !left.is_zero()).then_some(left)
+    }
+
+    pub(super) fn asked(&self) -> impl DoubleEndedIterator<Item = &ReviewEvent> {
         let asked = |event: &&ReviewEvent| event.source == Source::Asked;
         self.kept.iter().filter(asked)
     }

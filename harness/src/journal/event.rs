@@ -25,7 +25,7 @@ pub struct ReviewEvent {
     /// The version that the apiserver asked in; none when it did not ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
-    /// The audiences that it asked for; empty when it did not ask.
+    /// The audiences that it asked for, the first 16; empty when it did not ask.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audiences: Vec<String>,
     /// What came of it: as JSON `decision`, and what belongs to it.
@@ -39,7 +39,7 @@ pub struct ReviewEvent {
         skip_serializing_if = "Option::is_none"
     )]
     pub latency: Option<Duration>,
-    /// Whether the webhook was asked.
+    /// Whether the webhook was asked, and by whom.
     pub source: Source,
     /// The fault that the answer was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,8 +78,10 @@ pub enum Outcome {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Source {
-    /// The webhook was asked.
+    /// The apiserver asked the webhook.
     Asked,
+    /// Somebody else asked it: `tokenlab review`, or `curl`. The apiserver knows nothing of that.
+    Direct,
     /// The apiserver remembered an earlier answer.
     Cached,
     /// A request was refused, and no review of it arrived: the apiserver could not reach the
@@ -92,6 +94,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Asked => "asked",
+            Self::Direct => "direct",
             Self::Cached => "cached",
             Self::NoCall => "no-call",
         })
@@ -122,6 +125,16 @@ impl ReviewEvent {
             .saturating_add(took.unwrap_or_default())
             .unwrap_or(self.when)
     }
+}
+
+/// The audiences of a question, as many and as much of each as is kept: anyone on this machine can
+/// post a question of a mebibyte.
+pub(crate) fn clipped(audiences: &[String]) -> Vec<String> {
+    let clip = |audience: &String| match audience.char_indices().nth(256) {
+        Some((end, _)) => format!("{}…", &audience[..end]),
+        None => audience.clone(),
+    };
+    audiences.iter().take(16).map(clip).collect()
 }
 
 /// A length of time as whole microseconds.

@@ -7,13 +7,26 @@ use super::*;
 
 const MEMORY: Duration = Duration::from_secs(130);
 
+/// With an apiserver that remembers.
+fn started() -> Journal {
+    let journal = Journal::new();
+    journal.apiserver_starts(MEMORY);
+    journal
+}
+
 fn ann() -> Decision {
     Decision::authenticated(User::new("ann"))
 }
 
+/// One of the apiserver's: it says when it gives up.
+fn question(token: &str) -> Review {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    Review::new(token).with_deadline(deadline.into())
+}
+
 /// One review from its beginning to its end.
 fn ask(journal: &Journal, token: &str, decision: &Decision) -> TokenHash {
-    let review = Review::new(token).with_audiences(["a"]);
+    let review = question(token).with_audiences(["a"]);
     journal.begin(&review).end(decision, None);
     journal.hash(&review.token)
 }
@@ -32,7 +45,7 @@ fn observe_after(journal: &Journal, verdict: Verdict, later: Duration) -> Option
         answered: now,
         verdict,
     };
-    journal.observe(&request, MEMORY);
+    journal.observe(&request);
     journal.events().get(before).cloned()
 }
 
@@ -44,7 +57,7 @@ fn observe_during(journal: &Journal, verdict: Verdict) -> Option<ReviewEvent> {
         answered: Timestamp::now(),
         verdict,
     };
-    journal.observe(&request, MEMORY);
+    journal.observe(&request);
     journal.events().get(before).cloned()
 }
 
@@ -57,7 +70,7 @@ fn user(name: &str) -> Verdict {
 
 #[tokio::test]
 async fn a_reader_gets_what_comes_after_it() {
-    let journal = Journal::new();
+    let journal = started();
     ask(&journal, "early", &ann());
     let mut events = journal.follow();
     let token = ask(&journal, "late", &Decision::Refused);
@@ -73,7 +86,7 @@ async fn a_reader_gets_what_comes_after_it() {
 
 #[tokio::test]
 async fn a_slow_reader_is_told_what_it_missed() {
-    let journal = Journal::new();
+    let journal = started();
     let mut events = journal.follow();
     for _ in 0..CAPACITY + 100 {
         ask(&journal, "t", &ann());
@@ -88,8 +101,8 @@ async fn a_slow_reader_is_told_what_it_missed() {
 
 #[test]
 fn a_review_that_is_dropped_was_not_answered() {
-    let journal = Journal::new();
-    let running = journal.begin(&Review::new("t"));
+    let journal = started();
+    let running = journal.begin(&question("t"));
     assert_eq!(journal.running(), 1);
     drop(running);
     assert_eq!(journal.running(), 0);
@@ -98,7 +111,7 @@ fn a_review_that_is_dropped_was_not_answered() {
 
 #[test]
 fn a_user_is_remembered_only_if_the_webhook_named_it_and_was_not_asked() {
-    let journal = Journal::new();
+    let journal = started();
     let token = ask(&journal, "t", &ann());
     assert_eq!(observe_during(&journal, user("ann")), None);
     assert_eq!(observe(&journal, user("lab-admin")), None);
@@ -111,7 +124,7 @@ fn a_user_is_remembered_only_if_the_webhook_named_it_and_was_not_asked() {
 
 #[test]
 fn of_two_tokens_none_is_named() {
-    let journal = Journal::new();
+    let journal = started();
     ask(&journal, "one", &ann());
     ask(&journal, "two", &ann());
     let event = observe(&journal, user("ann")).expect("must be told of");
@@ -124,7 +137,7 @@ fn of_two_tokens_none_is_named() {
 
 #[test]
 fn a_refusal_is_remembered_for_a_time() {
-    let journal = Journal::new();
+    let journal = started();
     let token = ask(&journal, "t", &Decision::Refused);
     assert_eq!(observe_during(&journal, Verdict::Unauthorized), None);
     let event = observe(&journal, Verdict::Unauthorized).expect("must be told of");
@@ -135,7 +148,7 @@ fn a_refusal_is_remembered_for_a_time() {
 
 #[test]
 fn nothing_is_remembered_of_what_was_no_refusal() {
-    let journal = Journal::new();
+    let journal = started();
     let undecided = Decision::Undecided {
         reason: "busy".to_owned(),
     };
@@ -147,7 +160,7 @@ fn nothing_is_remembered_of_what_was_no_refusal() {
 
 #[test]
 fn with_the_webhook_down_a_refusal_may_be_either() {
-    let journal = Journal::new();
+    let journal = started();
     ask(&journal, "t", &Decision::Refused);
     journal.reachable(false);
     let event = observe(&journal, Verdict::Unauthorized).expect("must be told of");
@@ -159,15 +172,15 @@ fn with_the_webhook_down_a_refusal_may_be_either() {
 
 #[test]
 fn a_review_that_still_runs_is_the_one_that_was_given_up() {
-    let journal = Journal::new();
-    let running = journal.begin(&Review::new("t"));
+    let journal = started();
+    let running = journal.begin(&question("t"));
     assert_eq!(observe_during(&journal, Verdict::Unauthorized), None);
     drop(running);
 }
 
 #[test]
 fn as_json_it_is_flat_and_has_no_token() {
-    let journal = Journal::new();
+    let journal = started();
     ask(&journal, "canary", &ann());
     let event = journal.events().remove(0);
     let json = serde_json::to_value(&event).expect("must become JSON");
@@ -186,4 +199,42 @@ fn as_json_it_is_flat_and_has_no_token() {
     assert_eq!(json.get("latency_us"), None);
     let back: ReviewEvent = serde_json::from_value(json).expect("must be read back");
     assert_eq!(back, cached);
+}
+
+#[test]
+fn a_new_apiserver_remembers_nothing() {
+    let journal = started();
+    let token = ask(&journal, "t", &Decision::Refused);
+    let (outcome, left) = journal.remembered(&token).expect("must be remembered");
+    assert_eq!(outcome, Outcome::Refused);
+    assert!(
+        left > MEMORY - Duration::from_secs(60) && left <= MEMORY,
+        "{left:?}"
+    );
+    journal.apiserver_starts(MEMORY);
+    assert_eq!(journal.remembered(&token), None);
+    let event = observe(&journal, Verdict::Unauthorized).expect("must be told of");
+    assert_eq!((event.source, event.token), (Source::NoCall, None));
+}
+
+#[test]
+fn no_question_is_kept_whole_however_large() {
+    let long = "é".repeat(1000);
+    let clipped = clipped(&vec![long; 1000]);
+    assert_eq!(clipped, vec![format!("{}…", "é".repeat(256)); 16]);
+    assert_eq!(super::clipped(&["a".to_owned()]), ["a"]);
+}
+
+#[test]
+fn of_what_others_ask_the_apiserver_knows_nothing() {
+    let journal = started();
+    let review = Review::new("t");
+    let running = journal.begin(&review);
+    let event = observe_during(&journal, Verdict::Unauthorized).expect("must be told of");
+    assert_eq!(event.source, Source::NoCall);
+    running.end(&Decision::Refused, None);
+    assert_eq!(journal.events()[1].source, Source::Direct);
+    assert_eq!(journal.remembered(&journal.hash(&review.token)), None);
+    let event = observe(&journal, Verdict::Unauthorized).expect("must be told of");
+    assert_eq!((event.source, event.token), (Source::NoCall, None));
 }

@@ -17,7 +17,7 @@ pub enum Change {
     /// What a token is answered from now on.
     Token {
         /// The token.
-        #[serde(with = "exposed")]
+        #[serde(with = "super::secret")]
         token: Token,
         /// The answer; `None` forgets what it was.
         script: Option<Script>,
@@ -129,23 +129,6 @@ impl From<Decision> for Script {
             Decision::Undecided { reason } => Self::Undecided { reason },
             _ => Self::Refused,
         }
-    }
-}
-
-/// A token on its way to the supervisor: the socket is the user's alone.
-mod exposed {
-    use serde::{Deserialize as _, Deserializer, Serializer};
-    use tokenlab_webhook::Token;
-
-    pub(super) fn serialize<S: Serializer>(
-        token: &Token,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(token.expose())
-    }
-
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Token, D::Error> {
-        String::deserialize(deserializer).map(Token::from)
     }
 }
 

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use tokenlab_harness::{
-    Events, Fault, Kubectl, Lab, LabError, Next, Outcome, ReviewEvent, Scripted, Source,
-    fresh_token,
-};
+use tokenlab_harness::journal::{Events, Next, Outcome, ReviewEvent, Source};
+use tokenlab_harness::{Fault, Kubectl, Lab, LabError, Scripted, fresh_token};
 use tokenlab_webhook::{Decision, Token, User};
 
 use crate::home::turn;

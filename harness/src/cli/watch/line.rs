@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use tokenlab_harness::{Outcome, ReviewEvent};
+use tokenlab_harness::journal::{Outcome, ReviewEvent};
 
 /// The head of the columns. With the audience that an apiserver asks for by default, and a short
 /// name, they are 80 wide.

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use anyhow::Context as _;
-use tokenlab_harness::ReviewEvent;
+use tokenlab_harness::journal::ReviewEvent;
 use tokenlab_harness::named::{Log, LogName, Status};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;

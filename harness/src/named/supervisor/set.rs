@@ -1,13 +1,10 @@
 //! How the webhook behaves.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
 use tokenlab_webhook::Decision;
 
 use super::{Failure, Response, Supervisor};
 use crate::backend::MockLab;
-use crate::journal::{Journal, Outcome, TokenHash, audit};
+use crate::journal::{Journal, TokenHash, audit};
 use crate::lab::{Lab, LabError};
 use crate::named::settings::{Change, ScriptedToken, Settings};
 use crate::scripted::Scripted;
@@ -86,7 +83,7 @@ async fn settings(lab: &Lab, switchboard: &Switchboard) -> Settings {
         .map(|(token, decision)| {
             let token = journal.hash(&token);
             ScriptedToken {
-                remembered_s: remembered(journal, &token, &decision, memory),
+                remembered_s: remembered(journal, &token, &decision),
                 token,
                 script: decision.into(),
             }
@@ -103,18 +100,7 @@ async fn settings(lab: &Lab, switchboard: &Switchboard) -> Settings {
 }
 
 /// For how many more seconds the apiserver may know the token by an answer that is another now.
-fn remembered(
-    journal: &Journal,
-    token: &TokenHash,
-    decision: &Decision,
-    memory: Duration,
-) -> Option<u64> {
-    let last = journal.last(token)?;
-    let known = matches!(
-        last.outcome,
-        Outcome::Authenticated { .. } | Outcome::Refused
-    ) && last.fault.is_none();
-    let age = Timestamp::now().duration_since(last.end()).unsigned_abs();
-    let left = memory.saturating_sub(age);
-    (known && last.outcome != decision.into() && !left.is_zero()).then_some(left.as_secs() + 1)
+fn remembered(journal: &Journal, token: &TokenHash, decision: &Decision) -> Option<u64> {
+    let (outcome, left) = journal.remembered(token)?;
+    (outcome != decision.into()).then_some(left.as_secs() + 1)
 }

@@ -34,7 +34,7 @@ async fn a_token_that_cannot_be_read() {
     std::fs::write(path("empty"), "\n").expect("must be written");
     for (file, why) in [
         (path("missing"), "no token could be read from"),
-        (path("empty"), "no token is in"),
+        (path("empty"), "there is no token in"),
         ("/dev/zero".to_owned(), "larger than 1048576 octets"),
     ] {
         let output = outcome(&["set", "--refuse", "--token-file", &file]).await;
