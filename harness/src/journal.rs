@@ -65,7 +65,6 @@ pub struct Events(broadcast::Receiver<ReviewEvent>);
 
 /// What a reader of events gets next.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "the small one is rare")]
 pub enum Next {
     /// The next event.
     Event(ReviewEvent),
@@ -164,7 +163,7 @@ impl Journal {
                 *outage = Some(Outage {
                     from: now,
                     until: None,
-                })
+                });
             }
         }
     }

@@ -179,7 +179,9 @@ impl LabBuilder {
 
     /// Starts the lab, and returns when it is ready.
     pub async fn start(self) -> Result<Lab, LabError> {
-        self.plan().await?.start().await
+        // Boxed: both are some kilobytes large, and part of every test's future.
+        let plan = Box::pin(self.plan()).await?;
+        Box::pin(plan.start()).await
     }
 
     /// Starts a lab, runs the test in it, and stops it. When the test fails or panics, the run

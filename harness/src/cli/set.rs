@@ -39,6 +39,10 @@ const NO_USER: [&str; 3] = ["refuse", "undecided", "forget"];
 
 /// Show or set what a lab's webhook answers to a token, how late, and whether it listens
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 #[command(after_help = EXAMPLES)]
 #[command(group = clap::ArgGroup::new("the-token"))]
 #[command(group = clap::ArgGroup::new("answer"))]
@@ -188,8 +192,8 @@ impl Args {
             changes.push(Change::Up(up));
         }
         let client = lab.connect()?;
-        let request = Request::Set { changes };
-        let Response::Settings(settings) = client.ask(&request).await? else {
+        let note = settings::Note::of(&changes);
+        let Response::Settings(settings) = client.ask(&Request::Set { changes }).await? else {
             return Err(client.other().into());
         };
         if json {
@@ -197,10 +201,7 @@ impl Args {
         } else {
             settings::print(&settings)?;
         }
-        let Request::Set { changes } = &request else {
-            unreachable!("it is the one above");
-        };
-        settings::note(changes, &settings);
+        note.print(&settings);
         Ok(ExitCode::SUCCESS)
     }
 }

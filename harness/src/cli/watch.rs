@@ -93,21 +93,21 @@ impl Out {
             return Ok(());
         }
         let bold = anstyle::Style::new().bold();
-        self.write(&format!("{bold}{}{bold:#}", line::head()))
+        write(&format!("{bold}{}{bold:#}", line::head()))
     }
 
     fn event(&self, event: &ReviewEvent) -> anyhow::Result<()> {
         if self.json {
-            self.write(&serde_json::to_string(event)?)
+            write(&serde_json::to_string(event)?)
         } else {
-            self.write(&line::of(event))
+            write(&line::of(event))
         }
     }
+}
 
-    /// At once: who reads a pipe waits for it.
-    fn write(&self, line: &str) -> anyhow::Result<()> {
-        let mut stdout = anstream::stdout().lock();
-        let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-        written.context(UNWRITABLE)
-    }
+/// At once: who reads a pipe waits for it.
+fn write(line: &str) -> anyhow::Result<()> {
+    let mut stdout = anstream::stdout().lock();
+    let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    written.context(UNWRITABLE)
 }

@@ -83,7 +83,7 @@ struct User {
     #[serde(default)]
     uid: String,
     #[serde(default)]
-    extra: BTreeMap<String, serde::de::IgnoredAny>,
+    extra: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]

@@ -41,11 +41,9 @@ fn text(settings: &Settings) -> String {
     let rows = rows.map(|token| [token.token.to_string(), script(&token.script)]);
     let head = ["TOKEN", "ANSWER"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
-    for (index, line) in aligned(&rows).into_iter().enumerate() {
-        let style = if index == 0 { bold } else { Style::new() };
-        text.push_str(&format!("{style}{line}{style:#}\n"));
-    }
-    text
+    let mut lines = aligned(&rows);
+    lines[0] = format!("{bold}{}{bold:#}", lines[0]);
+    text + &lines.join("\n") + "\n"
 }
 
 fn script(script: &Script) -> String {
@@ -57,20 +55,18 @@ fn script(script: &Script) -> String {
             extra,
             audiences,
         } => {
-            let mut text = format!("user \"{user}\"");
-            if !uid.is_empty() {
-                text.push_str(&format!(", uid {uid}"));
-            }
-            if !groups.is_empty() {
-                text.push_str(&format!(", groups {}", groups.join(" ")));
-            }
-            for (key, values) in extra {
-                text.push_str(&format!(", {key}={}", values.join(" ")));
-            }
-            if !audiences.is_empty() {
-                text.push_str(&format!(", for {}", audiences.join(" ")));
-            }
-            text
+            let listed = |name: &str, values: &[String]| {
+                (!values.is_empty()).then(|| format!("{name}{}", values.join(" ")))
+            };
+            let extra = extra.iter();
+            let extra = extra.filter_map(|(key, values)| listed(&format!("{key}="), values));
+            std::iter::once(format!("user \"{user}\""))
+                .chain((!uid.is_empty()).then(|| format!("uid {uid}")))
+                .chain(listed("groups ", groups))
+                .chain(extra)
+                .chain(listed("for ", audiences))
+                .collect::<Vec<_>>()
+                .join(", ")
         }
         Script::Refused => "refused".to_owned(),
         Script::Undecided { reason } => format!("undecided: {reason}"),
@@ -78,32 +74,52 @@ fn script(script: &Script) -> String {
     }
 }
 
-/// Says what the apiserver still goes by. When nobody reads it, nothing is lost.
-pub(super) fn note(changes: &[Change], settings: &Settings) {
-    let remembered = settings
-        .tokens
-        .iter()
-        .filter_map(|token| token.remembered_s);
-    let memory = span(settings.memory_s);
-    let note = match changes {
-        [] => return,
-        [Change::Token { script: None, .. }, ..] => {
-            format!("what the token was answered before, the apiserver may remember for {memory}")
+/// What is to be said of a change: the apiserver may still go by what was.
+pub(super) enum Note {
+    /// Nothing changed.
+    Nothing,
+    /// A token is answered otherwise, and the settings tell how long it is remembered.
+    Token,
+    /// A token is answered as any other.
+    Forgotten,
+    /// Something changed for all tokens.
+    All,
+}
+
+impl Note {
+    pub(super) fn of(changes: &[Change]) -> Self {
+        match changes {
+            [] => Self::Nothing,
+            [Change::Token { script: None, .. }, ..] => Self::Forgotten,
+            [Change::Token { .. }, ..] => Self::Token,
+            _ => Self::All,
         }
-        [Change::Token { .. }, ..] => match remembered.max() {
-            Some(left) => format!(
+    }
+
+    /// Says it. When nobody reads it, nothing is lost.
+    pub(super) fn print(&self, settings: &Settings) {
+        let memory = span(settings.memory_s);
+        let remembered = settings
+            .tokens
+            .iter()
+            .filter_map(|token| token.remembered_s);
+        let note = match (self, remembered.max()) {
+            (Self::Nothing, _) | (Self::Token, None) => return,
+            (Self::Token, Some(left)) => format!(
                 "the apiserver may still go by an earlier answer, for {} at the most",
                 span(left)
             ),
-            None => return,
-        },
-        _ => format!(
-            "a token that the webhook was asked about in the last {memory} may be answered from the \
-             apiserver's memory"
-        ),
-    };
-    let dim = Style::new().dimmed();
-    let _ = writeln!(anstream::stderr().lock(), "\n{dim}note:{dim:#} {note}");
+            (Self::Forgotten, _) => format!(
+                "what the token was answered before, the apiserver may remember for {memory}"
+            ),
+            (Self::All, _) => format!(
+                "a token that the webhook was asked about in the last {memory} may be answered from \
+                 the apiserver's memory"
+            ),
+        };
+        let dim = Style::new().dimmed();
+        let _ = writeln!(anstream::stderr().lock(), "\n{dim}note:{dim:#} {note}");
+    }
 }
 
 fn span(seconds: u64) -> String {
@@ -117,6 +133,19 @@ fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_that_is_set_of_a_user() {
+        let user = Script::Authenticated {
+            user: "ann".to_owned(),
+            uid: "7".to_owned(),
+            groups: vec!["a".to_owned(), "b".to_owned()],
+            extra: [("example.org/team".to_owned(), vec!["red".to_owned()])].into(),
+            audiences: vec!["x".to_owned()],
+        };
+        let text = "user \"ann\", uid 7, groups a b, example.org/team=red, for x";
+        assert_eq!(script(&user), text);
+    }
 
     #[test]
     fn spans() {

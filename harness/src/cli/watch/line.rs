@@ -29,10 +29,10 @@ pub(super) fn of(event: &ReviewEvent) -> String {
     let audiences = audiences.collect::<Vec<_>>().join(" ");
     let (decision, style) = decision(&event.outcome);
     let latency = event.latency.map(latency).unwrap_or_default();
-    let mut source = event.source.to_string();
-    if let Some(fault) = event.fault {
-        source.push_str(&format!(", {fault}"));
-    }
+    let source = match event.fault {
+        Some(fault) => format!("{}, {fault}", event.source),
+        None => event.source.to_string(),
+    };
     let token = token.unwrap_or_default();
     columns(
         [&time, &token, &audiences, &decision, &latency, &source],

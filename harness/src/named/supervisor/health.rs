@@ -16,7 +16,22 @@ pub(super) async fn of(supervisor: &Supervisor) -> Vec<Part> {
         }];
     };
     match &mut *lab {
-        MockLab::Bare(lab) => lab.control_plane_mut().parts().to_vec(),
+        MockLab::Bare(lab) => {
+            let mut parts = lab.control_plane_mut().parts().to_vec();
+            let up = lab.webhook().is_up().await;
+            let state = if up {
+                "listens"
+            } else {
+                "down, until `tokenlab set --up`"
+            };
+            parts.push(Part {
+                name: "webhook".to_owned(),
+                pid: None,
+                healthy: up,
+                state: state.to_owned(),
+            });
+            parts
+        }
         MockLab::Cluster(cluster) => cluster.parts().await,
     }
 }
