@@ -238,6 +238,16 @@ impl ControlPlane {
         }
     }
 
+    /// The same, with the command line and the end of the log.
+    pub async fn failed(&mut self) -> ControlPlaneError {
+        let (name, status) = self.ended().await;
+        let process = match &self.apiserver {
+            Some(apiserver) if name != self.etcd.plan().name => apiserver,
+            _ => &self.etcd,
+        };
+        process.ended_early(status).into()
+    }
+
     /// Kills both at once: for a control plane whose data nobody wants.
     pub async fn kill(mut self) {
         if let Some(apiserver) = self.apiserver.take() {

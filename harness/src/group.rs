@@ -32,6 +32,11 @@ pub(crate) fn gated(name: &str, program: &Utf8Path) -> Command {
     command
 }
 
+/// The same with all of the environment, for a program that the user brings.
+pub(crate) fn gated_in_full(name: &str, program: &Utf8Path) -> Command {
+    behind(GATE, name, program)
+}
+
 /// The same for a tool of this machine, such as docker: with all of the environment, for what it
 /// works with (the engine's address, proxies, credentials) is the user's and stands there; and
 /// what is written behind the gate's line is what it reads, for a shell reads no further than to

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
 use tokenlab_webhook::pki::PkiError;
-use tokenlab_webhook::{ApiVersion, Authenticator, BoxAuthenticator, Mock, Token};
+use tokenlab_webhook::{ApiVersion, Authenticator, Token};
 
 use crate::assets::{Assets, AssetsError, Wanted};
 use crate::control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan};
@@ -16,7 +16,7 @@ use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::kubectl::{Kubectl, KubectlError};
 use crate::progress::Progress;
 use crate::run_folder::{RunFolder, RunFolderError};
-use crate::webhook::{Webhook, WebhookError};
+use crate::webhook::{Webhook, WebhookError, WebhookSource};
 
 /// The flag that names the file by which the apiserver reaches its webhook.
 pub const CONFIG_FILE_FLAG: &str = "authentication-token-webhook-config-file";
@@ -32,7 +32,7 @@ pub const CONFIG_FILE: &str = "webhook-config.yml";
 #[must_use]
 pub struct LabBuilder {
     wanted: Wanted,
-    authenticator: BoxAuthenticator,
+    webhook: WebhookSource,
     version: Option<ApiVersion>,
     flags: Flags,
     audit: bool,
@@ -96,7 +96,8 @@ impl LabError {
             Self::Assets(error) => error.hint(),
             Self::Folder(error) | Self::Kubectl(KubectlError::Folder(error)) => error.hint(),
             Self::ControlPlane(error) => error.hint(),
-            Self::Webhook(_) | Self::Pki(_) | Self::Kubectl(_) | Self::Client(_) => None,
+            Self::Webhook(error) => error.hint(),
+            Self::Pki(_) | Self::Kubectl(_) | Self::Client(_) => None,
         }
     }
 }
@@ -108,9 +109,15 @@ impl LabBuilder {
         self
     }
 
-    /// What answers the reviews.
-    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
-        self.authenticator = BoxAuthenticator::new(authenticator);
+    /// What answers the reviews, in the lab's owner.
+    pub fn authenticator(self, authenticator: impl Authenticator) -> Self {
+        self.webhook(WebhookSource::served(authenticator))
+    }
+
+    /// The webhook, when it is not one that the lab's owner serves: a
+    /// [`WebhookCommand`](crate::WebhookCommand), or one [`Elsewhere`](crate::Elsewhere).
+    pub fn webhook(mut self, webhook: impl Into<WebhookSource>) -> Self {
+        self.webhook = webhook.into();
         self
     }
 
@@ -139,11 +146,12 @@ impl LabBuilder {
         self
     }
 
-    /// Finds the programs, writes the files, opens the webhook.
+    /// Finds the programs, writes the files, opens the webhook: one that is not served by the lab's
+    /// owner must answer a TokenReview before anything else is started.
     pub async fn plan(self) -> Result<LabPlan, LabError> {
         let Self {
             wanted,
-            authenticator,
+            webhook,
             version,
             flags,
             audit,
@@ -151,7 +159,16 @@ impl LabBuilder {
         } = self;
         let assets = Assets::ensure(&wanted, &progress).await?;
         let folder = RunFolder::create()?;
-        let webhook = Webhook::serve(authenticator)?;
+        let asked = version.unwrap_or(ApiVersion::V1Beta1);
+        let webhook = match webhook.open(&folder, asked).await {
+            Ok(webhook) => webhook,
+            Err(error) => {
+                if error.has_a_log() {
+                    folder.keep_evidence();
+                }
+                return Err(error.into());
+            }
+        };
         folder.write("webhook-ca.crt", webhook.certificate_authority())?;
         let config = folder.write(CONFIG_FILE, &webhook.kubeconfig().yaml())?;
         let mut control_plane = ControlPlanePlan::new(&assets, &folder)?;
@@ -226,18 +243,24 @@ impl LabPlan {
     pub async fn start(self) -> Result<Lab, LabError> {
         let Self {
             mut control_plane,
-            webhook,
+            mut webhook,
             assets,
             folder,
             audit,
             progress,
         } = self;
         let journal = webhook.journal().clone();
-        let follower = audit
+        // What somebody else's webhook is asked nobody here sees.
+        let follower = (audit && webhook.is_served_here())
             .then(|| Follower::new(control_plane.flags(), journal))
             .flatten();
         let title = format!("starting etcd and kube-apiserver {}", assets.version);
-        match progress.step(&title, control_plane.start()).await {
+        let started = tokio::select! {
+            biased;
+            error = webhook.failed() => Err(error.into()),
+            started = progress.step(&title, control_plane.start()) => started.map_err(LabError::from),
+        };
+        match started {
             Ok(control_plane) => {
                 folder.set_evidence(true);
                 Ok(Lab {
@@ -250,7 +273,7 @@ impl LabPlan {
             }
             Err(error) => {
                 folder.keep_evidence();
-                Err(error.into())
+                Err(error)
             }
         }
     }
@@ -267,7 +290,7 @@ impl Lab {
     pub fn builder() -> LabBuilder {
         LabBuilder {
             wanted: Wanted::Default,
-            authenticator: BoxAuthenticator::new(Mock),
+            webhook: WebhookSource::default(),
             version: None,
             flags: Flags::default(),
             audit: false,
@@ -320,6 +343,15 @@ impl Lab {
     /// The webhook.
     pub fn webhook(&self) -> &Webhook {
         &self.webhook
+    }
+
+    /// Resolves when a process of the lab has ended by itself: etcd, kube-apiserver, or the command
+    /// that is its webhook. The error says how, and what its log says last.
+    pub async fn failed(&mut self) -> LabError {
+        tokio::select! {
+            error = self.webhook.failed() => error.into(),
+            error = self.control_plane.failed() => error.into(),
+        }
     }
 
     /// The programs that it runs.

@@ -88,4 +88,8 @@ pub use scripted::{Call, Scripted, fresh_token};
 pub use shared::{SharedConfig, SharedLab};
 pub use tool::ToolError;
 pub use wait::{Poll, Probe, WaitError, until};
-pub use webhook::{Answer, Fault, SERVICE_NAME, Webhook, WebhookError};
+pub use webhook::{
+    Answer, CommandError, CredentialError, Elsewhere, Fault, PostError, SERVICE_NAME,
+    ServerNameError, Webhook, WebhookCommand, WebhookError, WebhookPath, WebhookPathError,
+    WebhookSource, WebhookUrl, WebhookUrlError, Words, WordsError,
+};

@@ -25,8 +25,20 @@ pub struct Port {
 impl Port {
     /// Takes a free port.
     pub fn reserve() -> io::Result<Self> {
+        Self::held_by(|socket| socket.set_reuse_port(true))
+    }
+
+    /// Takes a free port for a program that knows nothing of us. On Linux it may listen beside the
+    /// socket that holds the port if it sets `SO_REUSEADDR`, as the servers of Go, Java, Node, Python
+    /// and Rust do: two such sockets do not conflict as long as one of them does not listen
+    /// (`net/ipv4/inet_connection_sock.c`, `inet_csk_bind_conflict`).
+    pub(crate) fn reserve_for_another() -> io::Result<Self> {
+        Self::held_by(|socket| socket.set_reuse_address(true))
+    }
+
+    fn held_by(how: impl FnOnce(&Socket) -> io::Result<()>) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_port(true)?;
+        how(&socket)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
         let number = socket
             .local_addr()?
@@ -72,6 +84,25 @@ mod tests {
             taken.expect_err("must be refused").kind(),
             io::ErrorKind::AddrInUse
         );
+    }
+
+    #[test]
+    fn a_port_for_another_is_its_own() {
+        let port = Port::reserve_for_another().expect("must be reserved");
+        let others: Vec<_> = std::iter::repeat_with(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+            .take(100)
+            .map(|it| {
+                it.expect("must listen")
+                    .local_addr()
+                    .expect("must be bound")
+            })
+            .collect();
+        assert!(others.iter().all(|other| other.port() != port.number()));
+        // The standard library sets SO_REUSEADDR.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.number()));
+        let listener = listener.expect("must be given to it");
+        let _client = TcpStream::connect(listener.local_addr().expect("must be bound"));
+        listener.accept().expect("must be accepted");
     }
 
     #[test]

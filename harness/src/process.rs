@@ -11,7 +11,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::sys::signal::Signal;
 
-use crate::group::{Group, gated};
+use crate::group::{Group, gated, gated_in_full};
 use crate::log_tail;
 use crate::wait::{Poll, Probe, WaitError, until};
 
@@ -29,6 +29,9 @@ pub struct Plan {
     pub args: Vec<String>,
     /// What is added to the environment.
     pub env: BTreeMap<&'static str, String>,
+    /// Whether that is all of the owner's environment, as somebody's own program needs it, or `PATH`
+    /// alone.
+    pub inherit: bool,
     /// Its working folder.
     pub folder: Utf8PathBuf,
     /// The file that its two output streams are appended to.
@@ -157,7 +160,11 @@ impl Plan {
         let started = (|| {
             let log = File::options().create(true).append(true).open(&self.log)?;
             let log_began = log.metadata()?.len();
-            let mut child = gated(self.name, &self.program)
+            let mut child = match self.inherit {
+                true => gated_in_full(self.name, &self.program),
+                false => gated(self.name, &self.program),
+            };
+            let mut child = child
                 .args(&self.args)
                 .envs(&self.env)
                 .current_dir(&self.folder)

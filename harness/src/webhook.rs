@@ -1,20 +1,30 @@
-//! The webhook of a lab, served inside the lab's owner over a real TLS socket.
+//! The webhook of a lab: served inside the lab's owner over a real TLS socket, started by it, or
+//! somebody else's.
 
+mod command;
+mod contract;
+mod credentials;
+mod elsewhere;
 mod observed;
+mod post;
 mod served;
 mod switches;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::middleware::from_fn_with_state;
 use tokenlab_webhook::pki::{CertificateAuthority, PkiError};
-use tokenlab_webhook::{BoxAuthenticator, Tls, TlsError, router};
+use tokenlab_webhook::{ApiVersion, Authenticator, BoxAuthenticator, Mock, Tls, TlsError, router};
 
 use crate::journal::Journal;
 use crate::kubeconfig::{Identity, Kubeconfig};
-use crate::runtime;
+use crate::run_folder::RunFolder;
+pub use command::{CommandError, WebhookCommand, WebhookPath, WebhookPathError};
+pub use contract::{Words, WordsError};
+pub use credentials::CredentialError;
+pub use elsewhere::{Elsewhere, ServerNameError, WebhookUrl, WebhookUrlError};
 use observed::Observed;
+pub use post::{Answer, PostError};
 use served::Served;
 pub use switches::Fault;
 use switches::Switches;
@@ -22,22 +32,85 @@ use switches::Switches;
 /// The name in the webhook's certificate: that of its Service in a cluster.
 pub const SERVICE_NAME: &str = "my-authn.kube-system.svc";
 
-/// A running webhook. It ends when this is dropped.
+/// Where a lab's webhook comes from.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum WebhookSource {
+    /// The lab's owner serves it.
+    Served(BoxAuthenticator),
+    /// The lab's owner starts it, and ends it.
+    Command(WebhookCommand),
+    /// It runs already, and is left alone.
+    Elsewhere(Elsewhere),
+}
+
+impl Default for WebhookSource {
+    /// The mock, served.
+    fn default() -> Self {
+        Self::served(Mock)
+    }
+}
+
+impl WebhookSource {
+    /// What answers the reviews, served by the lab's owner.
+    pub fn served(authenticator: impl Authenticator) -> Self {
+        Self::Served(BoxAuthenticator::new(authenticator))
+    }
+
+    /// Serves it, starts it, or looks whether it answers reviews of this version.
+    pub(crate) async fn open(
+        self,
+        folder: &RunFolder,
+        version: ApiVersion,
+    ) -> Result<Webhook, WebhookError> {
+        match self {
+            Self::Served(authenticator) => Webhook::serve(authenticator),
+            Self::Command(command) => {
+                let (running, config) = Box::pin(command.start(folder, version)).await?;
+                Ok(Webhook {
+                    config,
+                    runs: Runs::Command(running),
+                    journal: Journal::new(),
+                })
+            }
+            Self::Elsewhere(elsewhere) => Webhook::elsewhere(&elsewhere, version).await,
+        }
+    }
+}
+
+impl From<WebhookCommand> for WebhookSource {
+    fn from(command: WebhookCommand) -> Self {
+        Self::Command(command)
+    }
+}
+
+impl From<Elsewhere> for WebhookSource {
+    fn from(elsewhere: Elsewhere) -> Self {
+        Self::Elsewhere(elsewhere)
+    }
+}
+
+/// A webhook that answers. One that is the lab's own, or was started by it, ends when this is
+/// dropped.
 #[derive(Debug)]
 pub struct Webhook {
-    authority: CertificateAuthority,
-    served: Served,
-    switches: Switches,
+    config: Kubeconfig,
+    runs: Runs,
     journal: Journal,
 }
 
-/// What the webhook answered to a request that was posted to it.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: http::StatusCode,
-    /// The body, as it came.
-    pub body: String,
+/// Who runs it.
+#[derive(Debug)]
+enum Runs {
+    Here(Here),
+    Command(command::Running),
+    Elsewhere,
+}
+
+#[derive(Debug)]
+struct Here {
+    served: Served,
+    switches: Switches,
 }
 
 /// Why there is no webhook, or no answer of it.
@@ -58,8 +131,73 @@ pub enum WebhookError {
         /// Where it listens.
         url: String,
         /// What went wrong.
-        source: reqwest::Error,
+        source: PostError,
     },
+    /// What answers there is no webhook for TokenReviews.
+    #[error("the webhook at `{url}` answers a TokenReview with {status}, and no TokenReview")]
+    NoReview {
+        /// Where it is.
+        url: String,
+        /// The HTTP status.
+        status: http::StatusCode,
+    },
+    /// The command that starts it failed.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// Only the lab's own can be changed.
+    #[error("the webhook at `{url}` is not served by the lab: it cannot be {what}")]
+    NotServedHere {
+        /// Where it is.
+        url: String,
+        /// What was asked for.
+        what: &'static str,
+    },
+}
+
+impl WebhookError {
+    /// Whether it names a log in the run folder.
+    pub(crate) fn has_a_log(&self) -> bool {
+        matches!(self, Self::Command(error) if error.has_a_log())
+    }
+
+    /// The way out, where one is known.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Command(error) => return error.hint(),
+            Self::Post { source, .. } => match source {
+                PostError::Authority(_) => "give the authority of its certificate: `--ca`",
+                PostError::Name(_) => {
+                    "give a name that its certificate has: `--server-name`; the apiserver looks at \
+                     subject alternative names alone, not at the common name"
+                }
+                PostError::Caller(_) => {
+                    "give a certificate that it takes: `--client-cert` and `--client-key`"
+                }
+                PostError::NotTls(_) => "it must serve TLS: kube-apiserver sends tokens",
+                error if error.may_pass() => {
+                    "start it first; or do not look: `--no-probe`, and it may come later"
+                }
+                _ => return None,
+            },
+            Self::NoReview { .. } => "the URL has the path too, such as `/authenticate`",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// The file for the apiserver to reach a webhook by that has [`SERVICE_NAME`] in its certificate.
+///
+/// The URL carries the address, `tls-server-name` the name: no DNS record is needed.
+fn config(server: String, certificate_authority: &str) -> Kubeconfig {
+    Kubeconfig {
+        cluster: "my-authn".to_owned(),
+        user: "my-apiserver".to_owned(),
+        server,
+        certificate_authority: certificate_authority.to_owned(),
+        tls_server_name: Some(SERVICE_NAME.to_owned()),
+        identity: Identity::Anonymous,
+    }
 }
 
 impl Webhook {
@@ -72,124 +210,161 @@ impl Webhook {
         let authenticator = Observed::new(authenticator, switches.clone(), journal.clone());
         let router =
             router(authenticator).layer(from_fn_with_state(switches.clone(), switches::spoil));
+        let served = Served::start(router, tls).map_err(WebhookError::Listen)?;
+        let url = format!(
+            "https://127.0.0.1:{}{}",
+            served.port(),
+            tokenlab_webhook::PATH
+        );
         Ok(Self {
-            authority,
-            served: Served::start(router, tls).map_err(WebhookError::Listen)?,
-            switches,
+            config: config(url, authority.certificate_pem()),
+            runs: Runs::Here(Here { served, switches }),
             journal,
         })
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.served.port()))
+    /// Looks whether somebody else's answers.
+    ///
+    /// That it does not is an error, and not a warning: nothing that follows would work, and every
+    /// one of its causes looks like the same 401 later. Who knows better says so.
+    async fn elsewhere(elsewhere: &Elsewhere, version: ApiVersion) -> Result<Self, WebhookError> {
+        let webhook = Self {
+            config: elsewhere.kubeconfig().clone(),
+            runs: Runs::Elsewhere,
+            journal: Journal::new(),
+        };
+        if elsewhere.is_probed() {
+            let answer = webhook.post(post::question(version)).await?;
+            if !answer.is_review() {
+                return Err(WebhookError::NoReview {
+                    url: webhook.url(),
+                    status: answer.status,
+                });
+            }
+        }
+        Ok(webhook)
     }
 
     /// The URL that TokenReviews are posted to.
     pub fn url(&self) -> String {
-        format!("https://{}/authenticate", self.address())
+        self.config.server.clone()
     }
 
     /// The CA of its serving certificate, PEM.
     pub fn certificate_authority(&self) -> &str {
-        self.authority.certificate_pem()
+        &self.config.certificate_authority
     }
 
     /// The file that tells kube-apiserver how to reach it
     /// (`--authentication-token-webhook-config-file`).
-    ///
-    /// The URL carries the address, `tls-server-name` the name that the certificate has: no
-    /// DNS record is needed.
     pub fn kubeconfig(&self) -> Kubeconfig {
-        Kubeconfig {
-            cluster: "my-authn".to_owned(),
-            user: "my-apiserver".to_owned(),
-            server: self.url(),
-            certificate_authority: self.certificate_authority().to_owned(),
-            tls_server_name: Some(SERVICE_NAME.to_owned()),
-            identity: Identity::Anonymous,
-        }
+        self.config.clone()
     }
 
     /// Posts a body to it as the apiserver does, checking its certificate.
     pub async fn post(&self, body: String) -> Result<Answer, WebhookError> {
-        runtime::install_crypto_provider();
-        let url = format!(
-            "https://{SERVICE_NAME}:{}/authenticate",
-            self.address().port()
-        );
-        let answered = async {
-            let ca = reqwest::Certificate::from_pem(self.certificate_authority().as_bytes())?;
-            let response = reqwest::Client::builder()
-                .tls_certs_only([ca])
-                .no_proxy()
-                .resolve(SERVICE_NAME, self.address())
-                .build()?
-                .post(&url)
-                .header(http::header::CONTENT_TYPE, "application/json")
-                .body(body)
-                .send()
-                .await?;
-            Ok(Answer {
-                status: response.status(),
-                body: response.text().await?,
-            })
-        };
-        answered.await.map_err(|source| WebhookError::Post {
+        let answer = Box::pin(post::post(&self.config, body)).await;
+        answer.map_err(|source| WebhookError::Post {
             url: self.url(),
             source,
         })
     }
 
+    /// Whether the lab's owner serves it, and can take it down, slow it, and have it answer wrongly.
+    pub fn is_served_here(&self) -> bool {
+        matches!(self.runs, Runs::Here(_))
+    }
+
+    fn here(&self, what: &'static str) -> Result<&Here, WebhookError> {
+        match &self.runs {
+            Runs::Here(here) => Ok(here),
+            Runs::Command(_) | Runs::Elsewhere => Err(WebhookError::NotServedHere {
+                url: self.url(),
+                what,
+            }),
+        }
+    }
+
+    /// The process number of the command that serves it, where there is one.
+    pub fn process_id(&self) -> Option<u32> {
+        match &self.runs {
+            Runs::Command(running) => Some(running.id()),
+            Runs::Here(_) | Runs::Elsewhere => None,
+        }
+    }
+
+    /// Resolves when the command that serves it has ended by itself: how, and what its log says last.
+    /// One that is served otherwise does not end.
+    pub async fn failed(&mut self) -> WebhookError {
+        match &mut self.runs {
+            Runs::Command(running) => running.failed().await.into(),
+            Runs::Here(_) | Runs::Elsewhere => std::future::pending().await,
+        }
+    }
+
     /// Stops listening and closes its connections, as if it had crashed: who connects is refused
     /// until [`up`](Self::up). The port stays its own. A second time changes nothing.
-    pub async fn down(&self) {
+    pub async fn down(&self) -> Result<(), WebhookError> {
+        let served = &self.here("taken down")?.served;
         self.journal.reachable(false);
-        self.served.down().await;
+        served.down().await;
+        Ok(())
     }
 
     /// Listens again, on the same port and with the same certificate. Nothing changes when it
     /// does already.
     pub async fn up(&self) -> Result<(), WebhookError> {
-        self.served.up().await.map_err(WebhookError::Listen)?;
+        let served = &self.here("brought up")?.served;
+        served.up().await.map_err(WebhookError::Listen)?;
         self.journal.reachable(true);
         Ok(())
     }
 
-    /// Whether it listens.
+    /// Whether it listens, as far as the lab knows.
     pub async fn is_up(&self) -> bool {
-        self.served.is_up().await
+        match &self.runs {
+            Runs::Here(here) => here.served.is_up().await,
+            Runs::Command(_) | Runs::Elsewhere => true,
+        }
     }
 
     /// From now on every review is answered so much later; zero, the default, is as soon as it
     /// can. The apiserver gives up after 30 s.
-    pub fn set_latency(&self, latency: Duration) {
-        self.switches.set_latency(latency);
+    pub fn set_latency(&self, latency: Duration) -> Result<(), WebhookError> {
+        self.here("slowed")?.switches.set_latency(latency);
+        Ok(())
     }
 
     /// How much later than it could every review is answered.
     pub fn latency(&self) -> Duration {
-        self.switches.latency()
+        self.here("")
+            .map_or(Duration::ZERO, |here| here.switches.latency())
     }
 
     /// From now on every answer has this fault; none by default.
-    pub fn set_fault(&self, fault: Option<Fault>) {
-        self.switches.set_fault(fault);
+    pub fn set_fault(&self, fault: Option<Fault>) -> Result<(), WebhookError> {
+        self.here("made to fail")?.switches.set_fault(fault);
+        Ok(())
     }
 
     /// The fault that every answer has.
     pub fn fault(&self) -> Option<Fault> {
-        self.switches.fault()
+        self.here("").ok()?.switches.fault()
     }
 
-    /// What it was asked and what it said.
+    /// What it was asked and what it said. Of a webhook that is not served here nothing is known.
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
 
-    /// Stops: what asks it is gone by now, so nothing is waited for.
+    /// Stops it, when it is the lab's own: what asks it is gone by now, so no review is waited for. A
+    /// command is given two seconds to end by itself.
     pub async fn stop(self) {
-        self.served.down().await;
+        match self.runs {
+            Runs::Here(here) => here.served.down().await,
+            Runs::Command(running) => running.stop().await,
+            Runs::Elsewhere => {}
+        }
     }
 }
 

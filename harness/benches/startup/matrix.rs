@@ -175,6 +175,7 @@ fn read(name: &'static str, line: &str, logs: &Utf8PathBuf) -> anyhow::Result<Pl
         program: Utf8PathBuf::from(program),
         args: args.to_vec(),
         env,
+        inherit: false,
         folder: Utf8PathBuf::from(folder),
         log: logs.join(format!("{name}.log")),
     };

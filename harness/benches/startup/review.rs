@@ -1,5 +1,6 @@
 //! A review through the apiserver, and without it.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -84,18 +85,16 @@ impl Requests {
                 .no_proxy())
         };
         let admin = lab.control_plane().admin();
-        let address = lab.webhook().address();
+        let url = url::Url::parse(&lab.webhook().url())?;
+        let port = url.port().context("the webhook's URL has no port")?;
         Ok(Self {
             script,
             apiserver: client(&admin.certificate_authority)?.build()?,
             apiserver_url: format!("{}{REVIEW_PATH}", admin.server),
             webhook: client(lab.webhook().certificate_authority())?
-                .resolve(SERVICE_NAME, address)
+                .resolve(SERVICE_NAME, (Ipv4Addr::LOCALHOST, port).into())
                 .build()?,
-            webhook_url: format!(
-                "https://{SERVICE_NAME}:{}/authenticate?timeout=30s",
-                address.port()
-            ),
+            webhook_url: format!("https://{SERVICE_NAME}:{port}/authenticate?timeout=30s"),
         })
     }
 

@@ -182,7 +182,8 @@ async fn post_review(story: &mut Story, plan: &LabPlan) -> anyhow::Result<serde_
         .write("tokenreview.json", &review.to_string())?;
     let (file, ca) = (typed(&file), plan.folder().file("webhook-ca.crt"));
     let ca = typed(&ca);
-    let port = plan.webhook().address().port();
+    let url = url::Url::parse(&plan.webhook().url())?;
+    let port = url.port_or_known_default().unwrap_or_default();
     story.step(
         "tokenreview.json posted to it: authenticated, user \"mock\"",
         &[
@@ -278,8 +279,7 @@ async fn hold_until_interrupted(
         typed(kubeconfig),
         typed(&lab.folder().file("admin.kubeconfig")),
     ))?;
-    let (name, status) = lab.control_plane_mut().ended().await;
+    let error = lab.failed().await;
     lab.keep();
-    let log = lab.control_plane().logs().join(format!("{name}.log"));
-    bail!("{name} ended by itself: {status}\n  log: {log}")
+    Err(error.into())
 }

@@ -54,6 +54,7 @@ pub(super) fn plan(program: &Utf8Path, folder: &Utf8Path, logs: &Utf8Path, flags
         program: program.to_owned(),
         args: flags.args(),
         env: BTreeMap::from(FAST_GO.map(|(name, value)| (name, value.to_owned()))),
+        inherit: false,
         folder: folder.to_owned(),
         log: logs.join("kube-apiserver.log"),
     }

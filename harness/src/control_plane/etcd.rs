@@ -39,6 +39,7 @@ pub(super) fn plan(program: &Utf8Path, folder: &Utf8Path, logs: &Utf8Path) -> Pl
         program: program.to_owned(),
         args: flags.args(),
         env: BTreeMap::from(FAST_GO.map(|(name, value)| (name, value.to_owned()))),
+        inherit: false,
         folder: folder.to_owned(),
         log: logs.join("etcd.log"),
     }

@@ -22,7 +22,7 @@ async fn down_refuses_and_up_is_the_same_webhook_again() {
     let webhook = mock();
     let url = webhook.url();
     for _ in 0..3 {
-        webhook.down().await;
+        webhook.down().await.expect("is its own");
         assert!(!webhook.is_up().await);
         let error = webhook
             .post(V1.to_owned())
@@ -44,7 +44,7 @@ async fn down_refuses_and_up_is_the_same_webhook_again() {
 async fn a_latency_delays() {
     let webhook = mock();
     let latency = Duration::from_millis(30);
-    webhook.set_latency(latency);
+    webhook.set_latency(latency).expect("is its own");
     let start = Instant::now();
     webhook.post(V1.to_owned()).await.expect("must answer");
     assert!(start.elapsed() >= latency);
@@ -60,16 +60,20 @@ async fn the_other_version_is_answered_and_no_longer() {
         answer["apiVersion"].clone()
     };
     assert_eq!(version().await, "authentication.k8s.io/v1");
-    webhook.set_fault(Some(Fault::OtherVersion));
+    webhook
+        .set_fault(Some(Fault::OtherVersion))
+        .expect("is its own");
     assert_eq!(version().await, "authentication.k8s.io/v1beta1");
-    webhook.set_fault(None);
+    webhook.set_fault(None).expect("is its own");
     assert_eq!(version().await, "authentication.k8s.io/v1");
 }
 
 #[tokio::test]
 async fn down_ends_the_reviews_that_run() {
     let webhook = mock();
-    webhook.set_latency(Duration::from_secs(3600));
+    webhook
+        .set_latency(Duration::from_secs(3600))
+        .expect("is its own");
     let asked = webhook.post(V1.to_owned());
     let down = async {
         let poll = Poll {
@@ -83,7 +87,7 @@ async fn down_ends_the_reviews_that_run() {
             }
         });
         arrived.await.expect("must run");
-        webhook.down().await;
+        webhook.down().await.expect("is its own");
     };
     let (answer, ()) = tokio::join!(asked, down);
     answer.expect_err("must be cut");

@@ -11,7 +11,7 @@ async fn two_labs() -> Result<(), LabError> {
     let ((one, one_webhook), (two, two_webhook)) = (scripted(), scripted());
     let (one, two) = tokio::try_join!(one.start(), two.start())?;
     assert_ne!(one.folder().path(), two.folder().path());
-    assert_ne!(one.webhook().address(), two.webhook().address());
+    assert_ne!(one.webhook().url(), two.webhook().url());
     assert_ne!(
         one.control_plane().admin().server,
         two.control_plane().admin().server

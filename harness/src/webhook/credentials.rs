@@ -1,0 +1,159 @@
+//! TLS as the apiserver's client does it towards a webhook, by what a kubeconfig holds.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, InconsistentKeys, RootCertStore,
+    SignatureScheme,
+};
+
+use crate::kubeconfig::Identity;
+
+/// What is wrong with PEM that a webhook is to be reached by.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialError {
+    /// A PEM block is broken.
+    #[error("a PEM block in it is broken")]
+    Broken(#[source] pem::Error),
+    /// There is no `CERTIFICATE` block.
+    #[error("no certificate is in it")]
+    NoCertificate,
+    /// A certificate that is none.
+    #[error("a certificate in it cannot be used")]
+    Unusable(#[source] Error),
+    /// There is no `PRIVATE KEY`, `EC PRIVATE KEY` or `RSA PRIVATE KEY` block. Encrypted keys are
+    /// not read.
+    #[error("no unencrypted private key is in it")]
+    NoKey(#[source] pem::Error),
+    /// The key is of another certificate.
+    #[error("the key does not match the certificate")]
+    Mismatch,
+}
+
+/// The authorities in a CA file.
+pub(super) fn authorities(pem: &str) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
+    let found = certificates(pem)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in &found {
+        roots
+            .add(certificate.clone())
+            .map_err(CredentialError::Unusable)?;
+    }
+    Ok(found)
+}
+
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
+    let found = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let found = found.map_err(CredentialError::Broken)?;
+    if found.is_empty() {
+        return Err(CredentialError::NoCertificate);
+    }
+    Ok(found)
+}
+
+/// What a client of this identity speaks TLS by, to servers of these authorities.
+pub(super) fn client(
+    authorities: Vec<CertificateDer<'static>>,
+    identity: &Identity,
+) -> Result<ClientConfig, CredentialError> {
+    let provider = Arc::new(ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    for authority in &authorities {
+        roots
+            .add(authority.clone())
+            .map_err(CredentialError::Unusable)?;
+    }
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| CredentialError::Unusable(Error::General(error.to_string())))?;
+    let verifier = AsGoDoes {
+        verifier,
+        authorities,
+    };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(CredentialError::Unusable)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match identity {
+        Identity::ClientCertificate { certificate, key } => {
+            let chain = certificates(certificate)?;
+            let key =
+                PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(CredentialError::NoKey)?;
+            config
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| match error {
+                    Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                        CredentialError::Mismatch
+                    }
+                    error => CredentialError::Unusable(error),
+                })?
+        }
+        Identity::Anonymous | Identity::Token(_) => config.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Takes what Go takes: also a self-signed certificate that calls itself an authority, when it is
+/// itself in the CA file. `openssl req -x509` makes such ones, and webpki refuses them
+/// (`CaUsedAsEndEntity`).
+#[derive(Debug)]
+struct AsGoDoes {
+    verifier: Arc<WebPkiServerVerifier>,
+    authorities: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for AsGoDoes {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified =
+            (self.verifier).verify_server_cert(end_entity, intermediates, name, ocsp, now);
+        match verified {
+            Err(Error::InvalidCertificate(CertificateError::Other(_)))
+                if self.authorities.contains(end_entity) =>
+            {
+                let certificate = ParsedCertificate::try_from(end_entity)?;
+                rustls::client::verify_server_name(&certificate, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        (self.verifier).verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        (self.verifier).verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}

@@ -1,0 +1,164 @@
+//! A body posted to a webhook as the apiserver posts one: by the file that tells the apiserver how
+//! to reach it.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use rustls::{AlertDescription, CertificateError};
+use serde_json::Value;
+use tokenlab_webhook::ApiVersion;
+use url::Url;
+
+use super::credentials::{self, CredentialError};
+use crate::kubeconfig::Kubeconfig;
+use crate::runtime;
+
+/// How long the apiserver waits for an answer
+/// (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2).
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a webhook answered to a request that was posted to it.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: http::StatusCode,
+    /// The body, as it came. What others write may repeat the token that it was asked about.
+    pub body: String,
+}
+
+/// Why a webhook gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PostError {
+    /// What it is to be reached by cannot be used.
+    #[error("what it is reached by cannot be used")]
+    Credentials(#[from] CredentialError),
+    /// Its name is not known.
+    #[error("its host `{host}` has no address")]
+    Unknown {
+        /// The host.
+        host: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Something else than TLS came.
+    #[error("it does not speak TLS")]
+    NotTls(#[source] rustls::Error),
+    /// Its certificate leads to no authority that was given.
+    #[error("its certificate is of another authority than the one that was given")]
+    Authority(#[source] rustls::Error),
+    /// Its certificate is for others.
+    #[error("its certificate does not have the name that it is called by")]
+    Name(#[source] rustls::Error),
+    /// Its certificate is no good: it has expired, for example.
+    #[error("its certificate is not valid")]
+    Certificate(#[source] rustls::Error),
+    /// It wants a certificate of its caller, or another one.
+    #[error("it does not take its caller's certificate, or wants one")]
+    Caller(#[source] rustls::Error),
+    /// Something else of TLS failed.
+    #[error("TLS failed")]
+    Tls(#[source] rustls::Error),
+    /// No connection, or none that held.
+    #[error("no answer came")]
+    Http(#[source] reqwest::Error),
+}
+
+impl PostError {
+    /// Whether it may pass by itself: nobody listens yet.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Http(_) | Self::Unknown { .. })
+    }
+
+    fn of(error: reqwest::Error) -> Self {
+        use CertificateError as C;
+        use rustls::Error as E;
+        let Some(tls) = tls(&error) else {
+            return Self::Http(error);
+        };
+        match tls {
+            E::InvalidMessage(_) => Self::NotTls(tls.clone()),
+            // The last one is an authority's own that has the same name and another key.
+            E::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => {
+                Self::Authority(tls.clone())
+            }
+            E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
+                Self::Name(tls.clone())
+            }
+            E::InvalidCertificate(_) => Self::Certificate(tls.clone()),
+            E::AlertReceived(
+                AlertDescription::CertificateRequired
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnknownCA
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::AccessDenied,
+            ) => Self::Caller(tls.clone()),
+            _ => Self::Tls(tls.clone()),
+        }
+    }
+}
+
+/// What rustls said, somewhere among the causes.
+fn tls(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut causes = std::iter::successors(error.source(), |&error| error.source());
+    causes.find_map(|cause| match cause.downcast_ref::<std::io::Error>() {
+        Some(wrapped) => wrapped.get_ref()?.downcast_ref(),
+        None => cause.downcast_ref(),
+    })
+}
+
+/// Posts a body, and returns the answer, whatever it is.
+pub(super) async fn post(config: &Kubeconfig, body: String) -> Result<Answer, PostError> {
+    runtime::install_crypto_provider();
+    let authorities = credentials::authorities(&config.certificate_authority)?;
+    let tls = credentials::client(authorities, &config.identity)?;
+    let mut url = Url::parse(&config.server).expect("was checked");
+    let mut client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .timeout(PATIENCE)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    if let Some(name) = &config.tls_server_name {
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let port = url.port_or_known_default().unwrap_or_default();
+        let found = tokio::net::lookup_host((host, port)).await;
+        let found = found.map_err(|source| PostError::Unknown {
+            host: host.to_owned(),
+            source,
+        })?;
+        let found: Vec<_> = found.collect();
+        client = client.resolve_to_addrs(name, &found);
+        url.set_host(Some(name)).expect("was checked");
+    }
+    let answered = async {
+        let response = client
+            .build()?
+            .post(url)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(body)
+            .send()
+            .await?;
+        Ok(Answer {
+            status: response.status(),
+            body: response.text().await?,
+        })
+    };
+    answered.await.map_err(PostError::of)
+}
+
+impl Answer {
+    /// Whether this is a TokenReview's answer, right or wrong, and not that of something else.
+    pub(super) fn is_review(&self) -> bool {
+        serde_json::from_str::<Value>(&self.body).is_ok_and(|body| body["status"].is_object())
+    }
+}
+
+/// A question that every webhook can answer.
+pub(super) fn question(version: ApiVersion) -> String {
+    serde_json::json!({
+        "apiVersion": version.as_str(),
+        "kind": "TokenReview",
+        "spec": { "token": "is anybody there?" },
+    })
+    .to_string()
+}
