@@ -20,6 +20,7 @@ mod table;
 mod token;
 mod up;
 mod watch;
+mod webhook;
 
 use std::io::Write as _;
 use std::process::ExitCode;

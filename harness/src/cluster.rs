@@ -3,6 +3,7 @@
 mod deployment;
 mod distribution;
 mod error;
+mod foreign;
 mod observed;
 mod plan;
 mod reach;
@@ -33,6 +34,7 @@ use crate::run_folder::{RunFolder, RunFolderError};
 pub use deployment::DeploymentError;
 use distribution::Distribution;
 pub use error::ClusterError;
+pub use foreign::ClusterWebhook;
 pub use reach::{Reach, ServiceAddress, ServiceAddressError};
 
 /// When the webhook's flag is set.
@@ -56,6 +58,7 @@ pub struct ClusterBuilder {
     reach: Reach,
     address: ServiceAddress,
     agent: bool,
+    webhook: Option<ClusterWebhook>,
     progress: Progress,
 }
 
@@ -70,6 +73,7 @@ pub struct ClusterPlan {
     reach: Reach,
     address: Option<IpAddr>,
     authority: CertificateAuthority,
+    webhook: Option<ClusterWebhook>,
     manifests: Manifests,
     pub(crate) folder: RunFolder,
     progress: Progress,
@@ -131,6 +135,7 @@ impl Cluster {
             reach: Reach::default(),
             address: ServiceAddress::default(),
             agent: true,
+            webhook: None,
             progress: Progress::hidden(),
         }
     }
@@ -156,7 +161,7 @@ impl Cluster {
             path: path.clone(),
             source,
         })?;
-        let load = plan.distribution.load(plan, &self.node, image, &path);
+        let load = (plan.distribution).load(plan, &self.node, image.digest(), &path);
         let title = format!("loading {} into the node", image.name());
         plan.progress.step(&title, load).await
     }
@@ -165,9 +170,12 @@ impl Cluster {
     /// apiserver does not try again when a connection is refused. Returns the answer.
     ///
     /// Where there is no node it runs in a container of its own, which the control plane's must
-    /// reach.
+    /// reach. A webhook that runs elsewhere is only asked.
     pub async fn deploy(&self) -> Result<String, ClusterError> {
         let plan = &self.plan;
+        if let Some(elsewhere) = plan.elsewhere() {
+            return self.reached_elsewhere(elsewhere).await;
+        }
         let certificate = plan.manifests.certificate(&plan.authority)?;
         let mut webhook = self.webhook.lock().await;
         if !plan.distribution.has_node() {

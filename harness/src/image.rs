@@ -6,6 +6,7 @@
 mod archive;
 mod build;
 mod cargo;
+mod foreign;
 mod name;
 mod program;
 
@@ -17,6 +18,7 @@ use archive::Archive;
 pub(crate) use archive::{PORT, USER};
 use build::Build;
 pub use build::ImageBuildError;
+pub use foreign::{ForeignImage, ForeignImageError};
 pub use name::{ImageName, ImageNameError};
 use program::Program;
 pub use program::{Architecture, ProgramError};

@@ -63,23 +63,23 @@ mod webhook;
 
 pub use backend::{BACKEND, Backend, BackendError, MockLab, MockLabError, UnknownBackend};
 pub use cluster::{
-    Cluster, ClusterBuilder, ClusterError, ClusterPlan, DeploymentError, Reach, ServiceAddress,
-    ServiceAddressError, Wire, Wired,
+    Cluster, ClusterBuilder, ClusterError, ClusterPlan, ClusterWebhook, DeploymentError, Reach,
+    ServiceAddress, ServiceAddressError, Wire, Wired,
 };
 pub use control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan};
 pub use docker::DockerError;
 pub use flags::Flags;
 pub use guardian::Guardian;
 pub use image::{
-    Architecture, IMAGE_NAME, Image, ImageBuildError, ImageBuilder, ImageError, ImageName,
-    ImageNameError, ProgramError,
+    Architecture, ForeignImage, ForeignImageError, IMAGE_NAME, Image, ImageBuildError,
+    ImageBuilder, ImageError, ImageName, ImageNameError, ProgramError,
 };
 pub use k3s::{IMAGE as K3S_IMAGE, K3sError, K3sImage};
 pub use kind::{ManifestError, WiringError};
 pub use kubeconfig::{AdminError, Identity, Kubeconfig};
 pub use kubectl::{Kubectl, KubectlError, Output};
 pub use lab::{CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabBuilder, LabError, LabPlan, VERSION_FLAG};
-pub use manifests::{LABEL, Manifests};
+pub use manifests::{ForeignContainer, LABEL, Manifests};
 pub use node_image::{NodeImage, NodeImageBuilt, NodeImageError};
 pub use ports::Port;
 pub use process::{Plan, Process, StartError};

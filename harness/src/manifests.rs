@@ -1,5 +1,6 @@
 //! What the webhook is in a cluster: the tutorial's `authn-webhook-deploy.yml`.
 
+mod foreign;
 mod pod;
 
 use std::collections::BTreeMap;
@@ -18,11 +19,15 @@ use tokenlab_webhook::pki::{Certificate, CertificateAuthority, PkiError};
 use crate::image::ImageName;
 use crate::kubeconfig::{Identity, Kubeconfig};
 
+pub use foreign::ForeignContainer;
+
 /// The label on everything that tokenlab puts into a cluster or an engine, so that what was left
 /// can be found: `kubectl get all,secret,serviceaccount -A -l tokenlab`.
 pub const LABEL: &str = "tokenlab";
 /// Its value.
 pub(crate) const LABEL_VALUE: &str = "webhook";
+/// The label that tells one lab's objects from another's.
+pub(crate) const RUN: &str = "tokenlab-run";
 
 /// The webhook's Deployment and Service, with what they need: choices, of which
 /// [`yaml`](Self::yaml) and the other methods make objects. The same choices and certificate
@@ -47,6 +52,10 @@ pub struct Manifests {
     /// containerd before 1.4.11 answers `clone3` so that a program of glibc 2.34 or newer cannot
     /// start a thread (containerd#5982).
     pub seccomp: bool,
+    /// How the container is run, when its image is not the product's.
+    pub foreign: Option<ForeignContainer>,
+    /// The value of a label [`RUN`] on every object, by which those of one lab are told from others.
+    pub run: Option<String>,
 }
 
 impl Default for Manifests {
@@ -59,11 +68,19 @@ impl Default for Manifests {
             cluster_ip: None,
             replicas: 1,
             seccomp: true,
+            foreign: None,
+            run: None,
         }
     }
 }
 
 impl Manifests {
+    /// Where the webhook takes reviews.
+    pub fn path(&self) -> &str {
+        let foreign = self.foreign.as_ref();
+        foreign.map_or(tokenlab_webhook::PATH, |foreign| foreign.path.as_str())
+    }
+
     /// The name by which the Service is called within the cluster: `my-authn.kube-system.svc`.
     pub fn server_name(&self) -> String {
         format!("{}.{}.svc", self.name, self.namespace)
@@ -90,7 +107,7 @@ impl Manifests {
         Kubeconfig {
             cluster: self.name.clone(),
             user: "my-apiserver".to_owned(),
-            server: format!("https://{host}{}", tokenlab_webhook::PATH),
+            server: format!("https://{host}{}", self.path()),
             certificate_authority: certificate_authority.to_owned(),
             tls_server_name,
             identity: Identity::Anonymous,
@@ -196,6 +213,7 @@ impl Manifests {
             (LABEL, LABEL_VALUE),
         ];
         labels.extend(others.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        labels.extend(self.run.iter().map(|run| (RUN.to_owned(), run.clone())));
         labels
     }
 

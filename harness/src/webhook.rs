@@ -20,6 +20,7 @@ use crate::journal::Journal;
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::run_folder::RunFolder;
 pub use command::{CommandError, WebhookCommand, WebhookPath, WebhookPathError};
+pub(crate) use contract::Contract;
 pub use contract::{Words, WordsError};
 pub use credentials::CredentialError;
 pub use elsewhere::{Elsewhere, ServerNameError, WebhookUrl, WebhookUrlError};
@@ -282,6 +283,14 @@ impl Webhook {
                 url: self.url(),
                 what,
             }),
+        }
+    }
+
+    /// The command line that serves it, where there is one, as a shell takes it.
+    pub fn command_line(&self) -> Option<String> {
+        match &self.runs {
+            Runs::Command(running) => Some(running.line()),
+            Runs::Here(_) | Runs::Elsewhere => None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a lab is made of, for each command that starts one.
 
+use super::webhook::Foreign;
 use clap::CommandFactory as _;
 use tokenlab_harness::assets::Wanted;
 use tokenlab_harness::{Backend, Reach, ServiceAddress, Wire};
@@ -27,6 +28,9 @@ pub(super) struct Choice {
     #[arg(long)]
     pub(super) no_agent: bool,
 
+    #[command(flatten)]
+    pub(super) webhook: Foreign,
+
     /// The version of Kubernetes: 1.37 (its newest patch) or v1.37.2
     #[arg(long, value_name = "VERSION", env = "LAB_KUBERNETES", value_parser = super::version)]
     pub(super) kubernetes: Option<Wanted>,
@@ -44,6 +48,12 @@ impl Choice {
         }
         if self.no_agent && self.backend != Backend::K3s {
             conflict("`--no-agent` is for k3s: add `--backend k3s`");
+        }
+        if let Some(said) = self.webhook.unfit(self.backend) {
+            conflict(said);
+        }
+        if self.webhook.is_elsewhere() && (self.reach.is_some() || self.service_address.is_some()) {
+            conflict("`--reach` and `--service-address` are for a webhook that is deployed");
         }
     }
 

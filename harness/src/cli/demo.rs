@@ -2,7 +2,10 @@
 
 mod cluster;
 mod commands;
+mod foreign;
+mod foreign_cluster;
 mod story;
+mod verdict;
 
 use std::borrow::Cow;
 use std::process::ExitCode;
@@ -17,10 +20,9 @@ use tokenlab_harness::{
 use tokenlab_webhook::Token;
 
 use super::choice::Choice;
+use super::webhook::TOKEN;
 use story::Story;
 
-/// The tutorial's token: base64 of `demo-password`.
-const TOKEN: &str = "ZGVtbW8tcGFzc3dvcmQ=";
 const FORBIDDEN: &str = "Error from server (Forbidden): namespaces is forbidden: \
     User \"mock\" cannot list resource \"namespaces\" in API group \"\" at the cluster scope";
 
@@ -93,8 +95,11 @@ fn is_forbidden(output: &Output) -> bool {
 impl Args {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         self.choice.check();
+        let foreign = self.choice.webhook.is_given();
         match self.choice.backend {
+            Backend::Bare if foreign => Box::pin(self.foreign()).await,
             Backend::Bare => Box::pin(self.bare()).await,
+            Backend::Kind | Backend::K3s if foreign => Box::pin(self.foreign_cluster()).await,
             Backend::Kind | Backend::K3s => Box::pin(self.cluster()).await,
         }
     }

@@ -68,6 +68,7 @@ impl Args {
             reach,
             service_address,
             no_agent,
+            webhook: _,
             kubernetes,
         } = choice;
         // What is missing, or there already, is told before anything is started.

@@ -10,7 +10,6 @@ use super::observed::{in_node, of_container};
 use super::{ClusterError, ClusterPlan, Patch, Wired};
 use crate::diagnostics::NodeSetup;
 use crate::docker::{DockerError, LABEL, Owned, owner_label};
-use crate::image::Image;
 use crate::k3s::{self, K3s};
 use crate::kind::{self, Kind};
 use crate::kubeconfig::Kubeconfig;
@@ -117,17 +116,17 @@ impl Distribution {
         }
     }
 
-    /// Loads an image's archive into the node.
+    /// Loads an image's archive into the node; the digest tells it from others there.
     pub(super) async fn load(
         &self,
         plan: &ClusterPlan,
         node: &Node,
-        image: &Image,
+        digest: &str,
         archive: &Utf8Path,
     ) -> Result<(), ClusterError> {
         match self {
             Self::Kind(kind) => kind.load(plan, archive).await,
-            Self::K3s(k3s) => k3s.load(node, archive, image.digest()).await,
+            Self::K3s(k3s) => k3s.load(node, archive, digest).await,
         }
     }
 

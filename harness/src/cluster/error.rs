@@ -5,7 +5,7 @@ use tokenlab_webhook::pki::PkiError;
 use super::DeploymentError;
 use crate::assets::{AssetsError, BuildError};
 use crate::docker::DockerError;
-use crate::image::ImageError;
+use crate::image::{ForeignImageError, ImageError};
 use crate::k3s::K3sError;
 use crate::kind::WiringError;
 use crate::kubeconfig::AdminError;
@@ -13,6 +13,7 @@ use crate::kubectl::{KubectlError, Output};
 use crate::node_image::NodeImageError;
 use crate::run_folder::RunFolderError;
 use crate::tool::ToolError;
+use crate::webhook::WebhookError;
 
 /// Why there is no cluster, or no webhook in it.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,23 @@ pub enum ClusterError {
     /// The address of the webhook's Service is needed before the cluster has chosen it.
     #[error("the address of the webhook's Service is not known yet")]
     UnknownAddress,
+    /// It is not known how such a webhook would run without a node.
+    #[error("a control plane without a node runs no webhook but the product's")]
+    NoNode,
+    /// Somebody else's webhook listens where no node reaches it.
+    #[error(
+        "a node does not reach the webhook at `{url}`: in its container that is the container itself"
+    )]
+    Loopback {
+        /// Its URL.
+        url: String,
+    },
+    /// The webhook that runs elsewhere does not answer.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
+    /// There is no image of the webhook.
+    #[error(transparent)]
+    ForeignImage(#[from] ForeignImageError),
     /// kubectl could not be run.
     #[error(transparent)]
     Kubectl(#[from] KubectlError),
@@ -98,6 +116,12 @@ impl ClusterError {
             Self::Deployment(error) => error.hint(),
             Self::Wiring(error) => error.hint(),
             Self::K3s(error) => error.hint(),
+            Self::ForeignImage(error) => error.hint(),
+            Self::Webhook(error) => error.hint(),
+            Self::NoNode => Some("leave `--no-agent` out".to_owned()),
+            Self::Loopback { .. } => Some(
+                "have it listen on an address that a container reaches, such as that of docker0, and put that into the URL".to_owned(),
+            ),
             Self::NoCluster => Some("take `--backend kind` or `--backend k3s`".to_owned()),
             Self::UnknownAddress => Some(
                 "an address that the cluster chooses is known once the webhook is deployed: wire it in after that (`--wire patch`), or name an address".to_owned(),

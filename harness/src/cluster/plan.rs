@@ -14,13 +14,15 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::distribution::Distribution;
 use super::{
-    Cluster, ClusterBuilder, ClusterError, ClusterPlan, Deployed, Reach, ServiceAddress, Wire,
+    Cluster, ClusterBuilder, ClusterError, ClusterPlan, ClusterWebhook, Deployed, Reach,
+    ServiceAddress, Wire,
 };
 use crate::assets::{Assets, AssetsError, Sources, Wanted, chain};
 use crate::backend::Backend;
 use crate::diagnostics::Subject;
 use crate::docker::{Docker, Owned};
 use crate::guardian::EngineObject;
+use crate::image::ImageName;
 use crate::k3s::{K3s, K3sError};
 use crate::kind::Kind;
 use crate::kubeconfig::Kubeconfig;
@@ -67,6 +69,12 @@ impl ClusterBuilder {
         self
     }
 
+    /// The webhook, when it is not the product's.
+    pub fn webhook(mut self, webhook: ClusterWebhook) -> Self {
+        self.webhook = Some(webhook);
+        self
+    }
+
     /// Where to show how far it is; nowhere by default.
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = progress;
@@ -82,6 +90,7 @@ impl ClusterBuilder {
             reach,
             address,
             agent,
+            webhook,
             progress,
         } = self;
         if backend == Backend::Bare {
@@ -98,7 +107,16 @@ impl ClusterBuilder {
         if backend == Backend::K3s && !agent && address != ServiceAddress::Usual {
             return Err(K3sError::NoService.into());
         }
+        if backend == Backend::K3s && !agent && webhook.is_some() {
+            return Err(ClusterError::NoNode);
+        }
+        if let Some(webhook) = &webhook {
+            webhook.check()?;
+        }
         let mut docker = Docker::check().await?;
+        if let Some(ClusterWebhook::Image(image, _)) = &webhook {
+            image.check(&docker).await?;
+        }
         let sources = Sources::from_env().map_err(AssetsError::from)?;
         let assets = sources.ensure(&wanted, &progress).await?;
         let folder = RunFolder::create()?;
@@ -126,6 +144,12 @@ impl ClusterBuilder {
             ServiceAddress::Discovered => None,
         };
         let seccomp = distribution.has_seccomp();
+        let (image, foreign) = match &webhook {
+            Some(ClusterWebhook::Image(image, container)) => {
+                (image.name().clone(), Some(container.clone()))
+            }
+            Some(ClusterWebhook::Elsewhere(_)) | None => (ImageName::default(), None),
+        };
         Ok(ClusterPlan {
             assets,
             distribution,
@@ -135,7 +159,10 @@ impl ClusterBuilder {
             reach,
             address,
             authority: CertificateAuthority::new("tokenlab-webhook")?,
+            webhook,
             manifests: Manifests {
+                image,
+                foreign,
                 cluster_ip: address,
                 seccomp,
                 ..Manifests::default()
@@ -207,6 +234,9 @@ impl ClusterPlan {
     }
 
     fn webhook_kubeconfig(&self, address: Option<IpAddr>) -> Result<Kubeconfig, ClusterError> {
+        if let Some(elsewhere) = self.elsewhere() {
+            return Ok(elsewhere.kubeconfig().clone());
+        }
         let cluster_ip = match self.reach {
             Reach::ClusterIp => Some(address.ok_or(ClusterError::UnknownAddress)?),
             Reach::Dns => None,
@@ -229,6 +259,7 @@ impl ClusterPlan {
     ) -> Result<Option<(IpAddr, String)>, ClusterError> {
         match self.reach {
             Reach::ClusterIp => Ok(None),
+            Reach::Dns if self.elsewhere().is_some() => Ok(None),
             Reach::Dns => {
                 let address = address.ok_or(ClusterError::UnknownAddress)?;
                 Ok(Some((address, self.manifests.server_name())))

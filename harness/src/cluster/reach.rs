@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokenlab_webhook::Token;
+use url::Url;
 
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, ClusterPlan};
 use crate::docker::DockerError;
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::manifests::Manifests;
 use crate::node::FOLDER;
 use crate::tool::ToolError;
 use crate::wait::{Poll, Probe, WaitError, until};
+use crate::webhook::Elsewhere;
 
 /// How the apiserver finds the webhook's Service. It does not ask the cluster's DNS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -81,22 +83,41 @@ const POLL: Poll = Poll {
     within: Duration::from_secs(60),
 };
 
+const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"is anybody there?"}}"#;
+
 impl Cluster {
-    /// Posts a TokenReview to the webhook from the node, as the apiserver will. By the node's
-    /// kubectl: every node has one, and few have curl.
+    /// Posts a TokenReview to the webhook from the node, as the apiserver will.
     pub(super) async fn reached(&self, address: IpAddr) -> Result<String, ClusterError> {
-        const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"is anybody there?"}}"#;
-        let plan = &self.plan;
-        let manifests = Manifests {
-            cluster_ip: Some(address),
-            ..plan.manifests.clone()
-        };
-        let config = manifests.webhook_config(plan.authority.certificate_pem());
-        let server = config.server.trim_end_matches(tokenlab_webhook::PATH);
-        let kubeconfig = Kubeconfig {
-            server: server.to_owned(),
+        self.posted(self.plan.reached_by(address), REVIEW).await
+    }
+
+    /// The same to one that runs elsewhere; not asked at all when nobody wants to know.
+    pub(super) async fn reached_elsewhere(
+        &self,
+        elsewhere: &Elsewhere,
+    ) -> Result<String, ClusterError> {
+        if !elsewhere.is_probed() {
+            return Ok(String::new());
+        }
+        self.posted(elsewhere.kubeconfig().clone(), REVIEW).await
+    }
+
+    /// By the node's kubectl: every node has one, and few have curl.
+    pub(super) async fn posted(
+        &self,
+        config: Kubeconfig,
+        body: &str,
+    ) -> Result<String, ClusterError> {
+        let url = Url::parse(&config.server).expect("must be a URL");
+        let path_at = config.server.len() - url.path().len();
+        let identity = match config.identity {
             // kubectl asks for a user and a password when it has nothing; nobody looks at this.
-            identity: Identity::Token(Token::from("anybody")),
+            Identity::Anonymous => Identity::Token(Token::from("anybody")),
+            identity => identity,
+        };
+        let kubeconfig = Kubeconfig {
+            server: config.server[..path_at].to_owned(),
+            identity,
             ..config
         };
         let path = format!("{FOLDER}/reach.kubeconfig");
@@ -105,9 +126,9 @@ impl Cluster {
         #[rustfmt::skip]
         let args = [
             "env", "-u", "HTTPS_PROXY", "-u", "https_proxy", "kubectl", &kubeconfig,
-            "--request-timeout=5s", "create", "--raw", tokenlab_webhook::PATH, "--filename=-",
+            "--request-timeout=5s", "create", "--raw", url.path(), "--filename=-",
         ];
-        let look = async || match self.node.look(&args, REVIEW.as_bytes()).await {
+        let look = async || match self.node.look(&args, body.as_bytes()).await {
             Ok(answer) if serde_json::from_str::<serde_json::Value>(&answer).is_ok() => {
                 Probe::Ready(answer)
             }
@@ -124,5 +145,16 @@ impl Cluster {
                 seen: error.to_string(),
             }),
         }
+    }
+}
+
+impl ClusterPlan {
+    /// How the node reaches the webhook's Service at this address.
+    pub(super) fn reached_by(&self, address: IpAddr) -> Kubeconfig {
+        let manifests = Manifests {
+            cluster_ip: Some(address),
+            ..self.manifests.clone()
+        };
+        manifests.webhook_config(self.authority.certificate_pem())
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, HTTPGetAction, PodSecurityContext, PodSpec,
+    Capabilities, Container, ContainerPort, EnvVar, HTTPGetAction, PodSecurityContext, PodSpec,
     PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource,
-    SecurityContext, Toleration, Volume, VolumeMount,
+    SecurityContext, TCPSocketAction, Toleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -16,12 +16,13 @@ use tokenlab_webhook::pki::Certificate;
 use super::Manifests;
 use crate::digest::sha256;
 use crate::image::{PORT, USER};
+use crate::webhook::Contract;
 
 /// The port's name, by which probes and the Service find it.
 pub(super) const PORT_NAME: &str = "https";
 
 /// Where the Secret is mounted.
-const CERTIFICATES: &str = "/run/tokenlab-webhook/tls";
+pub(super) const CERTIFICATES: &str = "/run/tokenlab-webhook/tls";
 
 /// Tells one certificate from another, so that another makes other Pods.
 const CERTIFICATE_ANNOTATION: &str = "tokenlab/certificate";
@@ -90,26 +91,37 @@ impl Manifests {
             Some(_) => "IfNotPresent",
             None => "Never",
         };
+        let contract = (self.foreign.as_ref()).map(|foreign| foreign.contract(self.every()));
+        let variables = contract.iter().flat_map(Contract::variables);
         Container {
             name: "webhook".to_owned(),
             image: Some(self.image.to_string()),
             image_pull_policy: Some(pull.to_owned()),
-            args: Some(self.args()),
+            args: self.args(),
+            env: contract.is_some().then(|| {
+                let variable = |(name, value): (&str, _)| EnvVar {
+                    name: name.to_owned(),
+                    value: Some(value),
+                    ..EnvVar::default()
+                };
+                variables.map(variable).collect()
+            }),
             ports: Some(vec![ContainerPort {
                 name: Some(PORT_NAME.to_owned()),
-                container_port: PORT.into(),
+                container_port: self.port().into(),
                 ..ContainerPort::default()
             }]),
-            readiness_probe: Some(probe(2, 3)),
-            liveness_probe: Some(probe(10, 3)),
-            resources: Some(ResourceRequirements {
+            readiness_probe: Some(self.probe(2, 3)),
+            liveness_probe: self.is_ours().then(|| self.probe(10, 3)),
+            // What others need is not known here.
+            resources: self.is_ours().then(|| ResourceRequirements {
                 requests: Some(quantities("10m", "16Mi")),
                 limits: Some(quantities("1", "64Mi")),
                 ..ResourceRequirements::default()
             }),
             security_context: Some(SecurityContext {
                 allow_privilege_escalation: Some(false),
-                read_only_root_filesystem: Some(true),
+                read_only_root_filesystem: Some(self.is_ours()),
                 capabilities: Some(Capabilities {
                     drop: Some(vec!["ALL".to_owned()]),
                     ..Capabilities::default()
@@ -118,7 +130,10 @@ impl Manifests {
             }),
             volume_mounts: Some(vec![VolumeMount {
                 name: "tls".to_owned(),
-                mount_path: CERTIFICATES.to_owned(),
+                mount_path: match &self.foreign {
+                    Some(foreign) => foreign.certificates.to_string(),
+                    None => CERTIFICATES.to_owned(),
+                },
                 read_only: Some(true),
                 ..VolumeMount::default()
             }]),
@@ -126,35 +141,65 @@ impl Manifests {
         }
     }
 
-    fn args(&self) -> Vec<String> {
+    /// Whether the image is the product's.
+    fn is_ours(&self) -> bool {
+        self.foreign.is_none()
+    }
+
+    fn port(&self) -> u16 {
+        self.foreign.as_ref().map_or(PORT, |foreign| foreign.port)
+    }
+
+    /// All of the Pod's addresses.
+    fn every(&self) -> &'static str {
         // Where the kernel has IPv6 switched off, `[::]` cannot be listened on.
-        let every = match self.cluster_ip {
+        match self.cluster_ip {
             Some(IpAddr::V6(_)) => "[::]",
             Some(IpAddr::V4(_)) | None => "0.0.0.0",
-        };
-        vec![
+        }
+    }
+
+    fn args(&self) -> Option<Vec<String>> {
+        let every = self.every();
+        if let Some(foreign) = &self.foreign {
+            let words = foreign.args.as_ref();
+            return words.map(|words| words.told(&foreign.contract(every)));
+        }
+        Some(vec![
             "serve".to_owned(),
             "--mock".to_owned(),
             format!("--listen={every}:{PORT}"),
             format!("--tls-cert-file={CERTIFICATES}/tls.crt"),
             format!("--tls-private-key-file={CERTIFICATES}/tls.key"),
-        ]
+        ])
     }
-}
 
-fn probe(period: i32, failures: i32) -> Probe {
-    Probe {
-        http_get: Some(HTTPGetAction {
-            path: Some("/livez".to_owned()),
-            port: IntOrString::String(PORT_NAME.to_owned()),
-            // The kubelet does not check the certificate.
-            scheme: Some("HTTPS".to_owned()),
-            ..HTTPGetAction::default()
-        }),
-        period_seconds: Some(period),
-        timeout_seconds: Some(2),
-        failure_threshold: Some(failures),
-        ..Probe::default()
+    fn probe(&self, period: i32, failures: i32) -> Probe {
+        let port = IntOrString::String(PORT_NAME.to_owned());
+        let (http, tcp) = match self.is_ours() {
+            true => {
+                let livez = HTTPGetAction {
+                    path: Some("/livez".to_owned()),
+                    port,
+                    // The kubelet does not check the certificate.
+                    scheme: Some("HTTPS".to_owned()),
+                    ..HTTPGetAction::default()
+                };
+                (Some(livez), None)
+            }
+            false => {
+                let listens = TCPSocketAction { port, host: None };
+                (None, Some(listens))
+            }
+        };
+        Probe {
+            http_get: http,
+            tcp_socket: tcp,
+            period_seconds: Some(period),
+            timeout_seconds: Some(2),
+            failure_threshold: Some(failures),
+            ..Probe::default()
+        }
     }
 }
 

@@ -288,6 +288,10 @@ impl Running {
         self.process.ended_early(status).into()
     }
 
+    pub(super) fn line(&self) -> String {
+        self.process.plan().to_string()
+    }
+
     pub(super) fn id(&self) -> u32 {
         self.process.id()
     }

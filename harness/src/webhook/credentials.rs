@@ -23,14 +23,14 @@ pub enum CredentialError {
     #[error("a PEM block in it is broken")]
     Broken(#[source] pem::Error),
     /// There is no `CERTIFICATE` block.
-    #[error("no certificate is in it")]
+    #[error("there is no certificate in it")]
     NoCertificate,
     /// A certificate that is none.
     #[error("a certificate in it cannot be used")]
     Unusable(#[source] Error),
     /// There is no `PRIVATE KEY`, `EC PRIVATE KEY` or `RSA PRIVATE KEY` block. Encrypted keys are
     /// not read.
-    #[error("no unencrypted private key is in it")]
+    #[error("the key's file has no unencrypted private key")]
     NoKey(#[source] pem::Error),
     /// The key is of another certificate.
     #[error("the key does not match the certificate")]

@@ -5,7 +5,9 @@ use std::str::FromStr;
 use rustls::pki_types::DnsName;
 use url::Url;
 
+use super::WebhookError;
 use super::credentials::{self, CredentialError};
+use super::post::{self, Answer};
 use crate::kubeconfig::{Identity, Kubeconfig};
 
 /// The URL that TokenReviews are posted to; `https`, without user, query and fragment.
@@ -114,6 +116,15 @@ impl Elsewhere {
     /// Whether it shall be asked first.
     pub fn is_probed(&self) -> bool {
         self.probe
+    }
+
+    /// Posts a body to it as the apiserver does.
+    pub async fn post(&self, body: String) -> Result<Answer, WebhookError> {
+        let answer = Box::pin(post::post(&self.config, body)).await;
+        answer.map_err(|source| WebhookError::Post {
+            url: self.config.server.clone(),
+            source,
+        })
     }
 
     /// The file that tells kube-apiserver how to reach it.

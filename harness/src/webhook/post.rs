@@ -101,10 +101,15 @@ impl PostError {
 /// What rustls said, somewhere among the causes.
 fn tls(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut causes = std::iter::successors(error.source(), |&error| error.source());
-    causes.find_map(|cause| match cause.downcast_ref::<std::io::Error>() {
-        Some(wrapped) => wrapped.get_ref()?.downcast_ref(),
-        None => cause.downcast_ref(),
-    })
+    causes.find_map(unwrapped)
+}
+
+/// An `io::Error` does not count what it wraps among its causes, and may wrap another one.
+fn unwrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(wrapping) => unwrapped(wrapping.get_ref()?),
+        None => error.downcast_ref(),
+    }
 }
 
 /// Posts a body, and returns the answer, whatever it is.

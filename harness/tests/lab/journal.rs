@@ -83,7 +83,7 @@ async fn the_switches_as_the_apiserver_sees_them() -> Result<(), LabError> {
     let scope = async |lab: &mut Lab| -> Result<(), LabError> {
         let mut events = lab.webhook().journal().follow();
 
-        lab.webhook().down().await;
+        lab.webhook().down().await?;
         let answer = ask(&lab.kubectl_as(&webhook.token(ann()))?).await?;
         assert!(answer.contains(UNAUTHORIZED), "{answer}");
         let event = next(&mut events).await;
@@ -96,7 +96,7 @@ async fn the_switches_as_the_apiserver_sees_them() -> Result<(), LabError> {
         assert!(log.contains("connect: connection refused"), "{log}");
 
         lab.webhook().up().await?;
-        lab.webhook().set_latency(Duration::from_millis(200));
+        lab.webhook().set_latency(Duration::from_millis(200))?;
         let answer = ask(&lab.kubectl_as(&webhook.token(ann()))?).await?;
         assert!(answer.contains(r#"User "ann" cannot list"#), "{answer}");
         let event = next(&mut events).await;
@@ -106,8 +106,8 @@ async fn the_switches_as_the_apiserver_sees_them() -> Result<(), LabError> {
             "{event:?}"
         );
 
-        lab.webhook().set_latency(Duration::ZERO);
-        lab.webhook().set_fault(Some(Fault::OtherVersion));
+        lab.webhook().set_latency(Duration::ZERO)?;
+        lab.webhook().set_fault(Some(Fault::OtherVersion))?;
         let kubectl = lab.kubectl_as(&webhook.token(ann()))?;
         // What the apiserver cannot read it does not remember either.
         for _ in 0..2 {
@@ -119,7 +119,7 @@ async fn the_switches_as_the_apiserver_sees_them() -> Result<(), LabError> {
                 (Source::Asked, Some(Fault::OtherVersion))
             );
         }
-        lab.webhook().set_fault(None);
+        lab.webhook().set_fault(None)?;
         let answer = ask(&kubectl).await?;
         assert!(answer.contains(r#"User "ann" cannot list"#), "{answer}");
         Ok(())

@@ -27,6 +27,7 @@ impl Args {
             reach,
             service_address,
             no_agent,
+            webhook: _,
             kubernetes,
         } = choice;
         let (wire, reach) = (wire.unwrap_or_default(), reach.unwrap_or_default());
@@ -100,7 +101,7 @@ impl Args {
     }
 }
 
-async fn create(
+pub(super) async fn create(
     story: &mut Story,
     wire: Wire,
     plan: ClusterPlan,

@@ -79,6 +79,9 @@ impl Story {
 
     /// What a step printed, for people.
     pub(super) fn show(&self, text: &str) -> anyhow::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
         let lines: Vec<String> = text.lines().map(|line| format!("    {line}")).collect();
         self.say(&lines.join("\n"))
     }
@@ -92,12 +95,19 @@ impl Story {
         Ok(())
     }
 
-    /// The moral, for people.
+    /// The moral of the story, for people.
     pub(super) fn conclude(&self) -> anyhow::Result<()> {
-        self.say(&format!(
-            "\n{BOLD}The token was recognised, and mock may do nothing.{BOLD:#} A token that the webhook \
+        self.moral(&format!(
+            "{BOLD}The token was recognised, and mock may do nothing.{BOLD:#} A token that the webhook \
              refuses is\nUnauthorized (401); this one is Forbidden (403): no role is bound to \"mock\" or \
-             \"group-mock\".\n{DIM}{:.2} s in all{DIM:#}",
+             \"group-mock\"."
+        ))
+    }
+
+    /// Another one.
+    pub(super) fn moral(&self, text: &str) -> anyhow::Result<()> {
+        self.say(&format!(
+            "\n{text}\n{DIM}{:.2} s in all{DIM:#}",
             seconds(self.began.elapsed())
         ))
     }

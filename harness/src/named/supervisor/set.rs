@@ -5,9 +5,10 @@ use tokenlab_webhook::Decision;
 use super::{Failure, Response, Supervisor};
 use crate::backend::MockLab;
 use crate::journal::{Journal, TokenHash, audit};
-use crate::lab::{Lab, LabError};
+use crate::lab::Lab;
 use crate::named::settings::{Change, ScriptedToken, Settings};
 use crate::scripted::Scripted;
+use crate::webhook::WebhookError;
 
 /// What a webhook that is served here answers, and what it answered.
 #[derive(Debug)]
@@ -63,15 +64,18 @@ async fn apply(lab: &Lab, switchboard: &Switchboard, change: Change) -> Result<(
                 });
             }
         }
-        Change::Latency(latency) => webhook.set_latency(latency),
-        Change::Fault(fault) => webhook.set_fault(fault),
-        Change::Up(true) => webhook.up().await.map_err(|error| {
-            let error = LabError::from(error);
-            Failure::of(&error, error.hint())
-        })?,
-        Change::Up(false) => webhook.down().await,
+        Change::Latency(latency) => webhook
+            .set_latency(latency)
+            .map_err(|error| refused(&error))?,
+        Change::Fault(fault) => webhook.set_fault(fault).map_err(|error| refused(&error))?,
+        Change::Up(true) => webhook.up().await.map_err(|error| refused(&error))?,
+        Change::Up(false) => webhook.down().await.map_err(|error| refused(&error))?,
     }
     Ok(())
+}
+
+fn refused(error: &WebhookError) -> Failure {
+    Failure::of(error, error.hint())
 }
 
 async fn settings(lab: &Lab, switchboard: &Switchboard) -> Settings {

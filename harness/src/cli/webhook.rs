@@ -1,0 +1,218 @@
+//! Somebody else's webhook, by flags.
+
+use std::io::Read as _;
+
+use anyhow::{Context as _, bail, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use tokenlab_harness::{
+    Backend, ClusterWebhook, Elsewhere, ForeignContainer, ForeignImage, ImageName, WebhookCommand,
+    WebhookPath, WebhookSource, WebhookUrl, Words,
+};
+use tokenlab_webhook::Token;
+
+/// The tutorial's token: base64 of `demo-password`.
+pub(super) const TOKEN: &str = "ZGVtbW8tcGFzc3dvcmQ=";
+
+/// A webhook that is not the lab's own.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Your own webhook")]
+#[group(skip)]
+pub(super) struct Foreign {
+    /// The webhook that runs at this URL, such as https://127.0.0.1:8443/authenticate; its path too
+    #[arg(long, value_name = "URL", group = "webhook", requires = "ca")]
+    webhook_url: Option<WebhookUrl>,
+
+    /// The authority of its certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "webhook_url")]
+    ca: Option<Utf8PathBuf>,
+
+    /// The certificate that the apiserver shows it (PEM)
+    #[arg(long, value_name = "FILE", requires_all = ["webhook_url", "client_key"])]
+    client_cert: Option<Utf8PathBuf>,
+
+    /// The key of that certificate (PEM, not encrypted)
+    #[arg(long, value_name = "FILE", requires_all = ["webhook_url", "client_cert"])]
+    client_key: Option<Utf8PathBuf>,
+
+    /// The name in its certificate, when that is not the URL's host
+    #[arg(long, value_name = "NAME", requires = "webhook_url")]
+    server_name: Option<String>,
+
+    /// Do not look whether it answers before the apiserver is started
+    #[arg(long, requires = "webhook_url")]
+    no_probe: bool,
+
+    /// A command that starts the webhook, ended with the lab; no shell runs it. {port}, {address},
+    /// {cert}, {key} and {dir} in it are replaced, and it has the same in its environment:
+    /// TOKENLAB_WEBHOOK_PORT, …_ADDRESS, …_TLS_CERT_FILE, …_TLS_KEY_FILE, …_DIR
+    #[arg(long, value_name = "COMMAND", group = "webhook")]
+    webhook_command: Option<Words>,
+
+    /// An image of it, for a real cluster: one that Docker has, or the file that `docker save` makes.
+    /// Its container has the same variables in its environment
+    #[arg(long, value_name = "IMAGE|FILE", group = "webhook")]
+    webhook_image: Option<String>,
+
+    /// The arguments of its container, with the same placeholders [default: those of the image]
+    #[arg(
+        long,
+        value_name = "ARGS",
+        requires = "webhook_image",
+        allow_hyphen_values = true
+    )]
+    webhook_args: Option<Words>,
+
+    /// The port that its container listens on [default: 8443]
+    #[arg(long, value_name = "PORT", requires = "webhook_image", value_parser = clap::value_parser!(u16).range(1..))]
+    webhook_port: Option<u16>,
+
+    /// Where its container finds tls.crt and tls.key [default: /run/tokenlab-webhook/tls]
+    #[arg(long, value_name = "DIR", requires = "webhook_image", value_parser = folder)]
+    webhook_cert_dir: Option<Utf8PathBuf>,
+
+    /// Where it takes reviews [default: /authenticate]
+    #[arg(
+        long,
+        value_name = "PATH",
+        conflicts_with = "webhook_url",
+        requires = "webhook"
+    )]
+    webhook_path: Option<WebhookPath>,
+
+    /// The file with the token to try, `-` for the standard input [default: the tutorial's token]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "webhook",
+        conflicts_with = "token"
+    )]
+    token_file: Option<Utf8PathBuf>,
+
+    /// The token to try; everybody on this machine can read it in the list of processes
+    #[arg(long, value_name = "TOKEN", requires = "webhook")]
+    token: Option<Token>,
+}
+
+impl Foreign {
+    /// Whether it is not the lab's own.
+    pub(super) fn is_given(&self) -> bool {
+        self.webhook_url.is_some() || self.webhook_command.is_some() || self.webhook_image.is_some()
+    }
+
+    /// The flag that this backend can do nothing with, and what would do.
+    pub(super) fn unfit(&self, backend: Backend) -> Option<&'static str> {
+        match backend {
+            Backend::Bare if self.webhook_image.is_some() => Some(
+                "`--webhook-image` is for a real cluster: add `--backend kind`, or start it by \
+                 `--webhook-command`",
+            ),
+            Backend::Kind | Backend::K3s if self.webhook_command.is_some() => Some(
+                "`--webhook-command` is for the bare backend: a cluster runs a `--webhook-image`",
+            ),
+            Backend::Bare | Backend::Kind | Backend::K3s => None,
+        }
+    }
+
+    /// Whether it runs already.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.webhook_url.is_some()
+    }
+
+    /// What a cluster makes of it.
+    pub(super) fn for_cluster(&self) -> anyhow::Result<Option<ClusterWebhook>> {
+        let Some(image) = &self.webhook_image else {
+            return Ok(self.elsewhere()?.map(ClusterWebhook::Elsewhere));
+        };
+        let file = Utf8Path::new(image);
+        let is_file = file.is_file() || file.extension() == Some("tar");
+        let image = match image.parse::<ImageName>() {
+            _ if is_file => ForeignImage::of_archive(file)?,
+            Ok(name) => ForeignImage::of_docker(name),
+            Err(error) => bail!("`--webhook-image {image}` names no file and no image: {error}"),
+        };
+        let usual = ForeignContainer::default();
+        let container = ForeignContainer {
+            args: self.webhook_args.clone(),
+            port: self.webhook_port.unwrap_or(usual.port),
+            certificates: (self.webhook_cert_dir.clone()).unwrap_or(usual.certificates),
+            path: self.webhook_path.clone().unwrap_or_default(),
+        };
+        Ok(Some(ClusterWebhook::Image(image, container)))
+    }
+
+    /// What a lab of processes makes of it.
+    pub(super) fn source(&self) -> anyhow::Result<Option<WebhookSource>> {
+        if let Some(words) = &self.webhook_command {
+            let command = WebhookCommand::new(words.clone());
+            let command = command.path(self.webhook_path.clone().unwrap_or_default());
+            return Ok(Some(command.into()));
+        }
+        Ok(self.elsewhere()?.map(WebhookSource::from))
+    }
+
+    /// What runs already, with its files read and checked.
+    pub(super) fn elsewhere(&self) -> anyhow::Result<Option<Elsewhere>> {
+        let (Some(url), Some(ca)) = (&self.webhook_url, &self.ca) else {
+            return Ok(None);
+        };
+        let webhook = Elsewhere::new(url, &read("--ca", ca)?);
+        let mut webhook = webhook.with_context(|| unusable("--ca", ca))?;
+        if let Some(name) = &self.server_name {
+            let named = webhook.server_name(name);
+            webhook = named.context("`--server-name` cannot be used")?;
+        }
+        if let (Some(certificate), Some(key)) = (&self.client_cert, &self.client_key) {
+            let (certificate, key) = (
+                (certificate, read("--client-cert", certificate)?),
+                (key, read("--client-key", key)?),
+            );
+            webhook = webhook
+                .client_certificate(&certificate.1, &key.1)
+                .with_context(|| {
+                    format!(
+                        "`--client-cert {}` with `--client-key {}` cannot be used",
+                        certificate.0, key.0
+                    )
+                })?;
+        }
+        Ok(Some(webhook.probe(!self.no_probe)))
+    }
+
+    /// The token to try.
+    pub(super) fn token(&self) -> anyhow::Result<Token> {
+        let text = match (&self.token_file, &self.token) {
+            (Some(path), _) if path == "-" => {
+                let mut text = String::new();
+                std::io::stdin()
+                    .read_to_string(&mut text)
+                    .context("the token on the standard input cannot be read")?;
+                text
+            }
+            (Some(path), _) => read("--token-file", path)?,
+            (None, Some(token)) => token.expose().to_owned(),
+            (None, None) => TOKEN.to_owned(),
+        };
+        let text = text.trim_end_matches(['\r', '\n']);
+        ensure!(!text.is_empty(), "the token is empty");
+        ensure!(
+            text.bytes().all(|byte| byte.is_ascii_graphic()),
+            "the token has a character in it that no `Authorization: Bearer` header can carry"
+        );
+        Ok(Token::from(text))
+    }
+}
+
+fn read(flag: &str, path: &Utf8Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("`{flag} {path}` cannot be read"))
+}
+
+fn unusable(flag: &str, path: &Utf8Path) -> String {
+    format!("`{flag} {path}` cannot be used")
+}
+
+fn folder(text: &str) -> Result<Utf8PathBuf, &'static str> {
+    match text.starts_with('/') {
+        true => Ok(text.into()),
+        false => Err("a path in the container begins with `/`"),
+    }
+}

@@ -1,0 +1,116 @@
+//! A cluster whose webhook is somebody else's: an image of theirs, or one that runs elsewhere.
+
+use url::{Host, Url};
+
+use super::{Cluster, ClusterError, ClusterPlan};
+use crate::image::{ForeignImage, ImageName};
+
+use crate::manifests::{ForeignContainer, Manifests};
+use crate::webhook::{Answer, Elsewhere};
+
+/// Somebody else's webhook, as a cluster comes by it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ClusterWebhook {
+    /// It is deployed into the cluster, as the product's own is.
+    Image(ForeignImage, ForeignContainer),
+    /// It runs already, where the node reaches it, and is left alone.
+    Elsewhere(Elsewhere),
+}
+
+impl ClusterWebhook {
+    /// Fails when a node cannot reach it: what is loopback to us is another one there.
+    pub(super) fn check(&self) -> Result<(), ClusterError> {
+        let Self::Elsewhere(elsewhere) = self else {
+            return Ok(());
+        };
+        let url = &elsewhere.kubeconfig().server;
+        let loopback = match Url::parse(url).as_ref().ok().and_then(Url::host) {
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        match loopback {
+            true => Err(ClusterError::Loopback { url: url.clone() }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl ClusterPlan {
+    /// The name of the image of somebody else's that is deployed.
+    pub fn webhook_image(&self) -> Option<&ImageName> {
+        self.foreign_image().map(ForeignImage::name)
+    }
+
+    /// The image of somebody else's that is deployed.
+    pub(super) fn foreign_image(&self) -> Option<&ForeignImage> {
+        match &self.webhook {
+            Some(ClusterWebhook::Image(image, _)) => Some(image),
+            Some(ClusterWebhook::Elsewhere(_)) | None => None,
+        }
+    }
+
+    /// The webhook that is not deployed.
+    pub(super) fn elsewhere(&self) -> Option<&Elsewhere> {
+        match &self.webhook {
+            Some(ClusterWebhook::Elsewhere(elsewhere)) => Some(elsewhere),
+            Some(ClusterWebhook::Image(..)) | None => None,
+        }
+    }
+}
+
+impl Cluster {
+    /// Loads the image that the builder was told of into the node: what Docker has is saved first.
+    /// Nothing is done when there is none.
+    pub async fn load_webhook(&self) -> Result<(), ClusterError> {
+        let plan = &self.plan;
+        let Some(image) = plan.foreign_image() else {
+            return Ok(());
+        };
+        let loaded = async {
+            let file = plan.folder.file("webhook-image.tar");
+            let archive = image.archive(&plan.docker, file).await?;
+            let digest = crate::digest::sha256(image.name().to_string().as_bytes());
+            plan.distribution
+                .load(plan, &self.node, &digest, &archive)
+                .await
+        };
+        let title = format!("loading {} into the node", image.name());
+        plan.progress.step(&title, loaded).await
+    }
+
+    /// Posts a body to the webhook, and returns what it answers: one that is deployed is reached
+    /// through the apiserver, which does not check its certificate; one that runs elsewhere from here.
+    ///
+    /// Not from the node: its kubectl says nothing of the content's type, and controller-runtime's
+    /// handler refuses what is not called JSON. Whether the node reaches it,
+    /// [`deploy`](Self::deploy) has seen.
+    pub async fn review(&self, body: String) -> Result<Answer, ClusterError> {
+        if let Some(elsewhere) = self.plan.elsewhere() {
+            return Ok(elsewhere.post(body).await?);
+        }
+        let Manifests {
+            name, namespace, ..
+        } = &self.plan.manifests;
+        let path = self.plan.manifests.path();
+        let uri = format!("/api/v1/namespaces/{namespace}/services/https:{name}:443/proxy{path}");
+        let request = http::Request::post(uri)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(body.into_bytes());
+        let request = request.expect("must be a request");
+        match self.client().await?.request_text(request).await {
+            Ok(body) => Ok(Answer {
+                status: http::StatusCode::OK,
+                body,
+            }),
+            Err(kube::Error::Api(said)) => Ok(Answer {
+                status: (http::StatusCode::from_u16(said.code))
+                    .unwrap_or(http::StatusCode::BAD_GATEWAY),
+                body: said.message,
+            }),
+            Err(error) => Err(ClusterError::Client(Box::new(error))),
+        }
+    }
+}
