@@ -285,7 +285,8 @@ impl ControlPlane {
     }
 }
 
-fn part(name: &str, process: Option<&mut Process>) -> Part {
+/// A process of a lab, and how it is.
+pub(crate) fn part(name: &str, process: Option<&mut Process>) -> Part {
     let ended = process.map(|process| (process.id(), process.exited()));
     let (pid, state) = match ended {
         Some((pid, None)) => (Some(pid), "running".to_owned()),

@@ -1,22 +1,25 @@
 //! A lab: one control plane, one webhook wired into it, one run folder.
 
+mod error;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
-use tokenlab_webhook::pki::PkiError;
 use tokenlab_webhook::{ApiVersion, Authenticator, Token};
 
-use crate::assets::{Assets, AssetsError, Wanted};
-use crate::control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan};
+use crate::assets::{Assets, Wanted};
+use crate::control_plane::{ControlPlane, ControlPlanePlan};
 use crate::flags::Flags;
 use crate::journal::audit::{self, Follower, Following};
 use crate::kubeconfig::{Identity, Kubeconfig};
-use crate::kubectl::{Kubectl, KubectlError};
+use crate::kubectl::Kubectl;
+use crate::named::Part;
 use crate::progress::Progress;
-use crate::run_folder::{RunFolder, RunFolderError};
-use crate::webhook::{Webhook, WebhookError, WebhookSource};
+use crate::run_folder::RunFolder;
+use crate::webhook::{Webhook, WebhookSource};
+pub use error::LabError;
 
 /// The flag that names the file by which the apiserver reaches its webhook.
 pub const CONFIG_FILE_FLAG: &str = "authentication-token-webhook-config-file";
@@ -61,45 +64,6 @@ pub struct Lab {
     _follower: Option<Following>,
     assets: Assets,
     folder: RunFolder,
-}
-
-/// Why there is no lab.
-#[derive(Debug, thiserror::Error)]
-pub enum LabError {
-    /// Kubernetes' programs were not to be had.
-    #[error(transparent)]
-    Assets(#[from] AssetsError),
-    /// The run folder could not be written.
-    #[error(transparent)]
-    Folder(#[from] RunFolderError),
-    /// The webhook does not run.
-    #[error(transparent)]
-    Webhook(#[from] WebhookError),
-    /// The control plane does not run.
-    #[error(transparent)]
-    ControlPlane(#[from] ControlPlaneError),
-    /// A user's certificate could not be made.
-    #[error("the user's certificate could not be made")]
-    Pki(#[from] PkiError),
-    /// kubectl could not be run.
-    #[error(transparent)]
-    Kubectl(#[from] KubectlError),
-    /// A client could not be made.
-    #[error("the client could not be made")]
-    Client(#[source] Box<kube::Error>),
-}
-
-impl LabError {
-    /// The way out, where one is known.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Assets(error) => error.hint(),
-            Self::Folder(error) | Self::Kubectl(KubectlError::Folder(error)) => error.hint(),
-            Self::ControlPlane(error) => error.hint(),
-            Self::Webhook(error) => error.hint(),
-            Self::Pki(_) | Self::Kubectl(_) | Self::Client(_) => None,
-        }
-    }
 }
 
 impl LabBuilder {
@@ -343,6 +307,12 @@ impl Lab {
     /// The webhook.
     pub fn webhook(&self) -> &Webhook {
         &self.webhook
+    }
+
+    /// Its processes, and how each is.
+    pub fn parts(&mut self) -> Vec<Part> {
+        let processes = self.control_plane.parts().into_iter();
+        processes.chain(self.webhook.part()).collect()
     }
 
     /// Resolves when a process of the lab has ended by itself: etcd, kube-apiserver, or the command

@@ -15,6 +15,7 @@ mod settings;
 mod socket;
 mod spec;
 mod supervisor;
+mod webhook;
 
 pub use client::{Answers, Client, ClientError};
 pub use launch::{LaunchError, launch};
@@ -26,3 +27,4 @@ pub use registry::{Found, Registry, RegistryError, Standing};
 pub use settings::{Change, Script, ScriptedToken, Settings};
 pub use spec::Spec;
 pub use supervisor::{SUPERVISE, supervise};
+pub use webhook::SpecWebhook;

@@ -13,11 +13,13 @@ mod switches;
 use std::time::Duration;
 
 use axum::middleware::from_fn_with_state;
+use camino::Utf8PathBuf;
 use tokenlab_webhook::pki::{CertificateAuthority, PkiError};
 use tokenlab_webhook::{ApiVersion, Authenticator, BoxAuthenticator, Mock, Tls, TlsError, router};
 
 use crate::journal::Journal;
 use crate::kubeconfig::{Identity, Kubeconfig};
+use crate::named::Part;
 use crate::run_folder::RunFolder;
 pub use command::{CommandError, WebhookCommand, WebhookPath, WebhookPathError};
 pub(crate) use contract::Contract;
@@ -230,7 +232,7 @@ impl Webhook {
     /// one of its causes looks like the same 401 later. Who knows better says so.
     async fn elsewhere(elsewhere: &Elsewhere, version: ApiVersion) -> Result<Self, WebhookError> {
         let webhook = Self {
-            config: elsewhere.kubeconfig().clone(),
+            config: elsewhere.kubeconfig(),
             runs: Runs::Elsewhere,
             journal: Journal::new(),
         };
@@ -294,10 +296,18 @@ impl Webhook {
         }
     }
 
-    /// The process number of the command that serves it, where there is one.
-    pub fn process_id(&self) -> Option<u32> {
+    /// The file that the command that serves it logs to, where there is one.
+    pub fn log(&self) -> Option<Utf8PathBuf> {
         match &self.runs {
-            Runs::Command(running) => Some(running.id()),
+            Runs::Command(running) => Some(running.log()),
+            Runs::Here(_) | Runs::Elsewhere => None,
+        }
+    }
+
+    /// The command that serves it, where there is one, and whether it runs.
+    pub fn part(&mut self) -> Option<Part> {
+        match &mut self.runs {
+            Runs::Command(running) => Some(running.part()),
             Runs::Here(_) | Runs::Elsewhere => None,
         }
     }

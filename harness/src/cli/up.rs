@@ -68,7 +68,7 @@ impl Args {
             reach,
             service_address,
             no_agent,
-            webhook: _,
+            webhook,
             kubernetes,
         } = choice;
         // What is missing, or there already, is told before anything is started.
@@ -82,6 +82,7 @@ impl Args {
             reach: reach.unwrap_or_default(),
             service_address: service_address.unwrap_or_default(),
             agent: !no_agent,
+            webhook: webhook.spec(backend)?,
         };
         let program = std::env::current_exe().context("the program's own path is not known")?;
         let begun = Instant::now();

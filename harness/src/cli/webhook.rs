@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use anyhow::{Context as _, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
+use tokenlab_harness::named::SpecWebhook;
 use tokenlab_harness::{
     Backend, ClusterWebhook, Elsewhere, ForeignContainer, ForeignImage, ImageName, WebhookCommand,
     WebhookPath, WebhookSource, WebhookUrl, Words,
@@ -113,6 +114,20 @@ impl Foreign {
         }
     }
 
+    /// What a named lab makes of it.
+    pub(super) fn spec(&self, backend: Backend) -> anyhow::Result<Option<SpecWebhook>> {
+        Ok(match (backend, self.command()) {
+            (Backend::Bare, Some(command)) => Some(SpecWebhook::Command(command)),
+            (Backend::Bare, None) => self.elsewhere()?.map(SpecWebhook::Elsewhere),
+            (Backend::Kind | Backend::K3s, _) => self.for_cluster()?.map(SpecWebhook::Cluster),
+        })
+    }
+
+    fn command(&self) -> Option<WebhookCommand> {
+        let command = WebhookCommand::new(self.webhook_command.clone()?);
+        Some(command.path(self.webhook_path.clone().unwrap_or_default()))
+    }
+
     /// Whether it runs already.
     pub(super) fn is_elsewhere(&self) -> bool {
         self.webhook_url.is_some()
@@ -142,9 +157,7 @@ impl Foreign {
 
     /// What a lab of processes makes of it.
     pub(super) fn source(&self) -> anyhow::Result<Option<WebhookSource>> {
-        if let Some(words) = &self.webhook_command {
-            let command = WebhookCommand::new(words.clone());
-            let command = command.path(self.webhook_path.clone().unwrap_or_default());
+        if let Some(command) = self.command() {
             return Ok(Some(command.into()));
         }
         Ok(self.elsewhere()?.map(WebhookSource::from))

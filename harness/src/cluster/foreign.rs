@@ -1,5 +1,6 @@
 //! A cluster whose webhook is somebody else's: an image of theirs, or one that runs elsewhere.
 
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::{Cluster, ClusterError, ClusterPlan};
@@ -9,7 +10,8 @@ use crate::manifests::{ForeignContainer, Manifests};
 use crate::webhook::{Answer, Elsewhere};
 
 /// Somebody else's webhook, as a cluster comes by it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ClusterWebhook {
     /// It is deployed into the cluster, as the product's own is.
@@ -24,15 +26,15 @@ impl ClusterWebhook {
         let Self::Elsewhere(elsewhere) = self else {
             return Ok(());
         };
-        let url = &elsewhere.kubeconfig().server;
-        let loopback = match Url::parse(url).as_ref().ok().and_then(Url::host) {
+        let url = elsewhere.kubeconfig().server;
+        let loopback = match Url::parse(&url).as_ref().ok().and_then(Url::host) {
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
             Some(Host::Ipv6(ip)) => ip.is_loopback(),
             Some(Host::Domain(name)) => name == "localhost",
             None => false,
         };
         match loopback {
-            true => Err(ClusterError::Loopback { url: url.clone() }),
+            true => Err(ClusterError::Loopback { url }),
             false => Ok(()),
         }
     }

@@ -235,7 +235,7 @@ impl ClusterPlan {
 
     fn webhook_kubeconfig(&self, address: Option<IpAddr>) -> Result<Kubeconfig, ClusterError> {
         if let Some(elsewhere) = self.elsewhere() {
-            return Ok(elsewhere.kubeconfig().clone());
+            return Ok(elsewhere.kubeconfig());
         }
         let cluster_ip = match self.reach {
             Reach::ClusterIp => Some(address.ok_or(ClusterError::UnknownAddress)?),

@@ -99,7 +99,7 @@ impl Cluster {
         if !elsewhere.is_probed() {
             return Ok(String::new());
         }
-        self.posted(elsewhere.kubeconfig().clone(), REVIEW).await
+        self.posted(elsewhere.kubeconfig(), REVIEW).await
     }
 
     /// By the node's kubectl: every node has one, and few have curl.

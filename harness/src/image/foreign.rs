@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::name::{ImageName, ImageNameError};
 use crate::docker::{Docker, DockerError};
 use crate::tool::ToolError;
 
 /// An image that is not made here.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ForeignImage {
     name: ImageName,
     archive: Option<Utf8PathBuf>,

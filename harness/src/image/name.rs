@@ -3,13 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A repository and a tag, such as `pwk/authn-webhook:v0.1` or `localhost:5000/authn:v2`; without
 /// a tag it is `latest`.
 ///
 /// The rules are those of `docker` and the kubelet (`distribution/reference`, `normalize.go`): a
 /// first part with a dot or a colon, or `localhost`, is a registry; without one it is
 /// `docker.io`, and a name of one part lies below `library`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageName {
     registry: Option<String>,
     path: String,

@@ -1,6 +1,7 @@
 //! Somebody else's webhook in the Pod.
 
 use camino::Utf8PathBuf;
+use serde::{Deserialize, Serialize};
 
 use super::pod::CERTIFICATES;
 use crate::image::PORT;
@@ -12,7 +13,7 @@ use crate::webhook::{Contract, WebhookPath, Words};
 /// `TOKENLAB_WEBHOOK_TLS_CERT_FILE`, `TOKENLAB_WEBHOOK_TLS_KEY_FILE` and `TOKENLAB_WEBHOOK_DIR`, as
 /// that of a [`WebhookCommand`](crate::WebhookCommand) has. It runs as user
 /// and group 65532, whatever user the image names: an image without one would be root's, and refused.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ForeignContainer {
     /// Its arguments, with placeholders; `None`: those that the image has.
     pub args: Option<Words>,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::webhook::SpecWebhook;
 use crate::assets::Wanted;
 use crate::backend::Backend;
 use crate::cluster::{Reach, ServiceAddress, Wire};
@@ -25,6 +26,8 @@ pub struct Spec {
     pub service_address: ServiceAddress,
     /// Whether k3s runs its agent.
     pub agent: bool,
+    /// The webhook, when it is somebody else's.
+    pub webhook: Option<SpecWebhook>,
 }
 
 impl Default for Spec {
@@ -37,6 +40,7 @@ impl Default for Spec {
             reach: Reach::default(),
             service_address: ServiceAddress::default(),
             agent: true,
+            webhook: None,
         }
     }
 }

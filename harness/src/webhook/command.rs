@@ -4,15 +4,18 @@ use std::io;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
 use tokenlab_webhook::ApiVersion;
 use tokenlab_webhook::pki::{CertificateAuthority, PkiError};
 
 use super::contract::{CERTIFICATE, Contract, KEY, Words};
 use super::post::{self, PostError};
 use super::{SERVICE_NAME, config};
+use crate::control_plane::part;
 use crate::kubeconfig::Kubeconfig;
+use crate::named::Part;
 use crate::ports::Port;
-use crate::process::{Plan, Process, StartError, on_path};
+use crate::process::{Plan, Process, StartError, is_executable, on_path};
 use crate::run_folder::{self, COMMAND_LINES, RunFolder, RunFolderError};
 use crate::wait::{Poll, Probe};
 
@@ -23,14 +26,15 @@ use crate::wait::{Poll, Probe};
 /// (`127.0.0.1:` and the port), `TOKENLAB_WEBHOOK_TLS_CERT_FILE`, `TOKENLAB_WEBHOOK_TLS_KEY_FILE`,
 /// `TOKENLAB_WEBHOOK_DIR` (the folder of both). It has 30 s to answer a TokenReview there over TLS.
 /// What it prints goes to `logs/webhook.log` in the run folder.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WebhookCommand {
     words: Words,
     path: WebhookPath,
+    folder: Utf8PathBuf,
 }
 
 /// The path of the URL that reviews are posted to, with its first slash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookPath(String);
 
 /// It is no path of a URL.
@@ -161,11 +165,15 @@ const POLL: Poll = Poll {
 const GRACE: Duration = Duration::from_secs(2);
 
 impl WebhookCommand {
-    /// The webhook that this command line starts.
+    /// The webhook that this command line starts, where this process works now: there a relative
+    /// path means what its author types.
     pub fn new(words: Words) -> Self {
+        let here = std::env::current_dir().ok();
+        let here = here.and_then(|here| Utf8PathBuf::from_path_buf(here).ok());
         Self {
             words,
             path: WebhookPath::default(),
+            folder: here.unwrap_or_else(|| "/".into()),
         }
     }
 
@@ -216,22 +224,18 @@ impl WebhookCommand {
         let mut words = self.words.told(contract).into_iter();
         let word = words.next().unwrap_or_default();
         let program = match word.contains('/') {
-            true => std::path::absolute(&word)
-                .ok()
-                .and_then(|path| Utf8PathBuf::from_path_buf(path).ok()),
+            true => Some(self.folder.join(&word)),
             false => on_path(&word),
         };
-        let program = program.filter(|path| crate::process::is_executable(path));
+        let program = program.filter(|path| is_executable(path));
         let program = program.ok_or(CommandError::NotFound { program: word })?;
-        // What it is told by relative paths lies where its author types them.
-        let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
         Ok(Plan {
             name: "the webhook's command",
             program,
             args: words.collect(),
             env: contract.variables().collect(),
             inherit: true,
-            folder: Utf8PathBuf::from_path_buf(here).unwrap_or_else(|_| "/".into()),
+            folder: self.folder.clone(),
             log: logs.join("webhook.log"),
         })
     }
@@ -292,8 +296,12 @@ impl Running {
         self.process.plan().to_string()
     }
 
-    pub(super) fn id(&self) -> u32 {
-        self.process.id()
+    pub(super) fn log(&self) -> Utf8PathBuf {
+        self.process.plan().log.clone()
+    }
+
+    pub(super) fn part(&mut self) -> Part {
+        part("webhook", Some(&mut self.process))
     }
 
     pub(super) async fn stop(self) {

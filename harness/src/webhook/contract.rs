@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::{Deserialize, Serialize};
 
 /// Where a webhook that is started by a lab shall listen, and with what.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ pub(crate) const KEY: &str = "tls.key";
 ///
 /// `{port}`, `{address}` (host and port), `{cert}`, `{key}` and `{dir}` (the folder of both) are
 /// replaced in each word when it is run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Words(Vec<String>);
 
 /// What is wrong with a command line.

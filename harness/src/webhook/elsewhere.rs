@@ -1,8 +1,10 @@
 //! A webhook that somebody else runs: where it is, and how it is known.
 
+use std::fmt;
 use std::str::FromStr;
 
 use rustls::pki_types::DnsName;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::WebhookError;
@@ -14,7 +16,7 @@ use crate::kubeconfig::{Identity, Kubeconfig};
 ///
 /// client-go drops query and fragment of a kubeconfig's `server`
 /// (`client-go/rest/client.go`, `NewRESTClient`, v0.37.2), and adds `?timeout=30s`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookUrl(Url);
 
 /// What is wrong with a webhook's URL. A URL with a password is not shown.
@@ -55,10 +57,26 @@ impl FromStr for WebhookUrl {
 
 /// A webhook that runs elsewhere, with all that kube-apiserver needs to trust it and to be trusted.
 /// Nothing of it is started or ended; all PEM is checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Elsewhere {
-    config: Kubeconfig,
+    url: WebhookUrl,
+    certificate_authority: String,
+    server_name: Option<String>,
+    client: Option<Client>,
     probe: bool,
+}
+
+/// Whom the apiserver shows itself as; PEM.
+#[derive(Clone, Serialize, Deserialize)]
+struct Client {
+    certificate: String,
+    key: String,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client(redacted)")
+    }
 }
 
 /// It cannot be a name in a certificate.
@@ -71,14 +89,10 @@ impl Elsewhere {
     pub fn new(url: &WebhookUrl, certificate_authority: &str) -> Result<Self, CredentialError> {
         credentials::authorities(certificate_authority)?;
         Ok(Self {
-            config: Kubeconfig {
-                cluster: "webhook".to_owned(),
-                user: "kube-apiserver".to_owned(),
-                server: url.0.to_string(),
-                certificate_authority: certificate_authority.to_owned(),
-                tls_server_name: None,
-                identity: Identity::Anonymous,
-            },
+            url: url.clone(),
+            certificate_authority: certificate_authority.to_owned(),
+            server_name: None,
+            client: None,
             probe: true,
         })
     }
@@ -86,7 +100,7 @@ impl Elsewhere {
     /// The name that its certificate has, when it is not the URL's host: a DNS name.
     pub fn server_name(mut self, name: &str) -> Result<Self, ServerNameError> {
         DnsName::try_from(name).map_err(|_| ServerNameError(name.to_owned()))?;
-        self.config.tls_server_name = Some(name.to_owned());
+        self.server_name = Some(name.to_owned());
         Ok(self)
     }
 
@@ -96,12 +110,12 @@ impl Elsewhere {
         certificate: &str,
         key: &str,
     ) -> Result<Self, CredentialError> {
-        let authorities = credentials::authorities(&self.config.certificate_authority)?;
-        self.config.identity = Identity::ClientCertificate {
+        self.client = Some(Client {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
-        };
-        credentials::client(authorities, &self.config.identity)?;
+        });
+        let authorities = credentials::authorities(&self.certificate_authority)?;
+        credentials::client(authorities, &self.identity())?;
         Ok(self)
     }
 
@@ -120,16 +134,33 @@ impl Elsewhere {
 
     /// Posts a body to it as the apiserver does.
     pub async fn post(&self, body: String) -> Result<Answer, WebhookError> {
-        let answer = Box::pin(post::post(&self.config, body)).await;
+        let answer = Box::pin(post::post(&self.kubeconfig(), body)).await;
         answer.map_err(|source| WebhookError::Post {
-            url: self.config.server.clone(),
+            url: self.url.0.to_string(),
             source,
         })
     }
 
     /// The file that tells kube-apiserver how to reach it.
-    pub fn kubeconfig(&self) -> &Kubeconfig {
-        &self.config
+    pub fn kubeconfig(&self) -> Kubeconfig {
+        Kubeconfig {
+            cluster: "webhook".to_owned(),
+            user: "kube-apiserver".to_owned(),
+            server: self.url.0.to_string(),
+            certificate_authority: self.certificate_authority.clone(),
+            tls_server_name: self.server_name.clone(),
+            identity: self.identity(),
+        }
+    }
+
+    fn identity(&self) -> Identity {
+        match &self.client {
+            Some(Client { certificate, key }) => Identity::ClientCertificate {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            },
+            None => Identity::Anonymous,
+        }
     }
 }
 

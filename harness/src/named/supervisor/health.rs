@@ -17,7 +17,10 @@ pub(super) async fn of(supervisor: &Supervisor) -> Vec<Part> {
     };
     match &mut *lab {
         MockLab::Bare(lab) => {
-            let mut parts = lab.control_plane_mut().parts().to_vec();
+            let mut parts = lab.parts();
+            if !lab.webhook().is_served_here() {
+                return parts;
+            }
             let up = lab.webhook().is_up().await;
             let state = if up {
                 "listens"

@@ -11,19 +11,23 @@ pub(super) async fn of(lab: &MockLab) -> BTreeMap<LogName, Vec<Log>> {
         MockLab::Bare(lab) => {
             let logs = lab.control_plane().logs();
             let none = |why: &str| vec![Log::None(why.to_owned())];
+            let webhook = match lab.webhook().log() {
+                Some(log) => vec![Log::File(log)],
+                None if lab.webhook().is_served_here() => {
+                    none(
+                        "the supervisor of a bare lab serves its webhook, and `tokenlab watch` \
+                         shows what it is asked",
+                    )
+                }
+                None => none("the webhook runs elsewhere, and so is its log"),
+            };
             BTreeMap::from([
                 (
                     LogName::Apiserver,
                     vec![Log::File(logs.join("kube-apiserver.log"))],
                 ),
                 (LogName::Etcd, vec![Log::File(logs.join("etcd.log"))]),
-                (
-                    LogName::Webhook,
-                    none(
-                        "the supervisor of a bare lab serves its webhook, and `tokenlab watch` \
-                         shows what it is asked",
-                    ),
-                ),
+                (LogName::Webhook, webhook),
                 (LogName::Node, none("a bare lab has no node")),
             ])
         }

@@ -25,14 +25,18 @@ pub(super) async fn set(
     let lab = supervisor.lab.lock().await;
     let (MockLab::Bare(lab), Some(switchboard)) = (&*lab, &supervisor.webhook) else {
         let backend = supervisor.spec.backend;
+        let whose = match &supervisor.spec.webhook {
+            Some(_) => "somebody else's webhook".to_owned(),
+            None => format!("the webhook of a lab on {backend}"),
+        };
         return Err(Failure {
             message: format!(
-                "what the webhook of a lab on {backend} does cannot be set: it is a program of \
-                 its own there, which knows no scripts"
+                "what {whose} does cannot be set: it is a program of its own, which knows no \
+                 scripts"
             ),
             hint: Some(
-                "`tokenlab up NAME` without `--backend` starts a lab that serves its webhook \
-                 itself"
+                "`tokenlab up NAME`, without a backend and a webhook, starts a lab that serves its \
+                 webhook itself"
                     .to_owned(),
             ),
         });

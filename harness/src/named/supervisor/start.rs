@@ -8,8 +8,10 @@ use crate::backend::{Backend, MockLab, MockLabError};
 use crate::cluster::{Cluster, Wire};
 use crate::image::Image;
 use crate::lab::Lab;
+use crate::named::webhook::SpecWebhook;
 use crate::progress::Progress;
 use crate::scripted::Scripted;
+use crate::webhook::WebhookSource;
 
 /// A lab that is ready.
 pub(super) struct Started {
@@ -36,9 +38,11 @@ pub(super) async fn start(
 
 async fn bare(spec: &Spec, claim: &mut Claim, progress: Progress) -> Result<Started, Failure> {
     let scripted = Scripted::over(Mock);
+    let foreign = spec.webhook.as_ref().and_then(SpecWebhook::of_processes);
+    let is_ours = foreign.is_none();
     let mut builder = Lab::builder()
         .kubernetes(spec.kubernetes.clone())
-        .authenticator(scripted.clone())
+        .webhook(foreign.unwrap_or_else(|| WebhookSource::served(scripted.clone())))
         .audit(true)
         .progress(progress);
     for (name, value) in &spec.flags {
@@ -55,12 +59,12 @@ async fn bare(spec: &Spec, claim: &mut Claim, progress: Progress) -> Result<Star
     let journal = lab.webhook().journal().clone();
     Ok(Started {
         lab: MockLab::Bare(lab),
-        webhook: Some(Switchboard { scripted, journal }),
+        webhook: is_ours.then_some(Switchboard { scripted, journal }),
     })
 }
 
 async fn cluster(spec: &Spec, claim: &mut Claim, progress: Progress) -> Result<MockLab, Failure> {
-    let builder = Cluster::builder()
+    let mut builder = Cluster::builder()
         .backend(spec.backend)
         .kubernetes(spec.kubernetes.clone())
         .wire(spec.wire)
@@ -68,17 +72,29 @@ async fn cluster(spec: &Spec, claim: &mut Claim, progress: Progress) -> Result<M
         .service_address(spec.service_address)
         .agent(spec.agent)
         .progress(progress.clone());
+    let foreign = spec.webhook.as_ref().and_then(SpecWebhook::of_a_cluster);
+    if let Some(webhook) = foreign {
+        builder = builder.webhook(webhook.clone());
+    }
     let plan = builder.plan().await.map_err(MockLabError::from)?;
     claim.update(|record| {
         record.folder = Some(plan.folder().path().to_owned());
         record.kubernetes = Some(plan.version().clone());
         record.cluster = Some(plan.name().to_owned());
     })?;
-    let image = Image::builder().progress(progress).build().await;
-    let image = image.map_err(|error| Failure::of(&error, error.hint()))?;
+    let image = match foreign {
+        Some(_) => None,
+        None => {
+            let image = Image::builder().progress(progress).build().await;
+            Some(image.map_err(|error| Failure::of(&error, error.hint()))?)
+        }
+    };
     let cluster = plan.start().await.map_err(MockLabError::from)?;
     let wired = async {
-        cluster.load(&image).await?;
+        match &image {
+            Some(image) => cluster.load(image).await?,
+            None => cluster.load_webhook().await?,
+        }
         cluster.deploy().await?;
         if spec.wire == Wire::Patch {
             cluster.wire().await?;

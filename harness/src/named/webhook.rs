@@ -1,0 +1,35 @@
+//! The webhook of a named lab, when it is somebody else's.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::ClusterWebhook;
+use crate::webhook::{Elsewhere, WebhookCommand, WebhookSource};
+
+/// Somebody else's webhook. It holds what its files held: the supervisor does not read them again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpecWebhook {
+    /// The supervisor of a bare lab starts it.
+    Command(WebhookCommand),
+    /// It runs already, for a bare lab.
+    Elsewhere(Elsewhere),
+    /// That of a real cluster.
+    Cluster(ClusterWebhook),
+}
+
+impl SpecWebhook {
+    pub(super) fn of_processes(&self) -> Option<WebhookSource> {
+        match self {
+            Self::Command(command) => Some(command.clone().into()),
+            Self::Elsewhere(elsewhere) => Some(elsewhere.clone().into()),
+            Self::Cluster(_) => None,
+        }
+    }
+
+    pub(super) fn of_a_cluster(&self) -> Option<&ClusterWebhook> {
+        match self {
+            Self::Cluster(webhook) => Some(webhook),
+            Self::Command(_) | Self::Elsewhere(_) => None,
+        }
+    }
+}
