@@ -116,7 +116,23 @@ fn unwrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rus
 pub(super) async fn post(config: &Kubeconfig, body: String) -> Result<Answer, PostError> {
     runtime::install_crypto_provider();
     let authorities = credentials::authorities(&config.certificate_authority)?;
-    let tls = credentials::client(authorities, &config.identity)?;
+    let mut tls = credentials::client(authorities, &config.identity)?;
+    match send(config, tls.clone(), body.clone()).await {
+        // A server that refuses its caller's certificate says so when the handshake is over (TLS
+        // 1.3), and HTTP/2 has lost that by then: HTTP/1.1 tells.
+        Err(PostError::Http(error)) if !error.is_connect() && !error.is_timeout() => {
+            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+            send(config, tls, body).await
+        }
+        answered => answered,
+    }
+}
+
+async fn send(
+    config: &Kubeconfig,
+    tls: rustls::ClientConfig,
+    body: String,
+) -> Result<Answer, PostError> {
     let mut url = Url::parse(&config.server).expect("was checked");
     let mut client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)

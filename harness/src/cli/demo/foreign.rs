@@ -200,6 +200,10 @@ pub(super) async fn ask(story: &mut Story, kubectl: &Kubectl) -> anyhow::Result<
         &format!("kubectl auth whoami, with the token: {done}"),
         &line("auth whoami"),
     )?;
+    let Opinion::Authenticated(_) = done else {
+        story.show(whoami.stderr.trim_end())?;
+        return Ok(done);
+    };
     story.begin("kubectl");
     let namespaces = run(&["get", "ns"]).await?;
     story.step("kubectl get ns", &line("get ns"))?;
