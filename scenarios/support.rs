@@ -37,6 +37,7 @@ pub(crate) async fn mock_lab() -> MockLab {
         backend @ (Backend::Kind | Backend::K3s) => {
             MockLab::Cluster(Cluster::shared(backend, config().kubernetes).await)
         }
+        Backend::Existing => panic!("the scenarios change what a cluster of others must not be"),
     }
 }
 

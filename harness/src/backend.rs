@@ -34,11 +34,13 @@ pub enum Backend {
     /// k3s in a container, the webhook deployed in it: needs Docker and an image of k3s
     #[value(name = "k3s")]
     K3s,
+    /// A cluster that is yours, by --kubeconfig: the webhook is deployed in it, no flag is touched
+    Existing,
 }
 
 /// There is no such backend.
 #[derive(Debug, thiserror::Error)]
-#[error("`{text}` is no backend: there are `bare`, `kind` and `k3s`")]
+#[error("`{text}` is no backend: there are `bare`, `kind`, `k3s` and `existing`")]
 pub struct UnknownBackend {
     text: String,
 }
@@ -70,7 +72,7 @@ impl Backend {
     pub async fn check(self) -> Result<(), BackendError> {
         Sources::from_env()?;
         match self {
-            Self::Bare => Ok(()),
+            Self::Bare | Self::Existing => Ok(()),
             Self::Kind | Self::K3s => Ok(Docker::check().await.map(drop)?),
         }
     }
@@ -80,7 +82,7 @@ impl Backend {
     pub async fn has_its_image(self, wanted: &Wanted) -> Result<(), ClusterError> {
         match self {
             // kind's node is made here.
-            Self::Bare | Self::Kind => Ok(()),
+            Self::Bare | Self::Kind | Self::Existing => Ok(()),
             Self::K3s => {
                 let docker = Docker::check().await?;
                 let sources = Sources::from_env().map_err(AssetsError::from)?;
@@ -100,7 +102,7 @@ impl Backend {
     pub fn scripts_its_webhook(self) -> bool {
         match self {
             Self::Bare => true,
-            Self::Kind | Self::K3s => false,
+            Self::Kind | Self::K3s | Self::Existing => false,
         }
     }
 }
@@ -111,6 +113,7 @@ impl fmt::Display for Backend {
             Self::Bare => "bare",
             Self::Kind => "kind",
             Self::K3s => "k3s",
+            Self::Existing => "existing",
         })
     }
 }
@@ -123,6 +126,7 @@ impl FromStr for Backend {
             "" | "bare" => Ok(Self::Bare),
             "kind" => Ok(Self::Kind),
             "k3s" => Ok(Self::K3s),
+            "existing" => Ok(Self::Existing),
             text => Err(UnknownBackend {
                 text: text.to_owned(),
             }),
@@ -136,13 +140,18 @@ mod tests {
 
     #[test]
     fn backends_are_read_as_they_are_written() {
-        for backend in [Backend::Bare, Backend::Kind, Backend::K3s] {
+        for backend in [
+            Backend::Bare,
+            Backend::Kind,
+            Backend::K3s,
+            Backend::Existing,
+        ] {
             assert_eq!(backend.to_string().parse::<Backend>().ok(), Some(backend));
         }
         let error = "docker".parse::<Backend>().expect_err("must be unknown");
         assert_eq!(
             error.to_string(),
-            "`docker` is no backend: there are `bare`, `kind` and `k3s`"
+            "`docker` is no backend: there are `bare`, `kind`, `k3s` and `existing`"
         );
     }
 }

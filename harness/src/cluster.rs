@@ -1,6 +1,6 @@
 //! A real cluster with the webhook deployed in it and wired into its apiserver.
 
-mod deployment;
+pub(crate) mod deployment;
 mod distribution;
 mod error;
 mod foreign;

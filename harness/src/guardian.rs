@@ -140,6 +140,18 @@ impl Guardian {
         self.tell(&format!("gone {} {name}", object.word()))
     }
 
+    /// Run this command line when the owner is gone, with its environment, for at most a minute; it
+    /// may be run again. Told before there is anything for it to undo.
+    pub(crate) fn run_at_the_end(&self, line: &str) -> io::Result<()> {
+        one_line(line, "a line break in the command")?;
+        self.tell(&format!("command {line}"))
+    }
+
+    /// It is not needed any more.
+    pub(crate) fn need_not_run(&self, line: &str) -> io::Result<()> {
+        self.tell(&format!("gone command {line}"))
+    }
+
     fn tell(&self, line: &str) -> io::Result<()> {
         let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
         pipe.write_all(format!("{line}\n").as_bytes())

@@ -13,6 +13,7 @@
 #   container NAME      what the container engine keeps, to be removed
 #   network NAME
 #   image NAME
+#   command LINE        a shell's command to run
 #   gone KIND NAME      it has been removed
 trap '' INT TERM HUP QUIT
 newline='
@@ -72,7 +73,7 @@ EOT
       [ "$line" = "keep $rest" ] || pruned=$pruned$rest$newline
       ;;
     "entry "*) entries=$entries$rest$newline ;;
-    "container "* | "network "* | "image "*) kept=$kept$line$newline ;;
+    "container "* | "network "* | "image "* | "command "*) kept=$kept$line$newline ;;
     "gone "*)
       before=${kept%%"$newline$rest$newline"*}
       [ "$before" = "$kept" ] || kept=$before$newline${kept#*"$newline$rest$newline"}
@@ -112,12 +113,13 @@ bounded() {
 # Containers first: a network goes when nothing is attached to it, and so does an image's name. What
 # the engine refuses is no failure: it may be gone already.
 remove() {
-  for kind in container network image; do
+  for kind in container network image command; do
     while read -r its name; do
       case $kind$its in
         containercontainer) docker rm --force --volumes -- "$name" ;;
         networknetwork) docker network rm -- "$name" ;;
         imageimage) docker image rm -- "$name" ;;
+        commandcommand) sh -c "$name" </dev/null ;;
       esac
     done <<EOT
 $kept

@@ -36,6 +36,7 @@ mod control_plane;
 mod diagnostics;
 mod digest;
 mod docker;
+mod existing;
 mod flags;
 mod group;
 mod guardian;
@@ -68,6 +69,7 @@ pub use cluster::{
 };
 pub use control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan};
 pub use docker::DockerError;
+pub use existing::{Existing, ExistingCluster, ExistingError, Operator};
 pub use flags::Flags;
 pub use guardian::Guardian;
 pub use image::{

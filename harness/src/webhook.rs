@@ -27,6 +27,7 @@ pub use contract::{Words, WordsError};
 pub use credentials::CredentialError;
 pub use elsewhere::{Elsewhere, ServerNameError, WebhookUrl, WebhookUrlError};
 use observed::Observed;
+pub(crate) use post::post as posted;
 pub use post::{Answer, PostError};
 use served::Served;
 pub use switches::Fault;

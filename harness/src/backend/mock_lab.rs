@@ -63,6 +63,7 @@ impl Backend {
             Self::Kind | Self::K3s => {
                 MockLab::Cluster(Cluster::with_mock(self, wanted, progress).await?)
             }
+            Self::Existing => return Err(ClusterError::NotOurs.into()),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What a lab is made of, for each command that starts one.
 
 use super::webhook::Foreign;
+use camino::Utf8PathBuf;
 use clap::CommandFactory as _;
 use tokenlab_harness::assets::Wanted;
 use tokenlab_harness::{Backend, Reach, ServiceAddress, Wire};
@@ -28,6 +29,14 @@ pub(super) struct Choice {
     #[arg(long)]
     pub(super) no_agent: bool,
 
+    /// The kubeconfig of a cluster that exists
+    #[arg(long, value_name = "FILE")]
+    pub(super) kubeconfig: Option<Utf8PathBuf>,
+
+    /// The context in it [default: its current one]
+    #[arg(long, value_name = "NAME", requires = "kubeconfig")]
+    pub(super) context: Option<String>,
+
     #[command(flatten)]
     pub(super) webhook: Foreign,
 
@@ -49,11 +58,30 @@ impl Choice {
         if self.no_agent && self.backend != Backend::K3s {
             conflict("`--no-agent` is for k3s: add `--backend k3s`");
         }
+        if self.backend == Backend::Existing {
+            self.check_existing();
+        } else if self.kubeconfig.is_some() {
+            conflict("`--kubeconfig` is for a cluster that exists: add `--backend existing`");
+        }
         if let Some(said) = self.webhook.unfit(self.backend) {
             conflict(said);
         }
         if self.webhook.is_elsewhere() && (self.reach.is_some() || self.service_address.is_some()) {
             conflict("`--reach` and `--service-address` are for a webhook that is deployed");
+        }
+    }
+
+    /// Nothing of a cluster that exists is chosen here. Which one it is must be said: the current
+    /// context of the user's own kubeconfig may be a cluster that others work with.
+    fn check_existing(&self) {
+        let version = self.kubernetes.as_ref().map(|_| "--kubernetes");
+        if let Some(flag) = self.for_clusters().or(version) {
+            conflict(&format!("`{flag}` is for a cluster that is made here"));
+        }
+        if self.kubeconfig.is_none() {
+            conflict(
+                "`--backend existing` needs `--kubeconfig FILE`: which cluster it is must be said",
+            );
         }
     }
 

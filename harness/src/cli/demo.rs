@@ -2,6 +2,7 @@
 
 mod cluster;
 mod commands;
+mod existing;
 mod foreign;
 mod foreign_cluster;
 mod story;
@@ -101,6 +102,7 @@ impl Args {
             Backend::Bare => Box::pin(self.bare()).await,
             Backend::Kind | Backend::K3s if foreign => Box::pin(self.foreign_cluster()).await,
             Backend::Kind | Backend::K3s => Box::pin(self.cluster()).await,
+            Backend::Existing => Box::pin(self.existing()).await,
         }
     }
 

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use tokenlab_harness::assets::AssetsError;
 use tokenlab_harness::named::{ClientError, LaunchError, RegistryError};
 use tokenlab_harness::{
-    BackendError, ClusterError, ForeignImageError, ImageError, LabError, NodeImageError,
-    RunFolderError,
+    BackendError, ClusterError, ExistingError, ForeignImageError, ImageError, LabError,
+    NodeImageError, RunFolderError,
 };
 
 /// Prints the error with its causes, and the advice apart; tells the exit status.
@@ -36,6 +36,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         .or_else(|| error.downcast_ref::<AssetsError>()?.hint())
         .or_else(|| error.downcast_ref::<RunFolderError>()?.hint())
         .or_else(|| error.downcast_ref::<ImageError>()?.hint())
+        .or_else(|| error.downcast_ref::<ExistingError>()?.hint())
         .or_else(|| error.downcast_ref::<ForeignImageError>()?.hint())
         .or_else(|| error.downcast_ref::<NodeImageError>()?.hint())
         .or_else(|| error.downcast_ref::<BackendError>()?.hint())

@@ -68,6 +68,8 @@ impl Args {
             reach,
             service_address,
             no_agent,
+            kubeconfig: _,
+            context: _,
             webhook,
             kubernetes,
         } = choice;

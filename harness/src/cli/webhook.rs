@@ -107,10 +107,15 @@ impl Foreign {
                 "`--webhook-image` is for a real cluster: add `--backend kind`, or start it by \
                  `--webhook-command`",
             ),
-            Backend::Kind | Backend::K3s if self.webhook_command.is_some() => Some(
-                "`--webhook-command` is for the bare backend: a cluster runs a `--webhook-image`",
+            Backend::Existing if self.is_elsewhere() => Some(
+                "`--webhook-url` with `--backend existing` leaves nothing to do: point the apiserver to it",
             ),
-            Backend::Bare | Backend::Kind | Backend::K3s => None,
+            Backend::Kind | Backend::K3s | Backend::Existing if self.webhook_command.is_some() => {
+                Some(
+                    "`--webhook-command` is for the bare backend: a cluster runs a `--webhook-image`",
+                )
+            }
+            Backend::Bare | Backend::Kind | Backend::K3s | Backend::Existing => None,
         }
     }
 
@@ -119,7 +124,9 @@ impl Foreign {
         Ok(match (backend, self.command()) {
             (Backend::Bare, Some(command)) => Some(SpecWebhook::Command(command)),
             (Backend::Bare, None) => self.elsewhere()?.map(SpecWebhook::Elsewhere),
-            (Backend::Kind | Backend::K3s, _) => self.for_cluster()?.map(SpecWebhook::Cluster),
+            (Backend::Kind | Backend::K3s | Backend::Existing, _) => {
+                self.for_cluster()?.map(SpecWebhook::Cluster)
+            }
         })
     }
 
@@ -138,6 +145,7 @@ impl Foreign {
         let Some(image) = &self.webhook_image else {
             return Ok(self.elsewhere()?.map(ClusterWebhook::Elsewhere));
         };
+        let container = self.container();
         let file = Utf8Path::new(image);
         let is_file = file.is_file() || file.extension() == Some("tar");
         let image = match image.parse::<ImageName>() {
@@ -145,14 +153,29 @@ impl Foreign {
             Ok(name) => ForeignImage::of_docker(name),
             Err(error) => bail!("`--webhook-image {image}` names no file and no image: {error}"),
         };
+        Ok(Some(ClusterWebhook::Image(image, container)))
+    }
+
+    /// What a cluster makes of it that gets its images by itself.
+    pub(super) fn for_existing(&self) -> anyhow::Result<Option<(ImageName, ForeignContainer)>> {
+        let Some(image) = &self.webhook_image else {
+            return Ok(None);
+        };
+        let image = image.parse::<ImageName>();
+        let image = image.with_context(
+            || "`--webhook-image` must name an image: a cluster that exists gets it by itself",
+        )?;
+        Ok(Some((image, self.container())))
+    }
+
+    fn container(&self) -> ForeignContainer {
         let usual = ForeignContainer::default();
-        let container = ForeignContainer {
+        ForeignContainer {
             args: self.webhook_args.clone(),
             port: self.webhook_port.unwrap_or(usual.port),
             certificates: (self.webhook_cert_dir.clone()).unwrap_or(usual.certificates),
             path: self.webhook_path.clone().unwrap_or_default(),
-        };
-        Ok(Some(ClusterWebhook::Image(image, container)))
+        }
     }
 
     /// What a lab of processes makes of it.

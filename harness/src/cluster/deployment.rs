@@ -140,7 +140,7 @@ pub(super) async fn available(
 
 /// Whether all Pods are of the newest template and available, as `kubectl rollout status` looks
 /// at it; else how many are.
-fn rolled_out(deployment: &Deployment, replicas: i32) -> Result<(), i32> {
+pub(crate) fn rolled_out(deployment: &Deployment, replicas: i32) -> Result<(), i32> {
     let Some(status) = &deployment.status else {
         return Err(0);
     };
@@ -234,7 +234,7 @@ fn is_ready(pod: &Pod) -> bool {
 
 /// What will not come by itself, in the kubelet's words.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum Stuck {
+pub(crate) enum Stuck {
     /// Its image is not there.
     #[error("{0}")]
     NoImage(String),
@@ -243,7 +243,7 @@ enum Stuck {
     Ends(String),
 }
 
-fn stuck(pod: &Pod) -> Option<Stuck> {
+pub(crate) fn stuck(pod: &Pod) -> Option<Stuck> {
     statuses(pod).find_map(|status| {
         let waiting = status.state.as_ref()?.waiting.as_ref()?;
         let reason = waiting.reason.as_deref()?;

@@ -57,6 +57,9 @@ pub enum ClusterError {
     /// The bare backend is a control plane of processes: it has no node to deploy into.
     #[error("the bare backend has no cluster to deploy a webhook into")]
     NoCluster,
+    /// A cluster that is somebody else's is neither made nor changed here.
+    #[error("a cluster that exists is not created, and no flag of it is set")]
+    NotOurs,
     /// The address of the webhook's Service is needed before the cluster has chosen it.
     #[error("the address of the webhook's Service is not known yet")]
     UnknownAddress,
@@ -118,6 +121,7 @@ impl ClusterError {
             Self::K3s(error) => error.hint(),
             Self::ForeignImage(error) => error.hint(),
             Self::Webhook(error) => error.hint(),
+            Self::NotOurs => Some("`Existing::deploy` puts the webhook into it".to_owned()),
             Self::NoNode => Some("leave `--no-agent` out".to_owned()),
             Self::Loopback { .. } => Some(
                 "have it listen on an address that a container reaches, such as that of docker0, and put that into the URL".to_owned(),

@@ -93,13 +93,15 @@ impl ClusterBuilder {
             webhook,
             progress,
         } = self;
-        if backend == Backend::Bare {
-            return Err(ClusterError::NoCluster);
+        match backend {
+            Backend::Bare => return Err(ClusterError::NoCluster),
+            Backend::Existing => return Err(ClusterError::NotOurs),
+            Backend::Kind | Backend::K3s => {}
         }
         let at_creation = match backend {
             // k3s learns a name when its container is made.
             Backend::K3s => wire == Wire::Create || reach == Reach::Dns,
-            Backend::Bare | Backend::Kind => wire == Wire::Create,
+            Backend::Bare | Backend::Kind | Backend::Existing => wire == Wire::Create,
         };
         if at_creation && address == ServiceAddress::Discovered {
             return Err(ClusterError::UnknownAddress);
@@ -123,7 +125,7 @@ impl ClusterBuilder {
         let name = format!("tokenlab-{}", random_name());
         let log = folder.file(COMMAND_LINES);
         let distribution = match backend {
-            Backend::Bare => return Err(ClusterError::NoCluster),
+            Backend::Bare | Backend::Existing => return Err(ClusterError::NoCluster),
             Backend::Kind => {
                 let kind = Kind::find(&sources, &assets.version, &docker, &progress).await?;
                 docker = docker.probed(&kind.image).await?;

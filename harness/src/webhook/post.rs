@@ -113,7 +113,7 @@ fn unwrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rus
 }
 
 /// Posts a body, and returns the answer, whatever it is.
-pub(super) async fn post(config: &Kubeconfig, body: String) -> Result<Answer, PostError> {
+pub(crate) async fn post(config: &Kubeconfig, body: String) -> Result<Answer, PostError> {
     runtime::install_crypto_provider();
     let authorities = credentials::authorities(&config.certificate_authority)?;
     let mut tls = credentials::client(authorities, &config.identity)?;

@@ -27,6 +27,8 @@ impl Args {
             reach,
             service_address,
             no_agent,
+            kubeconfig: _,
+            context: _,
             webhook: _,
             kubernetes,
         } = choice;

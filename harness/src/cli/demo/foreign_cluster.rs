@@ -28,6 +28,8 @@ impl Args {
             reach,
             service_address,
             no_agent,
+            kubeconfig: _,
+            context: _,
             webhook,
             kubernetes,
         } = choice;

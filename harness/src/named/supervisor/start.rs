@@ -33,6 +33,14 @@ pub(super) async fn start(
             lab: cluster(spec, claim, progress).await?,
             webhook: None,
         }),
+        Backend::Existing => Err(Failure {
+            message: "a lab in a cluster that is not tokenlab's has no name: what a named lab is \
+                      asked to change is not its to change"
+                .to_owned(),
+            hint: Some(
+                "`tokenlab demo --backend existing --hold` holds the webhook there".to_owned(),
+            ),
+        }),
     }
 }
 

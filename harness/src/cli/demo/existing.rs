@@ -1,0 +1,114 @@
+//! The story in a cluster that is somebody else's: the webhook in it, and what its operator must do.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use serde::Serialize;
+use tokenlab_harness::progress::Progress;
+use tokenlab_harness::{Backend, Existing, ExistingCluster, Operator};
+use tokenlab_webhook::{ApiVersion, Token};
+
+use super::foreign::{posted, review};
+use super::verdict::{Opinion, shown};
+use super::{Args, Story};
+use crate::cli::choice::Choice;
+
+/// What `--json` prints, with the steps of the story.
+#[derive(Serialize)]
+struct Report<'a> {
+    backend: Backend,
+    kubernetes: &'a str,
+    webhook: &'a Opinion,
+    operator: &'a Operator,
+}
+
+impl Args {
+    pub(super) async fn existing(self) -> anyhow::Result<ExitCode> {
+        let Self {
+            choice,
+            verbose,
+            hold,
+            json,
+        } = self;
+        let Choice {
+            kubeconfig,
+            context,
+            webhook,
+            ..
+        } = choice;
+        let Some(kubeconfig) = kubeconfig else {
+            bail!("there is no kubeconfig");
+        };
+        let mut story = Story::new(json, verbose);
+        let token = webhook.token()?;
+        story.begin("deploy");
+        let cluster = ExistingCluster {
+            kubeconfig,
+            context,
+        };
+        let progress = Progress::stderr().brief();
+        let lab = Existing::deploy(&cluster, webhook.for_existing()?, &progress).await?;
+        let told = tell(&mut story, &lab, &token).await;
+        let (said, operator) = match told {
+            Ok(told) => told,
+            Err(error) => {
+                lab.stop().await;
+                return Err(error);
+            }
+        };
+        story.end(&Report {
+            backend: Backend::Existing,
+            kubernetes: lab.version(),
+            webhook: &said,
+            operator: &operator,
+        })?;
+        story.say(&format!("\n{operator}\n"))?;
+        if hold {
+            story.say("It stays until Ctrl-C. Then what was made in the cluster is deleted.")?;
+            std::future::pending::<()>().await;
+        }
+        story.begin("end");
+        lab.stop().await;
+        story.step(
+            "what was made in the cluster is deleted; with --hold it stays until Ctrl-C",
+            &[],
+        )?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn tell(
+    story: &mut Story,
+    lab: &Existing,
+    token: &Token,
+) -> anyhow::Result<(Opinion, Operator)> {
+    let manifests = lab.manifests();
+    let (name, namespace) = (&manifests.name, &manifests.namespace);
+    story.step(
+        &format!(
+            "Deployment and Service {name} of {} in {namespace} of a cluster of Kubernetes {}",
+            manifests.image,
+            lab.version()
+        ),
+        &[
+            "tokenlab manifests --webhook-config webhook-config.yml | kubectl create -f -"
+                .to_owned(),
+        ],
+    )?;
+
+    story.begin("review");
+    let answer = lab.post(review(token)).await?;
+    let said = Opinion::of_webhook(answer.status, &answer.body, ApiVersion::V1Beta1);
+    let forward = format!("kubectl port-forward --namespace {namespace} service/{name} 8443:443");
+    story.step(&posted(&said), &[forward])?;
+    story.show(&shown(&answer.body, token))?;
+
+    story.begin("config");
+    let operator = lab.operator().await?;
+    story.step(
+        "webhook-config.yml tells an apiserver where, by which CA and by which name",
+        &[],
+    )?;
+    story.show(&operator.config)?;
+    Ok((said, operator))
+}

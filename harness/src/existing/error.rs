@@ -1,0 +1,112 @@
+//! Why the webhook is not in somebody else's cluster.
+
+use std::io;
+
+use tokenlab_webhook::pki::PkiError;
+
+use crate::image::ImageName;
+use crate::process::StartError;
+use crate::run_folder::RunFolderError;
+use crate::tool::ToolError;
+use crate::webhook::PostError;
+
+/// Why the webhook is not in somebody else's cluster.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExistingError {
+    /// There is no kubectl.
+    #[error("`kubectl` is not on PATH")]
+    NoKubectl,
+    /// The run folder could not be written.
+    #[error(transparent)]
+    Folder(#[from] RunFolderError),
+    /// The guardian, which deletes what is made, does not run.
+    #[error("the guardian could not be told what to delete")]
+    Guardian(#[source] io::Error),
+    /// A certificate could not be made.
+    #[error("the webhook's certificates could not be made")]
+    Pki(#[from] PkiError),
+    /// The cluster does not answer, or its kubeconfig is of no use.
+    #[error("the cluster does not answer")]
+    Unreachable(#[source] ToolError),
+    /// Something is there already.
+    #[error("in the namespace `{namespace}` there is already: {objects}")]
+    Taken {
+        /// The namespace.
+        namespace: String,
+        /// Kinds and names.
+        objects: String,
+        /// Whether tokenlab made all of it.
+        ours: bool,
+    },
+    /// The cluster refused the objects. What it took is deleted.
+    #[error("the cluster refused the webhook's objects")]
+    Refused(#[source] ToolError),
+    /// Another command failed.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// kubectl's answer cannot be read.
+    #[error("kubectl's answer cannot be read")]
+    Unreadable(#[source] serde_json::Error),
+    /// Its image cannot be had.
+    #[error("the cluster does not get the image `{image}`: {said}")]
+    NoImage {
+        /// The image.
+        image: ImageName,
+        /// What the kubelet said.
+        said: String,
+    },
+    /// It was not ready in time, or ends again and again.
+    #[error("the webhook is not ready in the cluster: {seen}\nits log:\n{log}")]
+    NotAvailable {
+        /// What the cluster said.
+        seen: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// Its Service has no address of its own.
+    #[error("the webhook's Service has no address: `{has}`")]
+    NoAddress {
+        /// What it has.
+        has: String,
+    },
+    /// It cannot be reached through the cluster.
+    #[error("the webhook is not reached by `kubectl port-forward`")]
+    Forward(#[source] StartError),
+    /// It does not answer.
+    #[error("the webhook in the cluster did not answer")]
+    Post(#[from] PostError),
+}
+
+impl ExistingError {
+    /// The way out, where one is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoKubectl => Some("install it, in a version near that of the cluster".to_owned()),
+            Self::Folder(error) => error.hint(),
+            Self::Taken {
+                namespace,
+                ours: true,
+                ..
+            } => Some(format!(
+                "another tokenlab runs there, or one left them: `kubectl delete {} --namespace \
+                 {namespace} --selector tokenlab`",
+                super::KINDS
+            )),
+            Self::Taken { .. } => Some(
+                "they are not tokenlab's, and are left alone: delete or rename them".to_owned(),
+            ),
+            Self::NoImage { image, .. } => Some(match image.registry() {
+                Some(_) => "the nodes pull it: from a registry that they reach, and may".to_owned(),
+                None => format!(
+                    "a name without a registry is not pulled: load it into each node (`tokenlab image \
+                     build`, then `ctr --namespace k8s.io images import FILE`, or `kind load \
+                     image-archive FILE`), or push it and name it with its registry: \
+                     `--webhook-image REGISTRY/{}`",
+                    image.base()
+                ),
+            }),
+            _ => None,
+        }
+    }
+}
