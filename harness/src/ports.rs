@@ -32,7 +32,7 @@ impl Port {
     /// socket that holds the port if it sets `SO_REUSEADDR`, as the servers of Go, Java, Node, Python
     /// and Rust do: two such sockets do not conflict as long as one of them does not listen
     /// (`net/ipv4/inet_connection_sock.c`, `inet_csk_bind_conflict`).
-    pub(crate) fn reserve_for_another() -> io::Result<Self> {
+    pub fn reserve_for_another() -> io::Result<Self> {
         Self::held_by(|socket| socket.set_reuse_address(true))
     }
 

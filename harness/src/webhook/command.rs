@@ -31,6 +31,7 @@ pub struct WebhookCommand {
     words: Words,
     path: WebhookPath,
     folder: Utf8PathBuf,
+    patience: Duration,
 }
 
 /// The path of the URL that reviews are posted to, with its first slash.
@@ -156,10 +157,7 @@ fn in_use(log: &str) -> bool {
 }
 
 /// Generous: a webhook may be compiled by its command (`go run`).
-const POLL: Poll = Poll {
-    every: Duration::from_millis(20),
-    within: Duration::from_secs(30),
-};
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long it may take to end by itself, once asked to.
 const GRACE: Duration = Duration::from_secs(2);
@@ -174,6 +172,7 @@ impl WebhookCommand {
             words,
             path: WebhookPath::default(),
             folder: here.unwrap_or_else(|| "/".into()),
+            patience: PATIENCE,
         }
     }
 
@@ -181,6 +180,13 @@ impl WebhookCommand {
     #[must_use]
     pub fn path(mut self, path: WebhookPath) -> Self {
         self.path = path;
+        self
+    }
+
+    /// How long it may take to answer; 30 s by default.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
         self
     }
 
@@ -207,7 +213,11 @@ impl WebhookCommand {
         let plan = self.plan(&contract, &folder.folder("logs")?)?;
         run_folder::record(&folder.file(COMMAND_LINES), &plan.to_string())?;
         let mut process = plan.spawn()?;
-        let fit = process.ready(POLL, async || look(&config, version).await);
+        let poll = Poll {
+            every: Duration::from_millis(20),
+            within: self.patience,
+        };
+        let fit = process.ready(poll, async || look(&config, version).await);
         match fit.await? {
             Ok(()) => Ok((
                 Running {

@@ -13,3 +13,4 @@ mod outlives;
 mod owner;
 mod programs;
 mod skipped;
+mod webhooks;
