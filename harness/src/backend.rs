@@ -19,20 +19,19 @@ pub use mock_lab::{MockLab, MockLabError};
 pub const BACKEND: &str = "LAB_BACKEND";
 
 /// What a lab runs on.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
     /// etcd and kube-apiserver as processes: no container needed
     // The empty alias: a variable that is set but empty counts as not set.
     #[default]
-    #[value(alias = "")]
+    #[cfg_attr(feature = "cli", value(alias = ""))]
     Bare,
     /// A cluster of one node by kind, the webhook deployed in it: needs Docker
     Kind,
     /// k3s in a container, the webhook deployed in it: needs Docker and an image of k3s
-    #[value(name = "k3s")]
+    #[cfg_attr(feature = "cli", value(name = "k3s"))]
     K3s,
     /// A cluster that is yours, by --kubeconfig: the webhook is deployed in it, no flag is touched
     Existing,

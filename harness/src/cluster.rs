@@ -38,7 +38,8 @@ pub use foreign::ClusterWebhook;
 pub use reach::{Reach, ServiceAddress, ServiceAddressError};
 
 /// When the webhook's flag is set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Wire {
     /// In the running apiserver, once the webhook answers: the tutorial's way

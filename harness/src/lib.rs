@@ -76,7 +76,9 @@ pub use image::{
     Architecture, ForeignImage, ForeignImageError, IMAGE_NAME, Image, ImageBuildError,
     ImageBuilder, ImageError, ImageName, ImageNameError, ProgramError,
 };
-pub use k3s::{IMAGE as K3S_IMAGE, K3sError, K3sImage};
+#[cfg(feature = "k3s")]
+pub use k3s::K3sImage;
+pub use k3s::{IMAGE as K3S_IMAGE, K3sError};
 pub use kind::{ManifestError, WiringError};
 pub use kubeconfig::{AdminError, Identity, Kubeconfig};
 pub use kubectl::{Kubectl, KubectlError, Output};

@@ -54,7 +54,7 @@ pub struct Manifests {
     pub seccomp: bool,
     /// How the container is run, when its image is not the product's.
     pub foreign: Option<ForeignContainer>,
-    /// The value of a label [`RUN`] on every object, by which those of one lab are told from others.
+    /// The value of a label (`RUN`) on every object, by which those of one lab are told from others.
     pub run: Option<String>,
 }
 

@@ -19,7 +19,8 @@ use crate::wait::{Poll, Probe, WaitError, until};
 use crate::webhook::Elsewhere;
 
 /// How the apiserver finds the webhook's Service. It does not ask the cluster's DNS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reach {
     /// By the Service's address, and the name that the certificate must have

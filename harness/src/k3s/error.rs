@@ -3,7 +3,6 @@
 use std::io;
 
 use camino::Utf8PathBuf;
-use testcontainers::TestcontainersError;
 
 use super::IMAGE;
 use super::config::PATH;
@@ -17,6 +16,9 @@ pub enum K3sError {
     /// A command failed.
     #[error(transparent)]
     Docker(#[from] DockerError),
+    /// This crate was compiled without its feature `k3s`.
+    #[error("this build of tokenlab-harness has no k3s")]
+    LeftOut,
     /// There is no image of k3s.
     #[error("there is no image `{image}`, and no registry gives it: {said}")]
     NoImage {
@@ -57,7 +59,7 @@ pub enum K3sError {
         log: String,
         /// What testcontainers said.
         #[source]
-        source: Box<TestcontainersError>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It runs, and is not what it shall be.
     #[error("k3s did not come: {seen}{log}")]
@@ -105,6 +107,7 @@ impl K3sError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Docker(error) => error.hint(),
+            Self::LeftOut => Some("compile it with its feature `k3s`".to_owned()),
             Self::NoImage { image, .. } => Some(format!(
                 "`docker pull {image}`, or set {IMAGE} to an image of k3s that is here (`docker images`)"
             )),
@@ -123,7 +126,7 @@ impl K3sError {
                     "the lines above are k3s' own: it ends when the file that the flag names is missing or not a kubeconfig".to_owned()
                 }))
             }
-            Self::Container { source, .. } => of_docker(&chain(source)),
+            Self::Container { source, .. } => of_docker(&chain(&**source)),
             Self::NotReady { .. }
             | Self::Read { .. }
             | Self::NoPort(_)
@@ -160,8 +163,7 @@ mod tests {
     use super::*;
 
     fn hint(said: &str) -> Option<String> {
-        let said = said.to_owned();
-        let source = Box::new(TestcontainersError::other(said));
+        let source = said.into();
         let log = String::new();
         K3sError::Container { log, source }.hint()
     }

@@ -36,6 +36,9 @@ impl K3s {
         folder: &RunFolder,
         progress: &Progress,
     ) -> Result<Self, ClusterError> {
+        if cfg!(not(feature = "k3s")) {
+            return Err(K3sError::LeftOut.into());
+        }
         let image = image(version);
         is_usable(docker).await?;
         ensure(docker, &image, progress).await?;
