@@ -1,7 +1,14 @@
 //! Real Kubernetes control planes for tests of webhook token authentication.
 //!
-//! A [`Lab`] is one control plane (etcd and kube-apiserver as child processes on loopback), one
-//! webhook wired into it, and one folder that goes with them:
+//! When kube-apiserver meets a bearer token that it does not know, it can ask a webhook whose it
+//! is: it posts a `TokenReview` and believes the answer. This crate starts a real etcd and a real
+//! kube-apiserver, wires a webhook into them, and ends all of it, in two to three seconds and
+//! without a container engine. What a test then sees is what a user of a cluster would see.
+//!
+//! # The five-line test
+//!
+//! A [`Lab`] is one control plane (child processes on loopback), one webhook, and one folder that
+//! goes with them:
 //!
 //! ```no_run
 //! use tokenlab_harness::{Lab, LabError};
@@ -17,12 +24,92 @@
 //! # }
 //! ```
 //!
-//! The webhook answers as the [`Authenticator`](tokenlab_webhook::Authenticator) does that the
-//! builder is given: the mock by default, [`Scripted`] to say what each token shall get, or
-//! your own. Many tests share one control plane by [`SharedLab`].
-//!
 //! Whatever way a test ends, panics and `kill -9` included, no process and no folder is left
-//! (see [`Guardian`]); a failed one keeps its folder and says where it is.
+//! (see [`Guardian`]); a failed one keeps its folder (logs, kubeconfigs, command lines) and says
+//! where it is. Of that, `diagnostics` is for others to read: tokens and keys are redacted there.
+//!
+//! # Your own authenticator
+//!
+//! The webhook answers as the [`Authenticator`](tokenlab_webhook::Authenticator) does that the
+//! builder is given; the mock, which knows everybody as `mock`, is the default.
+//!
+//! ```no_run
+//! use tokenlab_harness::{Lab, LabError};
+//! use tokenlab_webhook::{Authenticator, Decision, Review, Token, User};
+//!
+//! struct Greeter;
+//!
+//! impl Authenticator for Greeter {
+//!     async fn authenticate(&self, review: &Review) -> Decision {
+//!         match review.token.expose().strip_prefix("hello-") {
+//!             Some(name) => Decision::authenticated(User::new(name)),
+//!             None => Decision::Refused,
+//!         }
+//!     }
+//! }
+//!
+//! # async fn example() -> Result<(), LabError> {
+//! Lab::builder().authenticator(Greeter).run(async |lab| {
+//!     let output = lab.kubectl_as(&Token::from("hello-ann"))?.run(["auth", "whoami"]).await?;
+//!     assert!(output.stdout.contains("ann"));
+//!     Ok::<_, LabError>(())
+//! })
+//! .await
+//! # }
+//! ```
+//!
+//! The builder also takes the version of Kubernetes, the version of TokenReview that the apiserver
+//! speaks, and any [flag](LabBuilder::flag) of kube-apiserver; a running one is
+//! [restarted](ControlPlane::restart) with others.
+//!
+//! # One control plane for many tests
+//!
+//! A hundred tests cannot each have one. They share a [`SharedLab`], and stay apart by their
+//! tokens: its webhook is [`Scripted`], each test draws a token of its own, says what it shall get,
+//! and reads what the webhook was asked about it.
+//!
+//! ```no_run
+//! use tokenlab_harness::{LabError, SharedConfig, SharedLab};
+//! use tokenlab_webhook::Decision;
+//!
+//! # async fn example() -> Result<(), LabError> {
+//! let lab = SharedLab::get(SharedConfig::default()).await;
+//! let token = lab.scripted().token(Decision::Refused);
+//! let output = lab.kubectl_as(&token)?.run(["get", "ns"]).await?;
+//! assert!(output.stderr.contains("(Unauthorized)"));
+//! assert_eq!(lab.scripted().calls(&token).len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Real clusters
+//!
+//! A [`Cluster`] is the same on one node of kind or k3s, which needs Docker: the webhook's
+//! [`Image`] loaded, its [`Manifests`] applied, the apiserver's flag patched. [`Backend`] chooses,
+//! and [`MockLab`] has the verbs that all of them have: a test that needs no more than the mock
+//! runs on each.
+//!
+//! # Features
+//!
+//! Both are on by default; a package of tests does best with `default-features = false`.
+//!
+//! - `cli`: the program `tokenlab`.
+//! - `k3s`: clusters of k3s, which testcontainers starts.
+//!
+//! # Environment
+//!
+//! | variable | what for |
+//! |---|---|
+//! | `LAB_KUBERNETES` | the version of Kubernetes: `1.37` (the newest patch) or `v1.37.2` |
+//! | `LAB_BACKEND` | what [`Backend::from_env`] says: `bare`, `kind` or `k3s` |
+//! | `LAB_KEEP` | `1`: every run folder is kept |
+//! | `TEST_ASSET_ETCD`, `TEST_ASSET_KUBE_APISERVER`, `TEST_ASSET_KUBECTL` | one program each |
+//! | `KUBEBUILDER_ASSETS` | a folder with all three, as for envtest |
+//! | `LAB_ENVTEST_INDEX` | another index to download them by |
+//! | `LAB_K3S_IMAGE` | the image of k3s |
+//! | `LAB_DEBIAN_MIRROR` | where the packages of a node's image come from |
+//!
+//! Where programs come from, and in which order that is looked for, is told in [`assets`].
 
 pub mod assets;
 pub mod journal;

@@ -18,6 +18,21 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # What the apiserver makes of an answer
+//!
+//! - It speaks `v1beta1` unless it is told otherwise, and takes an answer in no other version than
+//!   the one it asked in. [`router`] answers each in its own.
+//! - [`Decision::Authenticated`] is remembered for two minutes by default, and so is
+//!   [`Decision::Refused`]; a decision with an error text is not, so its token is asked about each
+//!   time.
+//! - To a user all that goes wrong looks the same: `401`. Test an authenticator behind a real
+//!   apiserver: `tokenlab-harness` does so in five lines.
+//!
+//! # Features
+//!
+//! - `cli`, on by default: the program `tokenlab-webhook`, which serves a mock and makes
+//!   certificates. A program of yours does without: `default-features = false`.
 
 mod authenticator;
 mod decision;
