@@ -1,0 +1,13 @@
+//! The program on a terminal, as a person meets it: keys typed, screens read. tmux is the terminal;
+//! where it is missing, each test says that it is skipped.
+#![cfg(target_os = "linux")]
+
+#[path = "../lab/home.rs"]
+#[expect(dead_code, reason = "owners of other kinds are tested elsewhere")]
+mod home;
+#[path = "../lab/programs.rs"]
+#[expect(dead_code, reason = "stand-ins are for failures, tested elsewhere")]
+mod programs;
+#[path = "../lab/skipped.rs"]
+mod skipped;
+mod tmux;
