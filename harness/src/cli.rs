@@ -7,13 +7,17 @@ mod demo;
 mod down;
 mod failure;
 mod file;
+mod flags;
 mod image;
+mod kubectl;
 mod list;
 mod logs;
 mod manifests;
 mod node_image;
+mod review;
 mod selection;
 mod set;
+mod shell;
 mod status;
 mod supervise;
 mod table;
@@ -78,6 +82,10 @@ enum Command {
     Set(Box<set::Args>),
     Watch(watch::Args),
     Down(down::Args),
+    Kubectl(kubectl::Args),
+    Shell(shell::Args),
+    Review(review::Args),
+    Flags(flags::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
     Assets(assets::Args),
@@ -136,6 +144,10 @@ async fn interruptible(command: Command) -> anyhow::Result<ExitCode> {
             Command::Set(args) => args.run().await,
             Command::Watch(args) => args.run().await,
             Command::Down(args) => args.run().await,
+            Command::Kubectl(args) => args.run().await,
+            Command::Shell(args) => args.run().await,
+            Command::Review(args) => args.run().await,
+            Command::Flags(args) => args.run().await,
             Command::Supervise(args) => Ok(args.run().await),
             Command::Assets(args) => args.run().await,
             Command::Image(args) => args.run().await,

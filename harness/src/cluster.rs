@@ -256,6 +256,11 @@ impl Cluster {
             .await
     }
 
+    /// The flags of the running apiserver, `--name=value` each, as its node tells them.
+    pub async fn running_flags(&self) -> Result<Vec<String>, ClusterError> {
+        self.plan.distribution.flags(&self.node).await
+    }
+
     async fn patch(&self, title: &str, patch: &Patch) -> Result<Wired, ClusterError> {
         let Self {
             node, admin, plan, ..

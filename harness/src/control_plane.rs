@@ -191,6 +191,13 @@ impl ControlPlane {
         &self.plan.flags
     }
 
+    /// The arguments of the running kube-apiserver, as the system tells them; none when none runs.
+    pub fn running_args(&self) -> std::io::Result<Vec<String>> {
+        self.apiserver
+            .as_ref()
+            .map_or(Ok(Vec::new()), Process::args)
+    }
+
     /// Ends the apiserver, changes its flags, and starts it again on the same etcd and port.
     ///
     /// When it does not come back, the control plane is without an apiserver: another restart

@@ -36,6 +36,7 @@ use crate::run_folder::{RunFolder, RunFolderError};
 use crate::tool::Input;
 
 pub(crate) use bundle::{Bundle, NAME};
+pub(crate) use redaction::Redaction;
 pub(crate) use sources::SET_ASIDE;
 use sources::Source;
 

@@ -157,6 +157,11 @@ impl K3s {
         Wiring { node, admin }.set(patch).await
     }
 
+    /// The flags of the running apiserver.
+    pub(crate) async fn flags(&self, node: &Node) -> Result<Vec<String>, DockerError> {
+        apiserver::flags(node).await
+    }
+
     /// Takes back what wired the webhook in. Its name stays known in the container.
     pub(crate) async fn undo(&self, node: &Node, admin: &Kubeconfig) -> Result<Wired, K3sError> {
         Wiring { node, admin }.undo().await

@@ -143,6 +143,13 @@ impl Kind {
         Wiring { node, admin }.set(patch).await
     }
 
+    /// The flags of the running apiserver.
+    pub(crate) async fn flags(&self, node: &Node) -> Result<Vec<String>, WiringError> {
+        let words = restart::command_line(node).await?;
+        let flags = words.lines().filter(|word| word.starts_with("--"));
+        Ok(flags.map(str::to_owned).collect())
+    }
+
     /// Takes back what wired the webhook in.
     pub(crate) async fn undo(
         &self,

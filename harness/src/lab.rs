@@ -1,6 +1,7 @@
 //! A lab: one control plane, one webhook wired into it, one run folder.
 
 mod error;
+mod flags;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::progress::Progress;
 use crate::run_folder::RunFolder;
 use crate::webhook::{Webhook, WebhookSource};
 pub use error::LabError;
+pub use flags::FlagsError;
 
 /// The flag that names the file by which the apiserver reaches its webhook.
 pub const CONFIG_FILE_FLAG: &str = "authentication-token-webhook-config-file";

@@ -89,6 +89,11 @@
 //! and [`MockLab`] has the verbs that all of them have: a test that needs no more than the mock
 //! runs on each.
 //!
+//! # Labs with names
+//!
+//! [`named`] has labs that stay when who started them has ended: what the program's `tokenlab up`
+//! starts, and its `kubectl`, `shell`, `review` and `flags` use. [`named::Client`] asks one.
+//!
 //! # Features
 //!
 //! Both are on by default; a package of tests does best with `default-features = false`.
@@ -141,6 +146,7 @@ mod node_image;
 mod owner;
 mod ports;
 mod process;
+mod reviewed;
 mod run_folder;
 mod runtime;
 mod scripted;
@@ -169,11 +175,14 @@ pub use k3s::{IMAGE as K3S_IMAGE, K3sError};
 pub use kind::{ManifestError, WiringError};
 pub use kubeconfig::{AdminError, Identity, Kubeconfig};
 pub use kubectl::{Kubectl, KubectlError, Output};
-pub use lab::{CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabBuilder, LabError, LabPlan, VERSION_FLAG};
+pub use lab::{
+    CONFIG_FILE, CONFIG_FILE_FLAG, FlagsError, Lab, LabBuilder, LabError, LabPlan, VERSION_FLAG,
+};
 pub use manifests::{ForeignContainer, LABEL, Manifests};
 pub use node_image::{NodeImage, NodeImageBuilt, NodeImageError};
 pub use ports::Port;
 pub use process::{Plan, Process, StartError};
+pub use reviewed::{Reviewed, Verdict};
 pub use run_folder::{KEEP, RunFolder, RunFolderError};
 pub use scripted::{Call, Scripted, fresh_token};
 pub use shared::{SharedConfig, SharedLab};

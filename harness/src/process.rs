@@ -226,6 +226,16 @@ impl Process {
         self.child.id()
     }
 
+    /// Its arguments, without its own name, as the system tells them.
+    pub(crate) fn args(&self) -> io::Result<Vec<String>> {
+        let line = std::fs::read(format!("/proc/{}/cmdline", self.id()))?;
+        let words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        let mut words: Vec<_> = words.map(Cow::into_owned).collect();
+        // Each word ends with a zero, the last one too (`proc(5)`).
+        words.pop();
+        Ok(words.into_iter().skip(1).collect())
+    }
+
     /// How it ended; `None` while it runs.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none()

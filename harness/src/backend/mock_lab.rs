@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
 use futures::FutureExt as _;
 use semver::Version;
-use tokenlab_webhook::Token;
+use tokenlab_webhook::{ApiVersion, Token};
 
 use super::Backend;
 use crate::assets::{Assets, Wanted};
@@ -14,6 +15,7 @@ use crate::image::Image;
 use crate::kubectl::Kubectl;
 use crate::lab::{Lab, LabError};
 use crate::progress::Progress;
+use crate::reviewed::{Reviewed, question};
 use crate::run_folder::{RunFolder, RunFolderError};
 
 /// A running lab whose webhook knows everybody as the mock.
@@ -112,27 +114,43 @@ impl MockLab {
         }
     }
 
-    /// Starts the apiserver anew with these flags (names without dashes; `None` takes one away).
+    /// Starts the apiserver anew with these flags (names without dashes; `None` takes one away),
+    /// unless it has them already. When it does not come back with them, all is as it was.
     pub async fn set_flags(
         &mut self,
         flags: &[(&str, Option<&str>)],
     ) -> Result<Wired, MockLabError> {
         match self {
-            Self::Bare(lab) => {
-                let plane = lab.control_plane_mut();
-                let restarted = plane.restart(|set| {
-                    for (name, value) in flags {
-                        match value {
-                            Some(value) => set.set((*name).to_owned(), *value),
-                            None => set.unset(name),
-                        };
-                    }
-                });
-                restarted.await.map_err(LabError::from)?;
-                Ok(Wired::Changed)
-            }
+            Self::Bare(lab) => Ok(lab.set_flags(flags).await?),
             Self::Cluster(cluster) => Ok(cluster.set_flags(flags).await?),
         }
+    }
+
+    /// The flags of the running apiserver, `--name=value` each, as the system it runs on tells
+    /// them; sorted.
+    pub async fn running_flags(&self) -> Result<Vec<String>, MockLabError> {
+        let mut flags = match self {
+            Self::Bare(lab) => lab.running_flags()?,
+            Self::Cluster(cluster) => cluster.running_flags().await?,
+        };
+        flags.sort();
+        Ok(flags)
+    }
+
+    /// Posts a TokenReview straight to the webhook, past the apiserver.
+    pub async fn review(
+        &self,
+        version: ApiVersion,
+        token: &Token,
+        audiences: &[String],
+    ) -> Result<Reviewed, MockLabError> {
+        let question = question(version, token, audiences);
+        let began = Instant::now();
+        let answer = match self {
+            Self::Bare(lab) => lab.webhook().post(question).await.map_err(LabError::from)?,
+            Self::Cluster(cluster) => cluster.review(question).await?,
+        };
+        Ok(Reviewed::new(version, token, &answer, began.elapsed()))
     }
 
     /// kubectl as the admin.

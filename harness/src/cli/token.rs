@@ -1,5 +1,6 @@
 //! Tokens that a command is given.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -8,6 +9,12 @@ use camino::Utf8Path;
 use tokenlab_webhook::{BODY_LIMIT, Token};
 
 /// On the command line, where other users of this machine may see it.
+#[expect(clippy::unnecessary_wraps, reason = "a parser of clap's may fail")]
+pub(super) fn parse(text: &str) -> Result<Token, Infallible> {
+    Ok(Token::from(text))
+}
+
+/// The same, for those to whom an empty one means none.
 pub(super) fn parse_some(text: &str) -> Result<Token, &'static str> {
     if text.is_empty() {
         return Err("it is empty");

@@ -46,7 +46,7 @@ fn or_default(text: &str) -> Result<LabName, tokenlab_harness::named::LabNameErr
 }
 
 /// `--name=value` is taken as well: it is copied from a manifest.
-fn flag(text: &str) -> Result<(String, String), String> {
+pub(super) fn flag(text: &str) -> Result<(String, String), String> {
     match text.trim_start_matches('-').split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a flag is `NAME=VALUE`".to_owned()),

@@ -143,6 +143,14 @@ impl Distribution {
         }
     }
 
+    /// The flags of the running apiserver.
+    pub(super) async fn flags(&self, node: &Node) -> Result<Vec<String>, ClusterError> {
+        Ok(match self {
+            Self::Kind(kind) => kind.flags(node).await?,
+            Self::K3s(k3s) => k3s.flags(node).await?,
+        })
+    }
+
     /// Takes back what wired the webhook in.
     pub(super) async fn undo(
         &self,

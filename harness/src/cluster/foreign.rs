@@ -93,6 +93,15 @@ impl Cluster {
         if let Some(elsewhere) = self.plan.elsewhere() {
             return Ok(elsewhere.post(body).await?);
         }
+        if !self.plan.distribution.has_node() {
+            // There are no Services: it is asked as `deploy` asks whether it is there.
+            let address = *self.address.get().ok_or(ClusterError::UnknownAddress)?;
+            let posted = self.posted(self.plan.reached_by(address), &body);
+            return Ok(Answer {
+                status: http::StatusCode::OK,
+                body: posted.await?,
+            });
+        }
         let Manifests {
             name, namespace, ..
         } = &self.plan.manifests;

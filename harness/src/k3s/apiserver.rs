@@ -105,19 +105,32 @@ async fn inspect(node: &Node, format: &str) -> Result<String, DockerError> {
 
 /// Whether the apiserver of this start has these flags, by what k3s said of it.
 pub(super) async fn runs_with(node: &Node, flags: Flags<'_>) -> Result<bool, DockerError> {
+    Ok(has_flags(&log_of_this_start(node).await?, flags))
+}
+
+/// The flags of the running apiserver.
+pub(super) async fn flags(node: &Node) -> Result<Vec<String>, DockerError> {
+    let log = log_of_this_start(node).await?;
+    let words = command_line(&log).unwrap_or_default().split(' ');
+    Ok(words.map(str::to_owned).collect())
+}
+
+async fn log_of_this_start(node: &Node) -> Result<String, DockerError> {
     let since = inspect(node, "{{.State.StartedAt}}").await?;
     let args = ["logs", "--since", &since, node.container.name()];
-    let log = log(&node.docker, &args).await?;
-    Ok(has_flags(&log, flags))
+    log(&node.docker, &args).await
+}
+
+fn command_line(log: &str) -> Option<&str> {
+    let running = log.lines().rev().find_map(|line| line.split_once(RUNNING));
+    // The line is one of logrus, in quotes.
+    Some(running?.1.trim_end_matches('"'))
 }
 
 fn has_flags(log: &str, flags: Flags<'_>) -> bool {
-    let running = log.lines().rev().find_map(|line| line.split_once(RUNNING));
-    let Some((_, command_line)) = running else {
+    let Some(command_line) = command_line(log) else {
         return false;
     };
-    // The line is one of logrus, in quotes.
-    let command_line = command_line.trim_end_matches('"');
     flags.iter().all(|(name, value)| {
         let prefix = format!("--{name}=");
         let mut words = command_line.split(' ').rev();

@@ -110,7 +110,7 @@ impl K3s {
                     host_ip: Some(Ipv4Addr::LOCALHOST.to_string()),
                     host_port: Some(port.to_string()),
                 };
-                let port = (format!("{}/tcp", PORT), Some(vec![binding]));
+                let port = (format!("{PORT}/tcp"), Some(vec![binding]));
                 host.port_bindings = Some([port].into());
                 host.publish_all_ports = Some(false);
             });

@@ -143,10 +143,7 @@ impl Apiserver<'_> {
 
     /// What runs, and whether it has these flags.
     pub(super) async fn runs_with(&self, flags: Flags<'_>) -> Result<Seen, DockerError> {
-        const COMMAND_LINES: &str = r#"for pid in $(pgrep -x "$1"); do
-            tr '\0' '\n' <"/proc/$pid/cmdline"; done 2>/dev/null || :"#;
-        let args = ["sh", "-c", COMMAND_LINES, "sh", CONTAINER];
-        let words = self.node.look(&args, &[]).await?;
+        let words = command_line(self.node).await?;
         if words.is_empty() {
             return Ok(Seen::Nothing);
         }
@@ -184,6 +181,14 @@ impl Apiserver<'_> {
         let lines = tail.trim_end().lines().map(|line| format!("  {line}"));
         Ok(lines.collect::<Vec<_>>().join("\n"))
     }
+}
+
+/// The words of the running apiserver's command line, a line each; empty when none runs.
+pub(super) async fn command_line(node: &Node) -> Result<String, DockerError> {
+    const COMMAND_LINES: &str = r#"for pid in $(pgrep -x "$1"); do
+        tr '\0' '\n' <"/proc/$pid/cmdline"; done 2>/dev/null || :"#;
+    let args = ["sh", "-c", COMMAND_LINES, "sh", CONTAINER];
+    node.look(&args, &[]).await
 }
 
 /// The newest container that was made after this moment, in nanoseconds since 1970.

@@ -2,6 +2,7 @@
 
 use tokenlab_webhook::pki::PkiError;
 
+use super::FlagsError;
 use crate::assets::AssetsError;
 use crate::control_plane::ControlPlaneError;
 use crate::kubectl::KubectlError;
@@ -23,6 +24,9 @@ pub enum LabError {
     /// The control plane does not run.
     #[error(transparent)]
     ControlPlane(#[from] ControlPlaneError),
+    /// The control plane does not run with the flags that it was given.
+    #[error(transparent)]
+    Flags(#[from] FlagsError),
     /// A user's certificate could not be made.
     #[error("the user's certificate could not be made")]
     Pki(#[from] PkiError),
@@ -41,6 +45,7 @@ impl LabError {
             Self::Assets(error) => error.hint(),
             Self::Folder(error) | Self::Kubectl(KubectlError::Folder(error)) => error.hint(),
             Self::ControlPlane(error) => error.hint(),
+            Self::Flags(error) => error.hint(),
             Self::Webhook(error) => error.hint(),
             Self::Pki(_) | Self::Kubectl(_) | Self::Client(_) => None,
         }

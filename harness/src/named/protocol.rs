@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 use camino::Utf8PathBuf;
 use semver::Version;
 use serde::{Deserialize, Serialize};
+use tokenlab_webhook::Token;
 
 use super::name::LabName;
 use super::settings::{Change, Settings};
 use crate::backend::Backend;
 use crate::journal::ReviewEvent;
+use crate::reviewed::Reviewed;
 
 /// The version of this program. Two versions do not speak to each other.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -37,7 +39,7 @@ pub enum Request {
     /// To end. Answered by [`Response::Done`] when it begins to.
     Stop,
     /// To start its apiserver anew with other flags: names without dashes, `None` takes one away.
-    /// Answered by [`Response::Done`].
+    /// Answered by [`Response::Flags`] when it runs with them, and as before when it cannot.
     SetFlags {
         /// The flags.
         flags: Vec<(String, Option<String>)>,
@@ -53,6 +55,23 @@ pub enum Request {
     Watch {
         /// Whether to begin with what there was: the last thousand.
         past: bool,
+    },
+    /// With which flags its apiserver runs. Answered by [`Response::Flags`].
+    Flags,
+    /// To write a kubeconfig with this token and nothing else that would tell who it is. Answered
+    /// by [`Response::Kubeconfig`].
+    User {
+        /// The token.
+        #[serde(with = "super::secret")]
+        token: Token,
+    },
+    /// To post a TokenReview to the webhook, in each version. Answered by [`Response::Reviewed`].
+    Review {
+        /// The token.
+        #[serde(with = "super::secret")]
+        token: Token,
+        /// The audiences to ask for; none by default, and then the field is left out.
+        audiences: Vec<String>,
     },
 }
 
@@ -73,6 +92,13 @@ pub enum Response {
     Missed(u64),
     /// It is done.
     Done,
+    /// The flags of the running apiserver, `--name=value` each, sorted. What looks like a secret is
+    /// replaced.
+    Flags(Vec<String>),
+    /// The kubeconfig's path, in the run folder.
+    Kubeconfig(Utf8PathBuf),
+    /// The answers: to `v1beta1`, then to `v1`.
+    Reviewed(Vec<Reviewed>),
     /// It is not done.
     Failed(Failure),
 }

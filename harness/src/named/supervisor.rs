@@ -4,10 +4,12 @@
 mod flags;
 mod health;
 mod logs;
+mod review;
 mod set;
 mod start;
 mod status;
 mod streams;
+mod user;
 mod watch;
 
 use std::error::Error;
@@ -46,6 +48,7 @@ pub(super) struct Supervisor {
     lab: Mutex<MockLab>,
     /// What the webhook answers, and what it answered: of one that the supervisor serves.
     webhook: Option<set::Switchboard>,
+    users: Mutex<user::Users>,
     stop: Notify,
 }
 
@@ -158,6 +161,7 @@ async fn serve(
         facts,
         lab: Mutex::new(lab),
         webhook,
+        users: Mutex::default(),
         stop: Notify::new(),
     });
     let ready = ready(&supervisor, &folder).await;
@@ -252,6 +256,9 @@ impl Supervisor {
             Request::SetFlags { flags } => flags::set(self, &flags).await?,
             Request::Set { changes } => set::set(self, changes).await?,
             Request::Watch { past } => return watch::watch(self, past, write).await,
+            Request::Flags => flags::running(self).await?,
+            Request::User { token } => user::kubeconfig(self, token).await?,
+            Request::Review { token, audiences } => review::post(self, &token, &audiences).await?,
         }))
     }
 }

@@ -1,0 +1,179 @@
+//! One TokenReview that a person posts, and what the webhook made of it.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokenlab_webhook::{ApiVersion, Token};
+
+use crate::webhook::Answer;
+
+/// What stands for the token in an answer that repeats it.
+const MARK: &str = "[the token]";
+/// A token at least this long is looked for within other texts too.
+const LONG: usize = 8;
+
+/// One TokenReview that was posted to a webhook, and its answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Reviewed {
+    /// The version that was asked in: `authentication.k8s.io/v1`.
+    pub api_version: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// From the question to the answer, in milliseconds: a new connection is included, and on a
+    /// cluster the way through its apiserver.
+    pub milliseconds: f64,
+    /// What the apiserver would make of it.
+    pub verdict: Verdict,
+    /// The answer's body, a text where it is not JSON. Where it repeats the token, a mark stands.
+    pub answer: Value,
+}
+
+/// What the apiserver makes of an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "outcome")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The token is good.
+    Authenticated {
+        /// Whose it is: `UserInfo`.
+        user: Value,
+    },
+    /// The token is not good: a user gets 401.
+    Refused,
+    /// The webhook did not do its part, and a user gets 401 too.
+    Failed {
+        /// What it did instead.
+        reason: String,
+    },
+}
+
+/// The review, as the apiserver posts it.
+pub(crate) fn question(version: ApiVersion, token: &Token, audiences: &[String]) -> String {
+    let mut spec = json!({"token": token.expose()});
+    if !audiences.is_empty() {
+        spec["audiences"] = json!(audiences);
+    }
+    json!({"apiVersion": version.as_str(), "kind": "TokenReview", "spec": spec}).to_string()
+}
+
+impl Reviewed {
+    pub(crate) fn new(version: ApiVersion, token: &Token, answer: &Answer, took: Duration) -> Self {
+        let Answer { status, body } = answer;
+        let mut answer = serde_json::from_str(body).unwrap_or_else(|_| Value::from(body.trim()));
+        let verdict = Verdict::new(version, *status, &answer);
+        hide(&mut answer, token.expose());
+        Self {
+            api_version: version.as_str().to_owned(),
+            status: status.as_u16(),
+            milliseconds: took.as_secs_f64() * 1000.0,
+            verdict,
+            answer,
+        }
+    }
+
+    /// Whether the token is good.
+    pub fn is_authenticated(&self) -> bool {
+        matches!(self.verdict, Verdict::Authenticated { .. })
+    }
+}
+
+impl Verdict {
+    /// As the apiserver judges (`apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`,
+    /// v0.37.2): any status but 2xx is an error, another version cannot be decoded, and an error
+    /// text counts only where the token is not called good.
+    fn new(asked: ApiVersion, http: StatusCode, answer: &Value) -> Self {
+        let failed = |reason: String| Self::Failed { reason };
+        if !http.is_success() {
+            return failed(format!("HTTP status {http}"));
+        }
+        if answer["kind"] != "TokenReview" {
+            return failed("it is no TokenReview".to_owned());
+        }
+        let version = answer["apiVersion"].as_str().unwrap_or_default();
+        if version != asked.as_str() {
+            return failed(format!(
+                "its apiVersion is `{version}`, not that of the question"
+            ));
+        }
+        let status = &answer["status"];
+        match (status["authenticated"].as_bool(), status["error"].as_str()) {
+            (Some(true), _) => Self::Authenticated {
+                user: status["user"].clone(),
+            },
+            (_, None | Some("")) => Self::Refused,
+            (_, Some(error)) => failed(format!("status.error: {error}")),
+        }
+    }
+}
+
+/// Replaces the token wherever the answer repeats it.
+fn hide(answer: &mut Value, token: &str) {
+    match answer {
+        Value::String(text) if text == token => MARK.clone_into(text),
+        Value::String(text) if token.len() >= LONG => *text = text.replace(token, MARK),
+        Value::Array(values) => values.iter_mut().for_each(|value| hide(value, token)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| hide(value, token)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const V1: &str = "authentication.k8s.io/v1";
+
+    #[rstest]
+    #[case::good(200, json!({"authenticated": true, "user": {"username": "ann"}}),
+        Verdict::Authenticated { user: json!({"username": "ann"}) })]
+    #[case::good_whatever_is_said(200, json!({"authenticated": true, "error": "x", "user": null}),
+        Verdict::Authenticated { user: Value::Null })]
+    #[case::refused(200, json!({"authenticated": false}), Verdict::Refused)]
+    #[case::nothing_said(200, json!({}), Verdict::Refused)]
+    #[case::undecided(200, json!({"error": "no"}), Verdict::Failed { reason: "status.error: no".to_owned() })]
+    #[case::not_2xx(500, json!({"authenticated": true}),
+        Verdict::Failed { reason: "HTTP status 500 Internal Server Error".to_owned() })]
+    fn it_is_judged_as_by_the_apiserver(
+        #[case] http: u16,
+        #[case] status: Value,
+        #[case] expected: Verdict,
+    ) {
+        let answer = json!({"apiVersion": V1, "kind": "TokenReview", "status": status});
+        let http = StatusCode::from_u16(http).expect("must be a status");
+        assert_eq!(Verdict::new(ApiVersion::V1, http, &answer), expected);
+    }
+
+    #[test]
+    fn another_version_is_no_answer() {
+        let answer = json!({"apiVersion": V1, "kind": "TokenReview",
+            "status": {"authenticated": true}});
+        let verdict = Verdict::new(ApiVersion::V1Beta1, StatusCode::OK, &answer);
+        let reason = format!("its apiVersion is `{V1}`, not that of the question");
+        assert_eq!(verdict, Verdict::Failed { reason });
+    }
+
+    fn reviewed(token: &str, body: &Value) -> Reviewed {
+        let answer = Answer {
+            status: StatusCode::OK,
+            body: body.to_string(),
+        };
+        Reviewed::new(ApiVersion::V1, &Token::from(token), &answer, Duration::ZERO)
+    }
+
+    #[test]
+    fn a_repeated_token_is_hidden() {
+        let body = json!({"spec": {"token": "canary-1"}, "said": ["no canary-1 here", 1]});
+        let expected = json!({"spec": {"token": MARK}, "said": ["no [the token] here", 1]});
+        assert_eq!(reviewed("canary-1", &body).answer, expected);
+        // One that is a word of everybody's is hidden where it stands alone.
+        let body = json!({"spec": {"token": "a"}, "said": "a a"});
+        let expected = json!({"spec": {"token": MARK}, "said": "a a"});
+        assert_eq!(reviewed("a", &body).answer, expected);
+    }
+}
