@@ -10,6 +10,7 @@ mod stale;
 mod strays;
 mod support;
 mod users;
+mod uses;
 mod webhook;
 
 #[path = "../lab/filters.rs"]

@@ -8,6 +8,7 @@ mod home;
 #[path = "../lab/programs.rs"]
 #[expect(dead_code, reason = "stand-ins are for failures, tested elsewhere")]
 mod programs;
+mod shell;
 #[path = "../lab/skipped.rs"]
 mod skipped;
 mod tmux;

@@ -1,0 +1,250 @@
+//! A lab that is used: kubectl, reviews, the apiserver's flags.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+
+use insta::assert_snapshot;
+use nix::sys::signal::Signal;
+use rstest::rstest;
+use tokenlab_harness::named::Status;
+
+use crate::home::Home;
+use crate::owner::Running;
+use crate::support::{done, filtered, nothing_left, tokenlab, up};
+
+/// A token that must be found where it belongs, and nowhere else.
+const CANARY: &str = "canary-b3f1c0de";
+
+/// Anybody, to the mock.
+const AS_MOCK: &str = "kubectl --as-token any get ns";
+
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
+#[tokio::test]
+async fn kubectl_is_its_admin_or_whom_a_token_belongs_to() {
+    let home = Home::new().await;
+    up(&home, "used").await;
+    let admin = done(&home, &words("kubectl get ns kube-system -o name")).await;
+    assert_eq!(admin, "namespace/kube-system\n");
+    let whoami = "kubectl -l used -- auth whoami -o jsonpath={.status.userInfo.username}";
+    assert_eq!(done(&home, &words(whoami)).await, "lab-admin");
+
+    let forbidden = tokenlab(&home, &words(AS_MOCK)).await;
+    assert_snapshot!(forbidden, @r#"
+    exit code: 1
+    ----- stderr -----
+    Error from server (Forbidden): namespaces is forbidden: User "mock" cannot list resource "namespaces" in API group "" at the cluster scope
+    "#);
+    let nothing = tokenlab(&home, &["kubectl", "--as-token", "", "get", "ns"]).await;
+    assert_eq!(nothing.status.code(), Some(2), "{nothing}");
+
+    done(&home, &["down"]).await;
+    let gone = tokenlab(&home, &["kubectl", "get", "ns"]).await;
+    assert_snapshot!(gone, @"
+    exit code: 1
+    ----- stderr -----
+    error: no lab runs
+
+    hint: `tokenlab up` starts one
+    ");
+    nothing_left(&home).await;
+}
+
+#[tokio::test]
+async fn a_token_is_in_a_kubeconfig_alone() {
+    let home = Home::new().await;
+    let lab = up(&home, "used").await;
+    let file = home.file("token");
+    std::fs::write(&file, format!("{CANARY}\n")).expect("must be written");
+    let line = format!("kubectl --as-token-file {file} -- proxy --port=0");
+    let mut proxy = Running::start(home.tokenlab(&words(&line)).await);
+    proxy.says("Starting to serve on").await;
+
+    // It is kubectl itself, and its signals and exit status are its own.
+    let processes = home.processes();
+    assert!(
+        processes.iter().any(|process| process.name == "kubectl"),
+        "{processes:?}"
+    );
+    for process in &processes {
+        let line = std::fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        assert!(!line.contains(CANARY), "{line}");
+    }
+    let review = done(&home, &["review", "--json", CANARY]).await;
+    assert!(!review.contains(CANARY), "{review}");
+    // Once for a token, and for the user alone.
+    done(&home, &["kubectl", "--as-token", CANARY, "auth", "whoami"]).await;
+    let holders = holders(&lab, CANARY);
+    assert_eq!(holders.len(), 1, "{holders:?}");
+    assert!(holders[0].ends_with(".kubeconfig"), "{holders:?}");
+    let mode = std::fs::metadata(&holders[0])
+        .expect("must be there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    proxy.signal(Signal::SIGINT);
+    let proxy = proxy.ended().await;
+    assert_eq!(proxy.status.signal(), Some(2), "{proxy}");
+    done(&home, &["down"]).await;
+    nothing_left(&home).await;
+}
+
+/// The files of a lab in which a text stands.
+fn holders(lab: &Status, text: &str) -> Vec<String> {
+    let mut holders = Vec::new();
+    let mut folders = vec![lab.folder.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir_utf8().expect("must be read") {
+            let entry = entry.expect("must be read");
+            let kind = entry.file_type().expect("must be known");
+            if kind.is_dir() {
+                folders.push(entry.path().to_owned());
+            } else if kind.is_file() {
+                let bytes = std::fs::read(entry.path()).expect("must be read");
+                if String::from_utf8_lossy(&bytes).contains(text) {
+                    holders.push(entry.path().to_string());
+                }
+            }
+        }
+    }
+    holders
+}
+
+#[tokio::test]
+async fn a_review_is_answered_in_both_versions() {
+    let home = Home::new().await;
+    up(&home, "used").await;
+    let text = done(&home, &words("review any --audience a --audience b")).await;
+    assert_snapshot!(without_times(&text), @r#"
+    authentication.k8s.io/v1beta1  authenticated: mock (uid mock, groups group-mock)  HTTP 200, [time]
+    {
+      "apiVersion": "authentication.k8s.io/v1beta1",
+      "kind": "TokenReview",
+      "status": {
+        "authenticated": true,
+        "user": {
+          "groups": [
+            "group-mock"
+          ],
+          "uid": "mock",
+          "username": "mock"
+        }
+      }
+    }
+    authentication.k8s.io/v1  authenticated: mock (uid mock, groups group-mock)  HTTP 200, [time]
+    {
+      "apiVersion": "authentication.k8s.io/v1",
+      "kind": "TokenReview",
+      "status": {
+        "authenticated": true,
+        "user": {
+          "groups": [
+            "group-mock"
+          ],
+          "uid": "mock",
+          "username": "mock"
+        }
+      }
+    }
+    "#);
+    // To this one the webhook says nothing that the apiserver could use.
+    let refused = tokenlab(&home, &["review", "--json", ""]).await;
+    assert_eq!(refused.status.code(), Some(1), "{refused}");
+    let report: serde_json::Value = serde_json::from_str(&refused.stdout).expect("must be JSON");
+    assert_eq!(report["lab"], "used");
+    assert_eq!(report["authenticated"], false);
+    let reviews = report["reviews"].as_array().expect("must be there");
+    assert_eq!(reviews.len(), 2);
+    assert_eq!(reviews[0]["apiVersion"], "authentication.k8s.io/v1beta1");
+    assert_eq!(reviews[1]["apiVersion"], "authentication.k8s.io/v1");
+    assert_eq!(reviews[1]["verdict"]["reason"], "HTTP status 400");
+    done(&home, &["down"]).await;
+    nothing_left(&home).await;
+}
+
+fn without_times(text: &str) -> String {
+    let time = regex::Regex::new(r"\d+\.\d ms").expect("must be a pattern");
+    time.replace_all(text, "[time]").into_owned()
+}
+
+#[tokio::test]
+async fn flags_are_shown_changed_and_taken_away() {
+    const TTL: &str = "authentication-token-webhook-cache-ttl";
+    let home = Home::new().await;
+    up(&home, "used").await;
+    let before = done(&home, &["flags"]).await;
+    assert!(before.contains("--authorization-mode=RBAC\n"), "{before}");
+
+    let set = tokenlab(&home, &["flags", "--set", &format!("{TTL}=7s")]).await;
+    assert_eq!(set.status.code(), Some(0), "{set}");
+    assert_eq!(set.stdout, format!("+ --{TTL}=7s\n"));
+    assert!(running(&home).contains(&format!("--{TTL}=7s")));
+    let again = tokenlab(&home, &["flags", "--set", &format!("--{TTL}=7s")]).await;
+    assert_eq!(again.stdout, "", "{again}");
+    let unchanged = "nothing changed: it runs with them already\n";
+    assert!(again.stderr.ends_with(unchanged), "{again}");
+
+    let json = done(&home, &["flags", "--json", "--unset", TTL]).await;
+    let report: serde_json::Value = serde_json::from_str(&json).expect("must be JSON");
+    assert_eq!(report["changed"]["removed"][0], format!("--{TTL}=7s"));
+    assert_eq!(report["flags"]["authorization-mode"][0], "RBAC");
+    assert_eq!(done(&home, &["flags"]).await, before);
+    done(&home, &["down"]).await;
+    nothing_left(&home).await;
+}
+
+/// The arguments of the kube-apiserver that runs, by the system.
+fn running(home: &Home) -> Vec<String> {
+    let mut lines = home
+        .processes()
+        .into_iter()
+        .filter(|process| process.name == "kube-apiserver");
+    let pid = lines.next().expect("must run").pid;
+    let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).expect("must be read");
+    line.split('\0').map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_bad_flag_is_rolled_back() {
+    let home = Home::new().await;
+    up(&home, "used").await;
+    let before = done(&home, &["flags"]).await;
+    let line = "flags --set no-such-flag=1 --unset authorization-mode";
+    let failed = tokenlab(&home, &words(line)).await;
+    assert_eq!(failed.status.code(), Some(1), "{failed}");
+    assert_eq!(failed.stdout, "");
+    // Above it stands how long it took, and more where that was long.
+    let error = failed.stderr.find("error: ").map(|at| &failed.stderr[at..]);
+    assert_snapshot!(filtered(error.unwrap_or_default()), @"
+    error: kube-apiserver did not come back with the new flags, so all is as it was: kube-apiserver ended early: exit status: 1
+      command: cd [run folder] && GOGC=400 [programs]/kube-apiserver [flags]
+      log: [run folder]/logs/kube-apiserver.log
+        Error: unknown flag: --no-such-flag
+
+    hint: this version of the program does not have that flag
+    ");
+    assert_eq!(done(&home, &["flags"]).await, before);
+    // It is there, and still allows nothing to everybody.
+    let mock = tokenlab(&home, &words(AS_MOCK)).await;
+    assert!(mock.stderr.contains("(Forbidden)"), "{mock}");
+    done(&home, &["status"]).await;
+    done(&home, &["down"]).await;
+    nothing_left(&home).await;
+}
+
+#[rstest]
+#[case::no_value(&["--set", "profiling"])]
+#[case::a_value(&["--unset", "profiling=true"])]
+#[case::twice(&["--set", "v=1", "--unset", "v"])]
+#[tokio::test]
+async fn a_change_that_says_nothing_is_refused(#[case] args: &[&str]) {
+    let home = Home::new().await;
+    let args = [&["flags"], args].concat();
+    let refused = tokenlab(&home, &args).await;
+    assert_eq!(refused.status.code(), Some(2), "{refused}");
+    assert_eq!(refused.stdout, "");
+}
