@@ -60,7 +60,30 @@
 //!
 //! The builder also takes the version of Kubernetes, the version of TokenReview that the apiserver
 //! speaks, and any [flag](LabBuilder::flag) of kube-apiserver; a running one is
-//! [restarted](ControlPlane::restart) with others.
+//! [started anew](Lab::set_flags) with others, or as it was when it does not come back with them.
+//!
+//! # Your own webhook
+//!
+//! One that is a program already, in whatever language, is started and ended with the lab:
+//!
+//! ```no_run
+//! use tokenlab_harness::{Lab, LabError, WebhookCommand};
+//! use tokenlab_webhook::Token;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let words = "./my-webhook --listen {address} --tls-cert {cert} --tls-key {key}".parse()?;
+//! Lab::builder().webhook(WebhookCommand::new(words)).run(async |lab| {
+//!     let output = lab.kubectl_as(&Token::from("somebodys"))?.run(["auth", "whoami"]).await?;
+//!     println!("{output}");
+//!     Ok::<_, LabError>(())
+//! })
+//! .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One that runs already, [`Elsewhere`], is only asked. What the webhook itself makes of a token,
+//! past the apiserver, [`MockLab::review`] tells.
 //!
 //! # One control plane for many tests
 //!
@@ -92,7 +115,7 @@
 //! # Labs with names
 //!
 //! [`named`] has labs that stay when who started them has ended: what the program's `tokenlab up`
-//! starts, and its `kubectl`, `shell`, `review` and `flags` use. [`named::Client`] asks one.
+//! starts, and its other verbs use. [`named::Client`] asks one.
 //!
 //! # Features
 //!
