@@ -22,6 +22,7 @@ mod status;
 mod supervise;
 mod table;
 mod token;
+mod tour;
 mod up;
 mod watch;
 mod webhook;
@@ -74,6 +75,7 @@ struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Tour(tour::Args),
     Demo(demo::Args),
     Up(up::Args),
     List(list::Args),
@@ -112,7 +114,11 @@ fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 }
 
 pub(crate) fn main() -> ExitCode {
-    let Args { command } = Args::parse();
+    let Args { command } = if std::env::args_os().len() == 1 && tour::is_for_a_person() {
+        Args::parse_from(["tokenlab", "tour"])
+    } else {
+        Args::parse()
+    };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return failure::report(&error.into()),
@@ -149,6 +155,7 @@ async fn interruptible(command: Command) -> anyhow::Result<ExitCode> {
             Command::Review(args) => args.run().await,
             Command::Flags(args) => args.run().await,
             Command::Supervise(args) => Ok(args.run().await),
+            Command::Tour(args) => Box::pin(args.run()).await,
             Command::Assets(args) => args.run().await,
             Command::Image(args) => args.run().await,
             Command::Manifests(args) => args.run(),

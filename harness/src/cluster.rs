@@ -335,7 +335,12 @@ impl Cluster {
         self.kubectl_with("token", &self.token_user(token))
     }
 
-    fn kubectl_with(&self, name: &str, kubeconfig: &Kubeconfig) -> Result<Kubectl, ClusterError> {
+    /// kubectl with this kubeconfig; `name` begins the name of its file in the run folder.
+    pub fn kubectl_with(
+        &self,
+        name: &str,
+        kubeconfig: &Kubeconfig,
+    ) -> Result<Kubectl, ClusterError> {
         let program = &self.plan.assets.kubectl;
         Ok(Kubectl::new(program, &self.plan.folder, name, kubeconfig)?)
     }

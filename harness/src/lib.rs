@@ -146,6 +146,7 @@ pub mod strays;
 
 mod backend;
 mod backup;
+mod cause;
 mod cluster;
 mod control_plane;
 mod diagnostics;
@@ -179,6 +180,7 @@ mod wait;
 mod webhook;
 
 pub use backend::{BACKEND, Backend, BackendError, MockLab, MockLabError, UnknownBackend};
+pub use cause::{Cause, LogMark, Unauthenticated};
 pub use cluster::{
     Cluster, ClusterBuilder, ClusterError, ClusterPlan, ClusterWebhook, DeploymentError, Reach,
     ServiceAddress, ServiceAddressError, Wire, Wired,

@@ -1,7 +1,7 @@
 //! `tokenlab demo`: the tutorial's story from nothing to Forbidden for "mock".
 
 mod cluster;
-mod commands;
+pub(super) mod commands;
 mod existing;
 mod foreign;
 mod foreign_cluster;
@@ -24,7 +24,7 @@ use super::choice::Choice;
 use super::webhook::TOKEN;
 use story::Story;
 
-const FORBIDDEN: &str = "Error from server (Forbidden): namespaces is forbidden: \
+pub(super) const FORBIDDEN: &str = "Error from server (Forbidden): namespaces is forbidden: \
     User \"mock\" cannot list resource \"namespaces\" in API group \"\" at the cluster scope";
 
 const EXAMPLES: &str = "\

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod backend;
+mod causes;
 mod cli;
 mod control_plane;
 mod failures;

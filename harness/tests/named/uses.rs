@@ -161,7 +161,10 @@ async fn a_review_is_answered_in_both_versions() {
     assert_eq!(reviews.len(), 2);
     assert_eq!(reviews[0]["apiVersion"], "authentication.k8s.io/v1beta1");
     assert_eq!(reviews[1]["apiVersion"], "authentication.k8s.io/v1");
-    assert_eq!(reviews[1]["verdict"]["reason"], "HTTP status 400 Bad Request");
+    assert_eq!(
+        reviews[1]["verdict"]["reason"],
+        "HTTP status 400 Bad Request"
+    );
     done(&home, &["down"]).await;
     nothing_left(&home).await;
 }

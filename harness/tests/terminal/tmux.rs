@@ -21,6 +21,7 @@ set -g remain-on-exit-format ''
 set -g status off
 set -g history-limit 5000
 set -g default-terminal screen-256color
+set -g default-shell /bin/sh
 ";
 
 /// A program on a terminal of its own. Dropped, the terminal is closed.
@@ -112,16 +113,28 @@ impl Terminal {
     /// Waits until this stands behind all that was there before, as the last thing on the screen;
     /// all that was on the screen so far.
     pub(crate) async fn ends_with(&self, end: &str) -> String {
+        let what = format!("the screen ends with `{end}`");
+        self.until(&what, |text| text.ends_with(end)).await
+    }
+
+    /// Waits until this stands somewhere on the screen; all that was on it so far.
+    pub(crate) async fn shows(&self, part: &str) -> String {
+        let what = format!("the screen shows `{part}`");
+        self.until(&what, |text| text.contains(part)).await
+    }
+
+    async fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
         let look = async || {
+            // In this order: what has ended shows nothing more.
+            let status = self.status().await;
             let text = self.text().await;
-            match (text.ends_with(end), self.status().await) {
-                (true, _) => Probe::Ready(text),
-                (false, None) => Probe::NotYet(text.into()),
-                (false, Some(code)) => Probe::Fatal(Ended { code, text }),
+            match status {
+                _ if is_so(&text) => Probe::Ready(text),
+                None => Probe::NotYet(text.into()),
+                Some(code) => Probe::Fatal(Ended { code, text }),
             }
         };
-        (until(&format!("the screen ends with `{end}`"), SOON, look).await)
-            .unwrap_or_else(|error| panic!("{error}"))
+        (until(what, SOON, look).await).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Waits for the program's end: its exit status, and all that was on the screen.
@@ -148,12 +161,13 @@ impl Terminal {
     async fn status(&self) -> Option<i32> {
         const STATUS: &str = "#{pane_dead}|#{pane_dead_status}|#{pane_dead_signal}";
         let status = succeeds(self.client(&["display-message", "-p", STATUS])).await;
-        let fields: Vec<i32> = (status.trim_end().split('|'))
-            .map(|field| field.parse().unwrap_or(-1))
+        let fields: Vec<Option<i32>> = (status.trim_end().split('|'))
+            .map(|field| field.parse().ok())
             .collect();
         match *fields {
-            [1, code, -1] => Some(code),
-            [1, -1, signal] => Some(128 + signal),
+            [Some(1), Some(code), _] => Some(code),
+            [Some(1), None, Some(signal)] => Some(128 + signal),
+            // Its screen is closed before tmux has heard how it ended.
             _ => None,
         }
     }

@@ -6,11 +6,11 @@ use tokenlab_harness::{Backend, CONFIG_FILE_FLAG, ClusterPlan};
 use super::typed;
 
 /// One lab, in words.
-pub(super) struct Commands {
-    pub(super) backend: Backend,
+pub(in crate::cli) struct Commands {
+    pub(in crate::cli) backend: Backend,
     /// Whether there is a node.
-    pub(super) agent: bool,
-    pub(super) name: String,
+    pub(in crate::cli) agent: bool,
+    pub(in crate::cli) name: String,
 }
 
 impl Commands {
@@ -19,7 +19,7 @@ impl Commands {
     }
 
     /// The node's container.
-    fn node(&self) -> String {
+    pub(in crate::cli) fn node(&self) -> String {
         let name = &self.name;
         if self.is_k3s() {
             format!("{name}-k3s")
@@ -28,7 +28,7 @@ impl Commands {
         }
     }
 
-    pub(super) fn create(&self, plan: &ClusterPlan) -> String {
+    pub(in crate::cli) fn create(&self, plan: &ClusterPlan) -> String {
         let (name, node) = (&self.name, self.node());
         if self.is_k3s() {
             let (privileged, agent) = if self.agent {
@@ -49,7 +49,7 @@ impl Commands {
         )
     }
 
-    pub(super) fn created(&self, version: &Version, image: &str, wired: &str) -> String {
+    pub(in crate::cli) fn created(&self, version: &Version, image: &str, wired: &str) -> String {
         match (self.is_k3s(), self.agent) {
             (false, _) => {
                 format!(
@@ -65,7 +65,7 @@ impl Commands {
         }
     }
 
-    pub(super) fn loaded(&self) -> &'static str {
+    pub(in crate::cli) fn loaded(&self) -> &'static str {
         if self.agent {
             "the image is in the node"
         } else {
@@ -73,7 +73,7 @@ impl Commands {
         }
     }
 
-    pub(super) fn load(&self) -> Vec<String> {
+    pub(in crate::cli) fn load(&self) -> Vec<String> {
         const IMAGES: &str = "/var/lib/rancher/k3s/agent/images";
         let node = self.node();
         match (self.is_k3s(), self.agent) {
@@ -91,7 +91,7 @@ impl Commands {
         }
     }
 
-    pub(super) fn deployed(&self, plan: &ClusterPlan) -> String {
+    pub(in crate::cli) fn deployed(&self, plan: &ClusterPlan) -> String {
         let (name, namespace) = (&plan.manifests().name, &plan.manifests().namespace);
         let answered = "is answered: authenticated, user \"mock\"";
         if self.agent {
@@ -101,7 +101,7 @@ impl Commands {
         }
     }
 
-    pub(super) fn deploy(&self, plan: &ClusterPlan) -> String {
+    pub(in crate::cli) fn deploy(&self, plan: &ClusterPlan) -> String {
         if self.agent {
             return format!(
                 "kubectl apply -f {}",
@@ -112,7 +112,7 @@ impl Commands {
         format!("docker run --detach --name {name}-webhook --network {name} … serve --mock …")
     }
 
-    pub(super) fn wire(&self, file: &str) -> Vec<String> {
+    pub(in crate::cli) fn wire(&self, file: &str) -> Vec<String> {
         let node = self.node();
         let copy = format!("docker cp webhook-config.yml {node}:{file}");
         if self.is_k3s() {
