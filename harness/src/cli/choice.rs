@@ -64,7 +64,7 @@ impl Choice {
             conflict("`--kubeconfig` is for a cluster that exists: add `--backend existing`");
         }
         if let Some(said) = self.webhook.unfit(self.backend) {
-            conflict(said);
+            conflict(&said);
         }
         if self.webhook.is_elsewhere() && (self.reach.is_some() || self.service_address.is_some()) {
             conflict("`--reach` and `--service-address` are for a webhook that is deployed");

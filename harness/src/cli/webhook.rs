@@ -1,5 +1,6 @@
 //! Somebody else's webhook, by flags.
 
+use std::borrow::Cow;
 use std::io::Read as _;
 
 use anyhow::{Context as _, bail, ensure};
@@ -7,7 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokenlab_harness::named::SpecWebhook;
 use tokenlab_harness::{
     Backend, ClusterWebhook, Elsewhere, ForeignContainer, ForeignImage, ImageName, WebhookCommand,
-    WebhookPath, WebhookSource, WebhookUrl, Words,
+    WebhookPath, WebhookSource, WebhookUrl, WebhookUrlError, Words,
 };
 use tokenlab_webhook::Token;
 
@@ -21,7 +22,8 @@ pub(super) const TOKEN: &str = "ZGVtbW8tcGFzc3dvcmQ=";
 pub(super) struct Foreign {
     /// The webhook that runs at this URL, such as https://127.0.0.1:8443/authenticate; its path too
     #[arg(long, value_name = "URL", group = "webhook", requires = "ca")]
-    webhook_url: Option<WebhookUrl>,
+    // Read in `check`: clap would print what it is not content with, and there may be a password in it.
+    webhook_url: Option<String>,
 
     /// The authority of its certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "webhook_url")]
@@ -100,9 +102,16 @@ impl Foreign {
         self.webhook_url.is_some() || self.webhook_command.is_some() || self.webhook_image.is_some()
     }
 
-    /// The flag that this backend can do nothing with, and what would do.
-    pub(super) fn unfit(&self, backend: Backend) -> Option<&'static str> {
-        match backend {
+    fn url(&self) -> Option<Result<WebhookUrl, WebhookUrlError>> {
+        self.webhook_url.as_deref().map(str::parse)
+    }
+
+    /// What is wrong with its URL, or a flag that this backend can do nothing with and what would do.
+    pub(super) fn unfit(&self, backend: Backend) -> Option<Cow<'static, str>> {
+        if let Some(Err(error)) = self.url() {
+            return Some(format!("`--webhook-url` cannot be used: {error}").into());
+        }
+        let said = match backend {
             Backend::Bare if self.webhook_image.is_some() => Some(
                 "`--webhook-image` is for a real cluster: add `--backend kind`, or start it by \
                  `--webhook-command`",
@@ -116,7 +125,8 @@ impl Foreign {
                 )
             }
             Backend::Bare | Backend::Kind | Backend::K3s | Backend::Existing => None,
-        }
+        };
+        said.map(Cow::Borrowed)
     }
 
     /// What a named lab makes of it.
@@ -188,10 +198,10 @@ impl Foreign {
 
     /// What runs already, with its files read and checked.
     pub(super) fn elsewhere(&self) -> anyhow::Result<Option<Elsewhere>> {
-        let (Some(url), Some(ca)) = (&self.webhook_url, &self.ca) else {
+        let (Some(url), Some(ca)) = (self.url().transpose()?, &self.ca) else {
             return Ok(None);
         };
-        let webhook = Elsewhere::new(url, &read("--ca", ca)?);
+        let webhook = Elsewhere::new(&url, &read("--ca", ca)?);
         let mut webhook = webhook.with_context(|| unusable("--ca", ca))?;
         if let Some(name) = &self.server_name {
             let named = webhook.server_name(name);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rstest::rstest;
 use tokenlab_harness::{Poll, Probe, until};
 
-const POLL: Poll = Poll {
+pub(crate) const POLL: Poll = Poll {
     every: Duration::from_millis(200),
     within: Duration::from_secs(180),
 };
@@ -17,7 +17,7 @@ const POLL: Poll = Poll {
 const KUBECONFIG: &str = "apiVersion: v1\nkind: Config\ncurrent-context: production\n";
 
 /// The demo's process. Dropped by a panic, it is ended.
-struct Demo(Child);
+pub(crate) struct Demo(pub(crate) Child);
 
 impl Drop for Demo {
     fn drop(&mut self) {

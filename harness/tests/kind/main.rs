@@ -3,9 +3,11 @@
 
 mod cluster;
 mod diagnostics;
+mod foreign;
 mod left;
+#[path = "../lab/webhooks/peer.rs"]
+mod peer;
 #[path = "../lab/skipped.rs"]
-#[expect(dead_code, reason = "which programs there are is asked elsewhere")]
 mod skipped;
 
 /// Whether this run may start clusters; a test that may not says so.

@@ -71,7 +71,20 @@ async fn its_story() {
     let args = ["demo", "--webhook-command", &line];
     let output = ended(&mut home.tokenlab(&args).await).await;
     assert!(output.status.success(), "{output}");
-    assert_text!(output.stdout, @"");
+    assert_text!(output.stdout, @r#"
+    ✓ 1 the webhook's command runs, and answers at https://127.0.0.1:[port]/authenticate ([time])
+    ✓ 2 a TokenReview with the token posted to it: authenticated, user "gopher", uid "1", groups "gophers" ([time])
+        {"apiVersion":"authentication.k8s.io/v1beta1","kind":"TokenReview","status":{"authenticated":true,"user":{"groups":["gophers"],"uid":"1","username":"gopher"}}}
+    ✓ 3 webhook-config.yml tells the apiserver where, by which CA and by which name ([time])
+    ✓ 4 kube-apiserver [version] is ready, with --authentication-token-webhook-config-file=[run folder]/webhook-config.yml ([time])
+    ✓ 5 kubectl auth whoami, with the token: authenticated, user "gopher", uid "1", groups "gophers" ([time])
+    ✓ 6 kubectl get ns ([time])
+        Error from server (Forbidden): namespaces is forbidden: User "gopher" cannot list resource "namespaces" in API group "" at the cluster scope
+
+    The webhook and the apiserver agree: the token is "gopher"'s. What that user may do is a
+    matter of roles: Forbidden (403) means known, and not allowed.
+    [time] in all
+    "#);
     let token = home.file("token");
     std::fs::write(&token, "nobody's\n").expect("must be written");
     let args = [&args[..], &["--json", "--token-file", token.as_str()]].concat();

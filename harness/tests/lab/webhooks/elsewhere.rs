@@ -91,8 +91,8 @@ impl Peer {
 
 #[tokio::test]
 async fn that_wants_its_callers_certificate() {
-    let test = "webhooks::elsewhere::that_wants_its_callers_certificate";
-    let Some(program) = peer::built(test).await else {
+    let name = "webhooks::elsewhere::that_wants_its_callers_certificate";
+    let Some(program) = peer::built(name).await else {
         return;
     };
     let _turn = turn(1).await;
