@@ -74,7 +74,7 @@ pub struct ClusterPlan {
     reach: Reach,
     address: Option<IpAddr>,
     authority: CertificateAuthority,
-    webhook: Option<ClusterWebhook>,
+    webhook: Option<Box<ClusterWebhook>>,
     manifests: Manifests,
     pub(crate) folder: RunFolder,
     progress: Progress,

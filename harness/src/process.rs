@@ -160,9 +160,10 @@ impl Plan {
         let started = (|| {
             let log = File::options().create(true).append(true).open(&self.log)?;
             let log_began = log.metadata()?.len();
-            let mut child = match self.inherit {
-                true => gated_in_full(self.name, &self.program),
-                false => gated(self.name, &self.program),
+            let mut child = if self.inherit {
+                gated_in_full(self.name, &self.program)
+            } else {
+                gated(self.name, &self.program)
             };
             let mut child = child
                 .args(&self.args)

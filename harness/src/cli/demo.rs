@@ -21,7 +21,7 @@ use tokenlab_harness::{
 use tokenlab_webhook::Token;
 
 use super::choice::Choice;
-use super::webhook::TOKEN;
+use super::webhook::{TOKEN, Tried};
 use story::Story;
 
 pub(super) const FORBIDDEN: &str = "Error from server (Forbidden): namespaces is forbidden: \
@@ -37,8 +37,14 @@ Examples:
   tokenlab demo --backend k3s --no-agent     on a control plane alone, the webhook beside it
   tokenlab demo --json | jq -r .kubectl.stderr
 
+Your own webhook:
+  tokenlab demo --webhook-command './authn --listen {address} --cert {cert} --key {key}'
+  tokenlab demo --webhook-url https://127.0.0.1:8443/authenticate --ca ca.crt --token-file token
+  tokenlab demo --backend kind --webhook-image me/authn:dev --webhook-args '--port {port}'
+  tokenlab demo --backend existing --kubeconfig theirs.yaml --hold
+
 It succeeds (exit status 0) only if the apiserver recognises \"mock\" and forbids it to list
-namespaces.";
+namespaces; with your own webhook, if the apiserver does as that says of the token.";
 
 /// From nothing to Forbidden for "mock": a webhook, a real kube-apiserver that asks it, and
 /// `kubectl get ns` under a token
@@ -47,6 +53,9 @@ namespaces.";
 pub(super) struct Args {
     #[command(flatten)]
     choice: Choice,
+
+    #[command(flatten)]
+    tried: Tried,
 
     /// Show the commands that a person would type
     #[arg(short, long, conflicts_with = "json")]
@@ -109,6 +118,7 @@ impl Args {
     async fn bare(self) -> anyhow::Result<ExitCode> {
         let Self {
             choice,
+            tried: _,
             verbose,
             hold,
             json,

@@ -15,6 +15,7 @@ Examples:
   tokenlab up                                start a lab, which is called `default`
   tokenlab up mine --backend kind            another one, on a real cluster
   tokenlab up --flag authentication-token-webhook-cache-ttl=0s
+  tokenlab up --webhook-command './authn --listen {address} --cert {cert} --key {key}'
   tokenlab up --json | jq -r .kubeconfig
 
 The lab stays until `tokenlab down`. Ctrl-C while it is being started leaves nothing of it.";

@@ -15,50 +15,54 @@ use tokenlab_webhook::Token;
 /// The tutorial's token: base64 of `demo-password`.
 pub(super) const TOKEN: &str = "ZGVtbW8tcGFzc3dvcmQ=";
 
+const HEADING: &str = "Your own webhook";
+
 /// A webhook that is not the lab's own.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Your own webhook")]
 #[group(skip)]
 pub(super) struct Foreign {
-    /// The webhook that runs at this URL, such as https://127.0.0.1:8443/authenticate; its path too
-    #[arg(long, value_name = "URL", group = "webhook", requires = "ca")]
+    /// The webhook that runs at this URL, with its path: `https://127.0.0.1:8443/authenticate`
+    #[arg(long, help_heading = HEADING, value_name = "URL", group = "webhook", requires = "ca")]
     // Read in `check`: clap would print what it is not content with, and there may be a password in it.
     webhook_url: Option<String>,
 
     /// The authority of its certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "webhook_url")]
+    #[arg(long, help_heading = HEADING, value_name = "FILE", requires = "webhook_url")]
     ca: Option<Utf8PathBuf>,
 
     /// The certificate that the apiserver shows it (PEM)
-    #[arg(long, value_name = "FILE", requires_all = ["webhook_url", "client_key"])]
+    #[arg(long, help_heading = HEADING, value_name = "FILE", requires_all = ["webhook_url", "client_key"])]
     client_cert: Option<Utf8PathBuf>,
 
     /// The key of that certificate (PEM, not encrypted)
-    #[arg(long, value_name = "FILE", requires_all = ["webhook_url", "client_cert"])]
+    #[arg(long, help_heading = HEADING, value_name = "FILE", requires_all = ["webhook_url", "client_cert"])]
     client_key: Option<Utf8PathBuf>,
 
     /// The name in its certificate, when that is not the URL's host
-    #[arg(long, value_name = "NAME", requires = "webhook_url")]
+    #[arg(long, help_heading = HEADING, value_name = "NAME", requires = "webhook_url")]
     server_name: Option<String>,
 
     /// Do not look whether it answers before the apiserver is started
-    #[arg(long, requires = "webhook_url")]
+    #[arg(long, help_heading = HEADING, requires = "webhook_url")]
     no_probe: bool,
 
-    /// A command that starts the webhook, ended with the lab; no shell runs it. {port}, {address},
-    /// {cert}, {key} and {dir} in it are replaced, and it has the same in its environment:
-    /// TOKENLAB_WEBHOOK_PORT, …_ADDRESS, …_TLS_CERT_FILE, …_TLS_KEY_FILE, …_DIR
-    #[arg(long, value_name = "COMMAND", group = "webhook")]
+    /// A command that starts the webhook, and is ended with the lab. No shell runs it, and it is
+    /// shown in errors: no secret belongs there. `{port}`, `{address}`, `{cert}`, `{key}` and `{dir}`
+    /// in it are replaced; its environment has them too: `TOKENLAB_WEBHOOK_PORT`,
+    /// `TOKENLAB_WEBHOOK_ADDRESS`, `TOKENLAB_WEBHOOK_TLS_CERT_FILE`, `TOKENLAB_WEBHOOK_TLS_KEY_FILE`,
+    /// `TOKENLAB_WEBHOOK_DIR`
+    #[arg(long, help_heading = HEADING, value_name = "COMMAND", group = "webhook")]
     webhook_command: Option<Words>,
 
     /// An image of it, for a real cluster: one that Docker has, or the file that `docker save` makes.
-    /// Its container has the same variables in its environment
-    #[arg(long, value_name = "IMAGE|FILE", group = "webhook")]
+    /// Its container, run as user 65532, has the same variables in its environment
+    #[arg(long, help_heading = HEADING, value_name = "IMAGE|FILE", group = "webhook")]
     webhook_image: Option<String>,
 
     /// The arguments of its container, with the same placeholders [default: those of the image]
     #[arg(
         long,
+        help_heading = HEADING,
         value_name = "ARGS",
         requires = "webhook_image",
         allow_hyphen_values = true
@@ -66,25 +70,32 @@ pub(super) struct Foreign {
     webhook_args: Option<Words>,
 
     /// The port that its container listens on [default: 8443]
-    #[arg(long, value_name = "PORT", requires = "webhook_image", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, help_heading = HEADING, value_name = "PORT", requires = "webhook_image", value_parser = clap::value_parser!(u16).range(1..))]
     webhook_port: Option<u16>,
 
-    /// Where its container finds tls.crt and tls.key [default: /run/tokenlab-webhook/tls]
-    #[arg(long, value_name = "DIR", requires = "webhook_image", value_parser = folder)]
+    /// Where its container finds `tls.crt` and `tls.key` [default: /run/tokenlab-webhook/tls]
+    #[arg(long, help_heading = HEADING, value_name = "DIR", requires = "webhook_image", value_parser = folder)]
     webhook_cert_dir: Option<Utf8PathBuf>,
 
     /// Where it takes reviews [default: /authenticate]
     #[arg(
         long,
+        help_heading = HEADING,
         value_name = "PATH",
         conflicts_with = "webhook_url",
         requires = "webhook"
     )]
     webhook_path: Option<WebhookPath>,
+}
 
+/// The token that somebody else's webhook is asked about.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
+pub(super) struct Tried {
     /// The file with the token to try, `-` for the standard input [default: the tutorial's token]
     #[arg(
         long,
+        help_heading = HEADING,
         value_name = "FILE",
         requires = "webhook",
         conflicts_with = "token"
@@ -92,7 +103,7 @@ pub(super) struct Foreign {
     token_file: Option<Utf8PathBuf>,
 
     /// The token to try; everybody on this machine can read it in the list of processes
-    #[arg(long, value_name = "TOKEN", requires = "webhook")]
+    #[arg(long, help_heading = HEADING, value_name = "TOKEN", requires = "webhook")]
     token: Option<Token>,
 }
 
@@ -223,7 +234,9 @@ impl Foreign {
         }
         Ok(Some(webhook.probe(!self.no_probe)))
     }
+}
 
+impl Tried {
     /// The token to try.
     pub(super) fn token(&self) -> anyhow::Result<Token> {
         let text = match (&self.token_file, &self.token) {
@@ -257,8 +270,9 @@ fn unusable(flag: &str, path: &Utf8Path) -> String {
 }
 
 fn folder(text: &str) -> Result<Utf8PathBuf, &'static str> {
-    match text.starts_with('/') {
-        true => Ok(text.into()),
-        false => Err("a path in the container begins with `/`"),
+    if text.starts_with('/') {
+        Ok(text.into())
+    } else {
+        Err("a path in the container begins with `/`")
     }
 }

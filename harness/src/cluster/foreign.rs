@@ -33,10 +33,10 @@ impl ClusterWebhook {
             Some(Host::Domain(name)) => name == "localhost",
             None => false,
         };
-        match loopback {
-            true => Err(ClusterError::Loopback { url }),
-            false => Ok(()),
+        if loopback {
+            return Err(ClusterError::Loopback { url });
         }
+        Ok(())
     }
 }
 
@@ -48,7 +48,7 @@ impl ClusterPlan {
 
     /// The image of somebody else's that is deployed.
     pub(super) fn foreign_image(&self) -> Option<&ForeignImage> {
-        match &self.webhook {
+        match self.webhook.as_deref() {
             Some(ClusterWebhook::Image(image, _)) => Some(image),
             Some(ClusterWebhook::Elsewhere(_)) | None => None,
         }
@@ -56,7 +56,7 @@ impl ClusterPlan {
 
     /// The webhook that is not deployed.
     pub(super) fn elsewhere(&self) -> Option<&Elsewhere> {
-        match &self.webhook {
+        match self.webhook.as_deref() {
             Some(ClusterWebhook::Elsewhere(elsewhere)) => Some(elsewhere),
             Some(ClusterWebhook::Image(..)) | None => None,
         }

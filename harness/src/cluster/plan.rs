@@ -161,7 +161,7 @@ impl ClusterBuilder {
             reach,
             address,
             authority: CertificateAuthority::new("tokenlab-webhook")?,
-            webhook,
+            webhook: webhook.map(Box::new),
             manifests: Manifests {
                 image,
                 foreign,

@@ -323,3 +323,27 @@ async fn a_docker_that_hangs_is_given_up_and_killed() {
         .await
         .expect("must come true");
 }
+
+#[tokio::test]
+async fn a_command_is_run_once_the_owner_is_gone_unless_it_is_not_needed() {
+    let (folder, done) = (Scratch::new(), Scratch::new());
+    let file = |name: &str| folder.path().join(name);
+    let guardian = Guardian::start().expect("must start");
+    let touch = |name| format!("touch '{}'", file(name));
+    for name in ["it's needed", "not needed"] {
+        let line = touch(name).replace("it's", r"it'\''s");
+        guardian.run_at_the_end(&line).expect("must be told");
+    }
+    guardian
+        .need_not_run(&touch("not needed"))
+        .expect("must be told");
+    guardian
+        .run_at_the_end("two\nlines")
+        .expect_err("would be two orders");
+    guardian.folder(&done.path()).expect("must be told");
+    assert!(!file("it's needed").exists());
+    drop(guardian);
+    done.gone().await;
+    assert!(file("it's needed").exists());
+    assert!(!file("not needed").exists());
+}

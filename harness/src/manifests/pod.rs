@@ -176,21 +176,17 @@ impl Manifests {
 
     fn probe(&self, period: i32, failures: i32) -> Probe {
         let port = IntOrString::String(PORT_NAME.to_owned());
-        let (http, tcp) = match self.is_ours() {
-            true => {
-                let livez = HTTPGetAction {
-                    path: Some("/livez".to_owned()),
-                    port,
-                    // The kubelet does not check the certificate.
-                    scheme: Some("HTTPS".to_owned()),
-                    ..HTTPGetAction::default()
-                };
-                (Some(livez), None)
-            }
-            false => {
-                let listens = TCPSocketAction { port, host: None };
-                (None, Some(listens))
-            }
+        let (http, tcp) = if self.is_ours() {
+            let livez = HTTPGetAction {
+                path: Some("/livez".to_owned()),
+                port,
+                // The kubelet does not check the certificate.
+                scheme: Some("HTTPS".to_owned()),
+                ..HTTPGetAction::default()
+            };
+            (Some(livez), None)
+        } else {
+            (None, Some(TCPSocketAction { port, host: None }))
         };
         Probe {
             http_get: http,

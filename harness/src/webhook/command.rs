@@ -233,9 +233,10 @@ impl WebhookCommand {
     fn plan(&self, contract: &Contract, logs: &Utf8Path) -> Result<Plan, CommandError> {
         let mut words = self.words.told(contract).into_iter();
         let word = words.next().unwrap_or_default();
-        let program = match word.contains('/') {
-            true => Some(self.folder.join(&word)),
-            false => on_path(&word),
+        let program = if word.contains('/') {
+            Some(self.folder.join(&word))
+        } else {
+            on_path(&word)
         };
         let program = program.filter(|path| is_executable(path));
         let program = program.ok_or(CommandError::NotFound { program: word })?;

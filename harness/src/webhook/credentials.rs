@@ -157,3 +157,50 @@ impl ServerCertVerifier for AsGoDoes {
         self.verifier.supported_verify_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use rcgen::{CertificateParams, IsCa, KeyPair};
+    use rstest::rstest;
+    use tokenlab_webhook::{ApiVersion, BoxAuthenticator, Mock, Server, Tls, router};
+
+    use super::super::Elsewhere;
+    use super::super::post::{PostError, question};
+
+    /// What `openssl req -x509` makes: an authority, by its own word, that serves.
+    #[rstest]
+    #[case::of_its_address("127.0.0.1", true)]
+    #[case::of_another_name("authn.example", false)]
+    #[tokio::test]
+    async fn a_certificate_that_is_its_own_authority(#[case] name: &str, #[case] trusted: bool) {
+        let key = KeyPair::generate().expect("must be made");
+        let mut params = CertificateParams::new([name.to_owned()]).expect("must be a name");
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).expect("must be made").pem();
+        let tls = Tls::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes());
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = Server::bind(anywhere, Some(tls.expect("must be usable"))).await;
+        let server = server.expect("must listen");
+        let url = format!("https://{}/authenticate", server.local_addr());
+        let router = router(BoxAuthenticator::new(Mock));
+        tokio::spawn(server.serve(router, std::future::pending()));
+        let url = url.parse().expect("must be a URL");
+        let webhook = Elsewhere::new(&url, &certificate).expect("must be usable");
+        let answered = webhook.post(question(ApiVersion::V1)).await;
+        match answered {
+            Ok(answer) => assert!(trusted && answer.is_review(), "{answer:?}"),
+            Err(error) => {
+                let name = matches!(
+                    &error,
+                    super::super::WebhookError::Post {
+                        source: PostError::Name(_),
+                        ..
+                    }
+                );
+                assert!(!trusted && name, "{error:?}");
+            }
+        }
+    }
+}

@@ -173,7 +173,7 @@ async fn a_cluster_that_exists_is_left_as_it_was() {
         assert_eq!(made(lab).await?, "");
         whose_owner_is_killed(lab, &cluster, &image).await
     });
-    ran.await.expect("must start");
+    Box::pin(ran).await.expect("must start");
 }
 
 async fn what_is_in_the_way_is_left_alone(

@@ -17,6 +17,7 @@ impl Args {
     pub(super) async fn cluster(self) -> anyhow::Result<ExitCode> {
         let Self {
             choice,
+            tried: _,
             verbose,
             hold,
             json,

@@ -26,6 +26,7 @@ impl Args {
     pub(super) async fn existing(self) -> anyhow::Result<ExitCode> {
         let Self {
             choice,
+            tried,
             verbose,
             hold,
             json,
@@ -40,7 +41,7 @@ impl Args {
             bail!("there is no kubeconfig");
         };
         let mut story = Story::new(json, verbose);
-        let token = webhook.token()?;
+        let token = tried.token()?;
         story.begin("deploy");
         let cluster = ExistingCluster {
             kubeconfig,

@@ -29,6 +29,7 @@ impl Args {
     pub(super) async fn foreign(self) -> anyhow::Result<ExitCode> {
         let Self {
             choice,
+            tried,
             verbose,
             hold,
             json,
@@ -41,7 +42,7 @@ impl Args {
         } = choice;
         let mut story = Story::new(json, verbose);
         story.begin("webhook");
-        let token = webhook.token()?;
+        let token = tried.token()?;
         let source = webhook.source()?.unwrap_or_default();
         let plan = (Lab::builder().kubernetes(kubernetes.unwrap_or_default()))
             .webhook(source)
@@ -164,23 +165,22 @@ pub(super) fn posted(said: &Opinion) -> String {
 fn curl(plan: &LabPlan, review: &Utf8Path) -> anyhow::Result<String> {
     let config = plan.webhook().kubeconfig();
     let mut url = url::Url::parse(&config.server)?;
-    let mut words = format!(
-        "curl --cacert {}",
-        typed(&plan.folder().file("webhook-ca.crt"))
-    );
+    let ca = plan.folder().file("webhook-ca.crt");
+    let mut words = vec![format!("curl --cacert {}", typed(&ca))];
     if let Some(name) = &config.tls_server_name {
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or_default();
-        words += &format!(" --connect-to {name}:{port}:{host}:{port}");
+        words.push(format!("--connect-to {name}:{port}:{host}:{port}"));
         url.set_host(Some(name))?;
     }
     if let Identity::ClientCertificate { .. } = config.identity {
-        words += " --cert FILE --key FILE";
+        words.push("--cert FILE --key FILE".to_owned());
     }
     let review = typed(review);
-    Ok(format!(
-        "{words} -H 'Content-Type: application/json' -d @{review} {url}"
-    ))
+    words.push(format!(
+        "-H 'Content-Type: application/json' -d @{review} {url}"
+    ));
+    Ok(words.join(" "))
 }
 
 /// Who the apiserver takes the token's bearer for, and what that user may do.

@@ -18,6 +18,7 @@ impl Args {
     pub(super) async fn foreign_cluster(self) -> anyhow::Result<ExitCode> {
         let Self {
             choice,
+            tried,
             verbose,
             hold,
             json,
@@ -35,7 +36,7 @@ impl Args {
         } = choice;
         let (wire, reach) = (wire.unwrap_or_default(), reach.unwrap_or_default());
         let mut story = Story::new(json, verbose);
-        let token = webhook.token()?;
+        let token = tried.token()?;
         let mut builder = (Cluster::builder().backend(backend).wire(wire).reach(reach))
             .kubernetes(kubernetes.unwrap_or_default())
             .service_address(service_address.unwrap_or_default())

@@ -90,12 +90,11 @@ async fn cluster(spec: &Spec, claim: &mut Claim, progress: Progress) -> Result<M
         record.kubernetes = Some(plan.version().clone());
         record.cluster = Some(plan.name().to_owned());
     })?;
-    let image = match foreign {
-        Some(_) => None,
-        None => {
-            let image = Image::builder().progress(progress).build().await;
-            Some(image.map_err(|error| Failure::of(&error, error.hint()))?)
-        }
+    let image = if foreign.is_none() {
+        let image = Image::builder().progress(progress).build().await;
+        Some(image.map_err(|error| Failure::of(&error, error.hint()))?)
+    } else {
+        None
     };
     let cluster = plan.start().await.map_err(MockLabError::from)?;
     let wired = async {

@@ -84,9 +84,12 @@ async fn help_of_demo() {
               What the control plane runs on
 
               Possible values:
-              - bare: etcd and kube-apiserver as processes: no container needed
-              - kind: A cluster of one node by kind, the webhook deployed in it: needs Docker
-              - k3s:  k3s in a container, the webhook deployed in it: needs Docker and an image of k3s
+              - bare:     etcd and kube-apiserver as processes: no container needed
+              - kind:     A cluster of one node by kind, the webhook deployed in it: needs Docker
+              - k3s:      k3s in a container, the webhook deployed in it: needs Docker and an image of
+                k3s
+              - existing: A cluster that is yours, by --kubeconfig: the webhook is deployed in it, no
+                flag is touched
               
               [env: LAB_BACKEND=]
               [default: bare]
@@ -112,6 +115,12 @@ async fn help_of_demo() {
           --no-agent
               k3s without its agent: a control plane alone, the webhook in a container beside it
 
+          --kubeconfig <FILE>
+              The kubeconfig of a cluster that exists
+
+          --context <NAME>
+              The context in it [default: its current one]
+
           --kubernetes <VERSION>
               The version of Kubernetes: 1.37 (its newest patch) or v1.37.2
               
@@ -129,6 +138,54 @@ async fn help_of_demo() {
       -h, --help
               Print help (see a summary with '-h')
 
+    Your own webhook:
+          --webhook-url <URL>
+              The webhook that runs at this URL, with its path: `https://127.0.0.1:[port]/authenticate`
+
+          --ca <FILE>
+              The authority of its certificate (PEM)
+
+          --client-cert <FILE>
+              The certificate that the apiserver shows it (PEM)
+
+          --client-key <FILE>
+              The key of that certificate (PEM, not encrypted)
+
+          --server-name <NAME>
+              The name in its certificate, when that is not the URL's host
+
+          --no-probe
+              Do not look whether it answers before the apiserver is started
+
+          --webhook-command <COMMAND>
+              A command that starts the webhook, and is ended with the lab. No shell runs it, and it is
+              shown in errors: no secret belongs there. `{port}`, `{address}`, `{cert}`, `{key}` and
+              `{dir}` in it are replaced; its environment has them too: `TOKENLAB_WEBHOOK_PORT`,
+              `TOKENLAB_WEBHOOK_ADDRESS`, `TOKENLAB_WEBHOOK_TLS_CERT_FILE`,
+              `TOKENLAB_WEBHOOK_TLS_KEY_FILE`, `TOKENLAB_WEBHOOK_DIR`
+
+          --webhook-image <IMAGE|FILE>
+              An image of it, for a real cluster: one that Docker has, or the file that `docker save`
+              makes. Its container, run as user 65532, has the same variables in its environment
+
+          --webhook-args <ARGS>
+              The arguments of its container, with the same placeholders [default: those of the image]
+
+          --webhook-port <PORT>
+              The port that its container listens on [default: 8443]
+
+          --webhook-cert-dir <DIR>
+              Where its container finds `tls.crt` and `tls.key` [default: /run/tokenlab-webhook/tls]
+
+          --webhook-path <PATH>
+              Where it takes reviews [default: /authenticate]
+
+          --token-file <FILE>
+              The file with the token to try, `-` for the standard input [default: the tutorial's token]
+
+          --token <TOKEN>
+              The token to try; everybody on this machine can read it in the list of processes
+
     Examples:
       tokenlab demo
       tokenlab demo --verbose
@@ -138,8 +195,14 @@ async fn help_of_demo() {
       tokenlab demo --backend k3s --no-agent     on a control plane alone, the webhook beside it
       tokenlab demo --json | jq -r .kubectl.stderr
 
+    Your own webhook:
+      tokenlab demo --webhook-command './authn --listen {address} --cert {cert} --key {key}'
+      tokenlab demo --webhook-url https://127.0.0.1:[port]/authenticate --ca ca.crt --token-file token
+      tokenlab demo --backend kind --webhook-image me/authn:dev --webhook-args '--port {port}'
+      tokenlab demo --backend existing --kubeconfig theirs.yaml --hold
+
     It succeeds (exit status 0) only if the apiserver recognises "mock" and forbids it to list
-    namespaces.
+    namespaces; with your own webhook, if the apiserver does as that says of the token.
     "#);
 }
 
@@ -209,7 +272,7 @@ async fn an_unknown_backend() {
     exit code: 2
     ----- stderr -----
     error: invalid value 'minikube' for '--backend <BACKEND>'
-      [possible values: bare, kind, k3s]
+      [possible values: bare, kind, k3s, existing]
 
     For more information, try '--help'.
     ");
