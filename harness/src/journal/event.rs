@@ -53,7 +53,8 @@ pub struct ReviewEvent {
 pub enum Outcome {
     /// It is this user's.
     Authenticated {
-        /// The user's name.
+        /// The user's name; empty when it is not known.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
         user: String,
         /// Its uid; empty when it has none.
         #[serde(default, skip_serializing_if = "String::is_empty")]
