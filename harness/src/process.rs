@@ -227,8 +227,12 @@ impl Process {
         self.child.id()
     }
 
-    /// Its arguments, without its own name, as the system tells them.
+    /// Its arguments, without its own name: as the system tells them where there is `/proc`,
+    /// elsewhere as they were given.
     pub(crate) fn args(&self) -> io::Result<Vec<String>> {
+        if !cfg!(target_os = "linux") {
+            return Ok(self.plan.args.clone());
+        }
         let line = std::fs::read(format!("/proc/{}/cmdline", self.id()))?;
         let words = line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
         let mut words: Vec<_> = words.map(Cow::into_owned).collect();
