@@ -82,6 +82,7 @@ async fn it_is_asked_and_leaves_nothing() {
         let lab = up(&home).await;
         let cluster = cluster(&lab);
         used(&home).await;
+        asked_and_changed(&home).await;
         let down = tokenlab(&home, &["down"]).await;
         assert_eq!(down.status.code(), Some(0), "{down}");
         assert_eq!(left(&home, &cluster).await, [""; 0], "`down` waits for all");
@@ -125,6 +126,26 @@ async fn used(home: &Home) {
     });
     let cluster = cluster.expect("must be shown");
     assert!(!dry.stderr.contains(cluster), "{dry}");
+}
+
+/// What is tested at length on a bare lab: here it goes through the node.
+async fn asked_and_changed(home: &Home) {
+    const TTL: &str = "--authentication-token-webhook-cache-ttl=7s";
+    let review = tokenlab(home, &["review", "any"]).await;
+    assert_eq!(review.status.code(), Some(0), "{review}");
+    assert!(review.stdout.contains("authenticated: mock"), "{review}");
+    let forbidden = tokenlab(home, &["kubectl", "--as-token", "any", "get", "ns"]).await;
+    assert!(forbidden.stderr.contains("(Forbidden)"), "{forbidden}");
+
+    let set = tokenlab(home, &["flags", "--set", TTL]).await;
+    assert_eq!(set.stdout, format!("+ {TTL}\n"), "{set}");
+    let bad = tokenlab(home, &["flags", "--set", "no-such-flag=1"]).await;
+    assert_eq!(bad.status.code(), Some(1), "{bad}");
+    let reason = "Error: unknown flag: --no-such-flag";
+    assert!(bad.stderr.contains(reason), "{bad}");
+    let flags = tokenlab(home, &["flags"]).await.stdout;
+    assert!(flags.lines().any(|flag| flag == TTL), "{flags}");
+    assert!(!flags.contains("no-such-flag"), "{flags}");
 }
 
 /// Its supervisor is killed, with its guardian: `down --all` finds what is left.
