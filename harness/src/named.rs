@@ -17,6 +17,7 @@ mod spec;
 mod supervisor;
 mod webhook;
 
+pub use crate::owner::Owner;
 pub use client::{Answers, Client, ClientError};
 pub use launch::{LaunchError, launch};
 pub use name::{LabName, LabNameError};

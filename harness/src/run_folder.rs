@@ -31,6 +31,9 @@ pub(crate) const KEPT: &str = "kept";
 /// guardian when its owner is gone, unless it is [kept](Self::keep). A lab's folder is kept, too,
 /// when the lab is dropped without having been stopped: then a test has failed half-way.
 ///
+/// The file `owner` in it names the process that made it, and `kept` says that it was left on purpose:
+/// so [`strays`](crate::strays) tells one that is used, one that is kept, and one that was lost.
+///
 /// A kept folder is for its user alone: its kubeconfigs work as long as the lab does. `diagnostics`
 /// in it, which a failed lab leaves, is for others: tokens and keys are redacted there.
 #[derive(Debug)]

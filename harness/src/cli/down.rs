@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use tokenlab_harness::named::{Found, Registry, RegistryError};
+use tokenlab_harness::progress::Progress;
 
 use super::selection::NameOrNone;
 
@@ -85,7 +86,9 @@ impl Args {
 
 /// Ends a lab, and says so; that its folder is kept, too.
 async fn end(registry: &Registry, found: &Found) -> Result<(), RegistryError> {
-    registry.end(found).await?;
+    let title = format!("ending the lab `{}`", found.name);
+    let progress = Progress::stderr().brief();
+    progress.step(&title, registry.end(found)).await?;
     note(&format!("the lab `{}` has ended", found.name));
     let folder = found.record.as_ref().and_then(|it| it.folder.as_ref());
     if let Some(folder) = folder.filter(|folder| folder.exists()) {

@@ -116,20 +116,25 @@ async fn run(mut signals: Signals) -> Result<(), Failure> {
     let mut claim = tokio::select! {
         claim = registry.claim(&name, spec.backend, &progress) => claim?,
         () = input.closed() => return Ok(()),
+        () = signals.next() => return Err(given_up()),
     };
     let started = tokio::select! {
         started = start::start(&spec, &mut claim, progress) => started?,
         () = input.closed() => return Ok(()),
-        () = signals.next() => return Err(Failure {
-            message: "the lab was ended while it was being started".to_owned(),
-            hint: None,
-        }),
+        () = signals.next() => return Err(given_up()),
     };
     // From here on the lab is ended, whatever comes.
     let served = Box::pin(serve(started, spec, &mut claim, &mut signals)).await;
     // What waited for the last answer sees the end of the connection when all is gone.
     drop(claim);
     served
+}
+
+fn given_up() -> Failure {
+    Failure {
+        message: "the lab was ended while it was being started".to_owned(),
+        hint: None,
+    }
 }
 
 async fn serve(
