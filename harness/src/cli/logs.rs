@@ -16,7 +16,8 @@ Examples:
   tokenlab logs -f etcd         and what comes, until Ctrl-C or the end of the lab
   tokenlab logs node -l mine    the node of a real cluster
 
-Without -f it ends with what there is. What a bare lab's webhook is asked shows `tokenlab watch`.";
+Without -f it ends with what there is. The webhook of a bare lab writes a JSON object for each review,
+without the token; `tokenlab watch` shows the same for people.";
 
 /// Print a log of a lab
 #[derive(Debug, clap::Args)]

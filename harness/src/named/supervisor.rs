@@ -3,6 +3,7 @@
 
 mod flags;
 mod health;
+mod journal_log;
 mod logs;
 mod review;
 mod set;
@@ -150,10 +151,12 @@ async fn serve(
         let listener = socket::listen(&folder)?;
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
+        let log = webhook.as_ref().map(|_| journal_log::open(&folder));
+        let log = log.transpose()?;
         claim.update(|record| record.ready = true)?;
-        Ok::<_, Failure>((facts, listener))
+        Ok::<_, Failure>((facts, listener, log))
     };
-    let (facts, listener) = match opened.await {
+    let (facts, listener, log) = match opened.await {
         Ok(opened) => opened,
         Err(failure) => {
             lab.stop().await;
@@ -169,8 +172,11 @@ async fn serve(
         users: Mutex::default(),
         stop: Notify::new(),
     });
-    let ready = ready(&supervisor, &folder).await;
     let mut connections = JoinSet::new();
+    if let (Some(webhook), Some(log)) = (&supervisor.webhook, log) {
+        connections.spawn(journal_log::write(webhook.journal.clone(), log));
+    }
+    let ready = ready(&supervisor, &folder).await;
     if ready.is_ok() {
         loop {
             tokio::select! {

@@ -102,6 +102,49 @@ async fn its_logs_are_printed_and_followed_to_its_end() {
     nothing_left(&home).await;
 }
 
+/// A webhook that is served by the supervisor has a log as well; no token stands in it.
+#[tokio::test]
+async fn what_its_webhook_was_asked_is_a_log() {
+    const TOKEN: &str = "canary-of-the-webhooks-log";
+    let home = Home::new().await;
+    let lab = up(&home, "default").await;
+    assert_eq!(done(&home, &["logs", "webhook"]).await, "");
+    let admin = std::fs::read_to_string(&lab.kubeconfig).expect("must be there");
+    let user = admin
+        .lines()
+        .filter(|line| !line.contains("client-key-data"));
+    let user: Vec<_> = user
+        .map(|line| match line.split_once("client-certificate-data:") {
+            Some((indented, _)) => format!("{indented}token: {TOKEN}"),
+            None => line.to_owned(),
+        })
+        .collect();
+    let kubeconfig = home.file("mock.kubeconfig");
+    std::fs::write(&kubeconfig, user.join("\n")).expect("must be written");
+    let whoami = tokio::process::Command::new(&lab.kubectl)
+        .args(["--kubeconfig", kubeconfig.as_str(), "auth", "whoami"])
+        .output();
+    let said = whoami.await.expect("must run");
+    let said = String::from_utf8_lossy(&said.stdout);
+    assert!(said.contains("group-mock"), "{said}");
+
+    let look = async || {
+        let log = done(&home, &["logs", "webhook"]).await;
+        if log.lines().count() == 1 {
+            Probe::<_, Infallible>::Ready(log)
+        } else {
+            Probe::NotYet(log.into())
+        }
+    };
+    let log = until("it is written down", SOON, look).await;
+    let log = log.expect("must come true");
+    assert!(log.contains("mock") && !log.contains(TOKEN), "{log}");
+    let event: serde_json::Value = serde_json::from_str(&log).expect("must be JSON");
+    assert_eq!(event["source"], "asked", "{event}");
+    done(&home, &["down"]).await;
+    nothing_left(&home).await;
+}
+
 /// It stays, to be looked at; what has ended is told.
 #[rstest]
 #[case::etcd("etcd")]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::journal_log;
 use crate::backend::MockLab;
 use crate::named::protocol::{Log, LogName};
 
@@ -13,10 +14,9 @@ pub(super) async fn of(lab: &MockLab) -> BTreeMap<LogName, Vec<Log>> {
             let none = |why: &str| vec![Log::None(why.to_owned())];
             let webhook = match lab.webhook().log() {
                 Some(log) => vec![Log::File(log)],
-                None if lab.webhook().is_served_here() => none(
-                    "the supervisor of a bare lab serves its webhook, and `tokenlab watch` \
-                         shows what it is asked",
-                ),
+                None if lab.webhook().is_served_here() => {
+                    vec![Log::File(journal_log::path(lab.folder().path()))]
+                }
                 None => none("the webhook runs elsewhere, and so is its log"),
             };
             BTreeMap::from([
