@@ -37,23 +37,30 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 const EXAMPLES: &str = "\
 Examples:
-  tokenlab demo                      start a real kube-apiserver with the webhook wired in,
-                                     and see that it knows \"mock\"
-  tokenlab demo --verbose            the same, with the commands that a person would type
-  tokenlab demo --hold               leave it running until Ctrl-C, to try things
-  tokenlab demo --json | jq .kubectl what came of it, for scripts
-  tokenlab assets list               where etcd, kube-apiserver and kubectl come from
-  tokenlab assets fetch --kubernetes 1.36
-  tokenlab image build               the webhook's container image, as an archive
-  tokenlab manifests                 its Deployment and Service, as YAML
+  tokenlab                           on a terminal: the guided tour
+  tokenlab tour --script             the same without keys, to read or to record
+  tokenlab demo                      a real kube-apiserver with the webhook wired in, to Forbidden
+                                     for \"mock\"
   tokenlab demo --backend kind       the same on a real cluster, which needs Docker
-  tokenlab demo --backend k3s        the same on k3s, in one container
-  tokenlab node-image build          an image for kind's nodes, where no registry has one
+  tokenlab demo --json | jq .kubectl what came of it, for scripts
+  tokenlab up                        a lab that stays, in the background
+  tokenlab kubectl --as-token abc get ns
+                                     kubectl with a token, in that lab
+  tokenlab set abc --user ann        the token is ann's from now on
+  tokenlab watch                     each token that is decided about, as it happens
+  tokenlab down                      the lab's end
+  tokenlab demo --webhook-command './authn --listen {address} --cert {cert} --key {key}'
+                                     a webhook of yours, started and asked
+  tokenlab demo --backend existing --kubeconfig FILE
+                                     into a cluster of yours, without touching its flags
+  tokenlab assets list               where etcd, kube-apiserver and kubectl come from
+  tokenlab image build               the webhook's container image, as an archive
   tokenlab completions zsh >~/.zfunc/_tokenlab
 
 Environment:
   LAB_KUBERNETES    the version of Kubernetes: 1.37 (the newest patch) or v1.37.2
-  LAB_BACKEND       what the demo and the tests run on: bare (the default), kind or k3s
+  LAB_BACKEND       what a lab runs on: bare (the default), kind, k3s or existing
+  LAB_NAME          the lab that is meant, where `-l` does not say
   LAB_K3S_IMAGE     the image of k3s, if not rancher/k3s in the version of Kubernetes
   LAB_DEBIAN_MIRROR where a node image's packages come from, if not from apt's mirror
   LAB_KEEP=1        keep the run folder: logs, keys, kubeconfigs, command lines
@@ -81,13 +88,13 @@ enum Command {
     List(list::Args),
     Status(status::Args),
     Logs(logs::Args),
-    Set(Box<set::Args>),
-    Watch(watch::Args),
-    Down(down::Args),
     Kubectl(kubectl::Args),
     Shell(shell::Args),
     Review(review::Args),
     Flags(flags::Args),
+    Set(Box<set::Args>),
+    Watch(watch::Args),
+    Down(down::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
     Assets(assets::Args),

@@ -21,12 +21,20 @@ async fn help() {
     Usage: tokenlab <COMMAND>
 
     Commands:
+      tour         A guided tour, step by step: the same from nothing, and on to a role, a revoked token
+                   and what breaks it
       demo         From nothing to Forbidden for "mock": a webhook, a real kube-apiserver that asks it,
                    and `kubectl get ns` under a token
       up           Start a lab with a name, and leave it running
       list         List the labs of this user
       status       Show how a lab is, and where its files are
       logs         Print a log of a lab
+      kubectl      Run the kubectl of a lab's version, as its admin or with a token
+      shell        Open a shell in which kubectl talks to a lab
+      review       Post a token straight to a lab's webhook, in both versions of TokenReview
+      flags        Show the flags of a lab's kube-apiserver, or change them
+      set          Show or set what a lab's webhook answers to a token, how late, and whether it listens
+      watch        Show each token that is decided about, as it happens
       down         End a lab
       assets       Find, download or build etcd, kube-apiserver and kubectl
       image        Make the webhook's container image, without a container engine
@@ -40,23 +48,30 @@ async fn help() {
       -V, --version  Print version
 
     Examples:
-      tokenlab demo                      start a real kube-apiserver with the webhook wired in,
-                                         and see that it knows "mock"
-      tokenlab demo --verbose            the same, with the commands that a person would type
-      tokenlab demo --hold               leave it running until Ctrl-C, to try things
-      tokenlab demo --json | jq .kubectl what came of it, for scripts
-      tokenlab assets list               where etcd, kube-apiserver and kubectl come from
-      tokenlab assets fetch --kubernetes 1.36
-      tokenlab image build               the webhook's container image, as an archive
-      tokenlab manifests                 its Deployment and Service, as YAML
+      tokenlab                           on a terminal: the guided tour
+      tokenlab tour --script             the same without keys, to read or to record
+      tokenlab demo                      a real kube-apiserver with the webhook wired in, to Forbidden
+                                         for "mock"
       tokenlab demo --backend kind       the same on a real cluster, which needs Docker
-      tokenlab demo --backend k3s        the same on k3s, in one container
-      tokenlab node-image build          an image for kind's nodes, where no registry has one
+      tokenlab demo --json | jq .kubectl what came of it, for scripts
+      tokenlab up                        a lab that stays, in the background
+      tokenlab kubectl --as-token abc get ns
+                                         kubectl with a token, in that lab
+      tokenlab set abc --user ann        the token is ann's from now on
+      tokenlab watch                     each token that is decided about, as it happens
+      tokenlab down                      the lab's end
+      tokenlab demo --webhook-command './authn --listen {address} --cert {cert} --key {key}'
+                                         a webhook of yours, started and asked
+      tokenlab demo --backend existing --kubeconfig FILE
+                                         into a cluster of yours, without touching its flags
+      tokenlab assets list               where etcd, kube-apiserver and kubectl come from
+      tokenlab image build               the webhook's container image, as an archive
       tokenlab completions zsh >~/.zfunc/_tokenlab
 
     Environment:
       LAB_KUBERNETES    the version of Kubernetes: 1.37 (the newest patch) or v1.37.2
-      LAB_BACKEND       what the demo and the tests run on: bare (the default), kind or k3s
+      LAB_BACKEND       what a lab runs on: bare (the default), kind, k3s or existing
+      LAB_NAME          the lab that is meant, where `-l` does not say
       LAB_K3S_IMAGE     the image of k3s, if not rancher/k3s in the version of Kubernetes
       LAB_DEBIAN_MIRROR where a node image's packages come from, if not from apt's mirror
       LAB_KEEP=1        keep the run folder: logs, keys, kubeconfigs, command lines
