@@ -5,9 +5,9 @@
 default:
     @just --list --unsorted
 
-# A real kube-apiserver with the webhook wired in, to Forbidden for "mock"
+# The guided tour, on a real kube-apiserver; or any verb: `just lab demo`, `just lab up`
 lab *ARGS:
-    cargo lab demo {{ ARGS }}
+    cargo lab {{ ARGS }}
 
 # Every test, real control planes included
 test *ARGS:
@@ -18,6 +18,8 @@ test-kind *ARGS:
     LAB_BACKEND=kind cargo test --test scenarios --test kind {{ ARGS }}
     LAB_BACKEND=kind cargo test --test lab -- backend::
     LAB_BACKEND=kind cargo test --test image -- container::
+    LAB_BACKEND=kind cargo test --test named -- cluster::
+    LAB_BACKEND=kind cargo test --test terminal -- tour::script::on_a_cluster
     LAB_BACKEND=kind cargo test --test node_image
 
 # The same on k3s; it needs an image of k3s (LAB_K3S_IMAGE)
@@ -25,6 +27,8 @@ test-k3s *ARGS:
     LAB_BACKEND=k3s cargo test --test scenarios --test k3s {{ ARGS }}
     LAB_BACKEND=k3s cargo test --test lab -- backend::
     LAB_BACKEND=k3s cargo test --test image -- container::
+    LAB_BACKEND=k3s cargo test --test named -- cluster::
+    LAB_BACKEND=k3s cargo test --test terminal -- tour::script::on_a_cluster
 
 # Look at snapshots that changed, one by one
 review:
@@ -36,6 +40,10 @@ lint:
     cargo clippy --workspace --all-targets -- --deny warnings
     RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
     cargo deny --log-level warn check
+
+# Both packages as others get them, and the example that uses them, outside of this repository
+example *ARGS:
+    .ci/example {{ ARGS }}
 
 # Start and stop against envtest, the whole lab, a review through the apiserver
 bench *ARGS:

@@ -16,7 +16,7 @@
 //!
 //! # async fn example() -> Result<(), LabError> {
 //! Lab::builder().run(async |lab| {
-//!     let output = lab.kubectl_as(&Token::from("any token"))?.run(["get", "ns"]).await?;
+//!     let output = lab.kubectl_as(&Token::from("any-token"))?.run(["get", "ns"]).await?;
 //!     assert!(output.stderr.contains(r#"User "mock" cannot list resource "namespaces""#));
 //!     Ok::<_, LabError>(())
 //! })

@@ -9,7 +9,7 @@ use tokenlab_webhook::{Decision, Token, User};
 async fn mock_is_forbidden() -> Result<(), LabError> {
     Lab::builder()
         .run(async |lab| {
-            let kubectl = lab.kubectl_as(&Token::from("any token"))?;
+            let kubectl = lab.kubectl_as(&Token::from("any-token"))?;
             let output = kubectl.run(["get", "ns"]).await?;
             let forbidden = r#"User "mock" cannot list resource "namespaces""#;
             assert!(output.stderr.contains(forbidden), "{output}");
