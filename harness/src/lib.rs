@@ -139,6 +139,11 @@
 //!
 //! Where programs come from, and in which order that is looked for, is told in [`assets`].
 
+/// Its examples are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 pub mod assets;
 pub mod journal;
 pub mod progress;

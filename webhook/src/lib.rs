@@ -34,6 +34,11 @@
 //! - `cli`, on by default: the program `tokenlab-webhook`, which serves a mock and makes
 //!   certificates. A program of yours does without: `default-features = false`.
 
+/// Its examples are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod authenticator;
 mod decision;
 mod mock;
