@@ -3,6 +3,7 @@
 mod command;
 mod elsewhere;
 pub(crate) mod peer;
+mod serving;
 mod usage;
 
 use std::error::Error;

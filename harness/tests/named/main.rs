@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod cluster;
+mod foreign;
 mod life;
 mod names;
 mod outlives;
@@ -22,8 +23,12 @@ mod home;
 #[path = "../lab/owner.rs"]
 #[expect(dead_code, reason = "some of it is for the tests of other owners")]
 mod owner;
+#[path = "../lab/webhooks/peer.rs"]
+mod peer;
 #[path = "../lab/programs.rs"]
 #[expect(dead_code, reason = "some of it is for the tests of other owners")]
 mod programs;
+#[path = "../lab/webhooks/serving.rs"]
+mod serving;
 #[path = "../lab/skipped.rs"]
 mod skipped;

@@ -1,16 +1,15 @@
 //! A webhook that runs elsewhere: trusted by its authority alone, and left alone.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
 
+use camino::Utf8Path;
 use rstest::rstest;
 use serde_json::Value;
 use tokenlab_harness::{Elsewhere, Lab, LabError, Port, WebhookUrl};
 use tokenlab_webhook::pki::{Certificate, CertificateAuthority};
 use tokenlab_webhook::{BoxAuthenticator, Mock, Server, Tls, Token, router};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
 
+use super::serving::Serving;
 use super::{chain, peer};
 use crate::home::turn;
 use crate::programs::wanted;
@@ -48,47 +47,6 @@ async fn refused(webhook: Elsewhere) -> (String, String) {
     (chain(&error), error.hint().unwrap_or_default())
 }
 
-/// The peer, which serves nobody without a certificate.
-struct Peer {
-    _process: Child,
-    address: SocketAddr,
-    _port: Port,
-}
-
-impl Peer {
-    async fn start(program: &str, folder: &str) -> Self {
-        let port = Port::reserve_for_another().expect("must be reserved");
-        let number = port.number();
-        let file = |flag, name| format!("--{flag}={folder}/{name}");
-        let mut command = Command::new(program);
-        command
-            .args(["--host=127.0.0.1", &format!("--port={number}")])
-            .args([file("cert", "tls.crt"), file("key", "tls.key")])
-            .arg(file("client-ca", "ca.crt"))
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut process = command.spawn().expect("must start");
-        let stderr = process.stderr.take().expect("must be a pipe");
-        let mut lines = BufReader::new(stderr).lines();
-        let serving = async {
-            while let Some(line) = lines.next_line().await.expect("must be read") {
-                if line.contains("Serving webhook server") {
-                    return;
-                }
-            }
-            panic!("the peer must serve");
-        };
-        serving.await;
-        // Nobody waits for what else it says, and it must not be held up by that.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self {
-            _process: process,
-            address: SocketAddr::from(([127, 0, 0, 1], number)),
-            _port: port,
-        }
-    }
-}
-
 #[tokio::test]
 async fn that_wants_its_callers_certificate() {
     let name = "webhooks::elsewhere::that_wants_its_callers_certificate";
@@ -97,16 +55,9 @@ async fn that_wants_its_callers_certificate() {
     };
     let _turn = turn(1).await;
     let folder = tempfile::tempdir().expect("must be made");
+    let folder = Utf8Path::from_path(folder.path()).expect("must be UTF-8");
     let authority = authority();
-    let serving = authority.serving(&["127.0.0.1"]).expect("must be made");
-    let file = |name, text| {
-        std::fs::write(folder.path().join(name), text).expect("must be written");
-    };
-    file("tls.crt", serving.certificate_pem());
-    file("tls.key", serving.key_pem());
-    file("ca.crt", authority.certificate_pem());
-    let path = folder.path().to_str().expect("must be UTF-8");
-    let peer = Peer::start(program.as_str(), path).await;
+    let peer = Serving::start(&program, folder, &authority).await;
     let webhook = || trusted(&url(peer.address, "/authenticate"), &authority);
 
     let (text, hint) = refused(webhook()).await;
