@@ -3,18 +3,22 @@
 //! All of it is done by the user's kubectl with the user's kubeconfig, which may log in by a plugin
 //! and name files: neither is looked into here.
 
+mod access;
 mod error;
 mod forward;
+mod observed;
 mod operator;
 
+use std::fs::File;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use serde::Deserialize;
+use semver::Version;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokenlab_webhook::pki::CertificateAuthority;
 
@@ -29,12 +33,14 @@ use crate::tool::{Input, Tool, ToolError};
 use crate::wait::{Poll, Probe, WaitError, until};
 use crate::webhook::Answer;
 
+use access::Access;
 pub use error::ExistingError;
 use forward::Forward;
 pub use operator::Operator;
 
 /// Which cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct ExistingCluster {
     /// The kubeconfig: a user who may create and delete in the webhook's namespace.
     pub kubeconfig: Utf8PathBuf,
@@ -49,8 +55,9 @@ pub struct Existing {
     kubectl: Tool,
     target: Vec<String>,
     manifests: Manifests,
+    access: Access,
     authority: CertificateAuthority,
-    version: String,
+    version: Version,
     removal: String,
     guardian: &'static Guardian,
     folder: RunFolder,
@@ -82,6 +89,21 @@ impl Existing {
         foreign: Option<(ImageName, ForeignContainer)>,
         progress: &Progress,
     ) -> Result<Self, ExistingError> {
+        let existing = Self::plan(cluster, foreign).await?;
+        existing.apply(progress).await
+    }
+
+    /// Nothing is in the cluster yet.
+    pub(crate) async fn plan(
+        cluster: &ExistingCluster,
+        foreign: Option<(ImageName, ForeignContainer)>,
+    ) -> Result<Self, ExistingError> {
+        let kubeconfig = &cluster.kubeconfig;
+        // Of one that is not there kubectl says that it has no context.
+        File::open(kubeconfig).map_err(|source| ExistingError::NoKubeconfig {
+            path: kubeconfig.clone(),
+            source,
+        })?;
         let folder = RunFolder::create()?;
         let log = folder.file(COMMAND_LINES);
         let kubectl = Tool::find("kubectl").map_err(|_| ExistingError::NoKubectl)?;
@@ -96,40 +118,58 @@ impl Existing {
             run: Some(run.clone()),
             ..Manifests::default()
         };
-        let mut target = vec![format!("--kubeconfig={}", cluster.kubeconfig)];
+        let mut target = vec![format!("--kubeconfig={kubeconfig}")];
         target.extend((cluster.context.iter()).map(|context| format!("--context={context}")));
+        let kubectl = kubectl.log(log);
+        let access = Access::read(&kubectl, &target).await?;
+        // The user's current one may be another by the time that all of it is to be deleted.
+        if cluster.context.is_none()
+            && let Some(context) = access.context()
+        {
+            target.push(format!("--context={context}"));
+        }
         let removal = removal(&kubectl, &target, &manifests.namespace, &run);
         let guardian = Guardian::get().map_err(ExistingError::Guardian)?;
         let mut existing = Self {
-            kubectl: kubectl.log(log),
+            kubectl,
             target,
             manifests,
+            access,
             authority: CertificateAuthority::new("tokenlab-webhook")?,
-            version: String::new(),
+            version: Version::new(0, 0, 0),
             removal,
             guardian,
             folder,
         };
         existing.version = existing.answers().await?;
         existing.nothing_is_there().await?;
-        existing.create().await?;
+        Ok(existing)
+    }
+
+    /// Applies what was planned.
+    pub(crate) async fn apply(self, progress: &Progress) -> Result<Self, ExistingError> {
+        self.create().await?;
         let title = "waiting until the webhook is ready in the cluster";
-        match progress.step(title, existing.available()).await {
-            Ok(()) => Ok(existing),
+        match progress.step(title, self.available()).await {
+            Ok(()) => Ok(self),
             Err(error) => {
-                existing.stop().await;
+                self.stop().await;
                 Err(error)
             }
         }
     }
 
     /// The cluster's version.
-    async fn answers(&self) -> Result<String, ExistingError> {
+    async fn answers(&self) -> Result<Version, ExistingError> {
         let answer = self.run(&["version", "--output=json"]).await;
         let answer = answer.map_err(ExistingError::Unreachable)?;
         let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
-        let version = answer["serverVersion"]["gitVersion"].as_str();
-        Ok(version.unwrap_or("an unknown version").to_owned())
+        let said = answer["serverVersion"]["gitVersion"].as_str();
+        let said = said.unwrap_or_default();
+        let version = Version::parse(said.trim_start_matches('v'));
+        version.map_err(|_| ExistingError::Version {
+            said: said.to_owned(),
+        })
     }
 
     async fn nothing_is_there(&self) -> Result<(), ExistingError> {
@@ -178,7 +218,7 @@ impl Existing {
         let Manifests {
             name, namespace, ..
         } = &self.manifests;
-        let selector = format!("app.kubernetes.io/instance={name}");
+        let selector = self.selector();
         let look = async || {
             let deployment = self.get::<Deployment>("deployment", name).await;
             let ready = match deployment {
@@ -216,6 +256,11 @@ impl Existing {
         Err(ExistingError::NotAvailable { seen, log })
     }
 
+    /// What the webhook's Pods are labelled with.
+    fn selector(&self) -> String {
+        format!("app.kubernetes.io/instance={}", self.manifests.name)
+    }
+
     /// Posts a body to the webhook as the apiserver does, its certificate checked, through a port of
     /// this machine (`kubectl port-forward`). Whether the apiserver's machine reaches the Service is
     /// not known by that.
@@ -236,9 +281,10 @@ impl Existing {
 
     /// What the cluster's operator must do, for the apiserver to ask the webhook.
     pub async fn operator(&self) -> Result<Operator, ExistingError> {
-        let config = self.webhook_config(Some(self.address().await?)).yaml();
+        let config = self.webhook_config(Some(self.address().await?));
+        let (url, config) = (config.server.clone(), config.yaml());
         let file = self.folder.write(CONFIG_FILE, &config)?;
-        Ok(Operator { config, file })
+        Ok(Operator { url, config, file })
     }
 
     fn webhook_config(&self, cluster_ip: Option<IpAddr>) -> crate::kubeconfig::Kubeconfig {
@@ -249,8 +295,8 @@ impl Existing {
         manifests.webhook_config(self.authority.certificate_pem())
     }
 
-    /// The cluster's version of Kubernetes, as it says: `v1.37.2+k3s1`.
-    pub fn version(&self) -> &str {
+    /// The cluster's version of Kubernetes, as it says: `1.37.2+k3s1`.
+    pub fn version(&self) -> &Version {
         &self.version
     }
 

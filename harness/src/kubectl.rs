@@ -72,16 +72,29 @@ impl Kubectl {
         name: &str,
         kubeconfig: &Kubeconfig,
     ) -> Result<Self, KubectlError> {
-        let kubeconfig = folder.write(
-            &format!("{name}-{}.kubeconfig", random_name()),
-            &kubeconfig.yaml(),
-        )?;
+        Self::of_file(program, folder, name, &kubeconfig.yaml())
+    }
+
+    /// The same with a kubeconfig that is text already.
+    pub(crate) fn of_file(
+        program: &Utf8Path,
+        folder: &RunFolder,
+        name: &str,
+        kubeconfig: &str,
+    ) -> Result<Self, KubectlError> {
+        let file = format!("{name}-{}.kubeconfig", random_name());
+        let kubeconfig = folder.write(&file, kubeconfig)?;
         Ok(Self {
             program: program.to_owned(),
             home: kubeconfig.with_extension("home"),
             kubeconfig,
             log: folder.file(COMMAND_LINES),
         })
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Utf8Path {
+        &self.program
     }
 
     /// Its kubeconfig.

@@ -1,10 +1,11 @@
 //! What a lab is made of, for each command that starts one.
 
 use super::webhook::Foreign;
+use anyhow::Context as _;
 use camino::Utf8PathBuf;
 use clap::CommandFactory as _;
 use tokenlab_harness::assets::Wanted;
-use tokenlab_harness::{Backend, Reach, ServiceAddress, Wire};
+use tokenlab_harness::{Backend, ExistingCluster, Reach, ServiceAddress, Wire};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Choice {
@@ -83,6 +84,20 @@ impl Choice {
                 "`--backend existing` needs `--kubeconfig FILE`: which cluster it is must be said",
             );
         }
+    }
+
+    /// The cluster that exists, wherever it is looked at from.
+    pub(super) fn existing(&self) -> anyhow::Result<Option<ExistingCluster>> {
+        let Some(kubeconfig) = &self.kubeconfig else {
+            return Ok(None);
+        };
+        let absolute = camino::absolute_utf8(kubeconfig);
+        let kubeconfig =
+            absolute.with_context(|| format!("`--kubeconfig {kubeconfig}` cannot be found"))?;
+        Ok(Some(ExistingCluster {
+            kubeconfig,
+            context: self.context.clone(),
+        }))
     }
 
     /// A flag that says nothing on the bare backend.

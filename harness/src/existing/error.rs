@@ -2,9 +2,11 @@
 
 use std::io;
 
+use camino::Utf8PathBuf;
 use tokenlab_webhook::pki::PkiError;
 
 use crate::image::ImageName;
+use crate::kubectl::KubectlError;
 use crate::process::StartError;
 use crate::run_folder::RunFolderError;
 use crate::tool::ToolError;
@@ -26,6 +28,29 @@ pub enum ExistingError {
     /// A certificate could not be made.
     #[error("the webhook's certificates could not be made")]
     Pki(#[from] PkiError),
+    /// The kubeconfig is not there, or another's.
+    #[error("the kubeconfig `{path}` cannot be read")]
+    NoKubeconfig {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The kubeconfig is of no use, or has no such context.
+    #[error("the kubeconfig cannot be used")]
+    Kubeconfig(#[source] ToolError),
+    /// What it says of its version is none.
+    #[error("the cluster says that its version is `{said}`, which is none of Kubernetes'")]
+    Version {
+        /// What it says.
+        said: String,
+    },
+    /// What is asked for is its operator's to do.
+    #[error("the cluster is somebody else's: {0}")]
+    NotOurs(&'static str),
+    /// A kubeconfig could not be written.
+    #[error(transparent)]
+    Kubectl(#[from] KubectlError),
     /// The cluster does not answer, or its kubeconfig is of no use.
     #[error("the cluster does not answer")]
     Unreachable(#[source] ToolError),
@@ -106,7 +131,18 @@ impl ExistingError {
                     image.base()
                 ),
             }),
+            Self::NotOurs(_) => Some(
+                "`tokenlab status` shows the file that its operator sets the flag to".to_owned(),
+            ),
             _ => None,
+        }
+    }
+
+    /// Without what a command wrote in many lines.
+    pub(super) fn in_a_line(&self) -> String {
+        match self {
+            Self::Tool(error) => error.said().lines().last().unwrap_or_default().to_owned(),
+            other => other.to_string(),
         }
     }
 }

@@ -3,13 +3,16 @@
 use std::fmt;
 
 use camino::Utf8PathBuf;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::lab::CONFIG_FILE_FLAG;
 
 /// What makes the apiserver of somebody else's cluster ask the webhook. `Display` is for people.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Operator {
+    /// Where the apiserver then posts its TokenReviews.
+    pub url: String,
     /// The file for `--authentication-token-webhook-config-file`, YAML. It holds no secret.
     pub config: String,
     /// Where it lies, as long as the webhook is deployed.
@@ -22,7 +25,7 @@ const K3S: &str = "/etc/rancher/k3s/webhook-config.yml";
 
 impl fmt::Display for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { config: _, file } = self;
+        let file = &self.file;
         write!(
             f,
             "For kube-apiserver to ask it, whoever runs the control plane copies\n  \

@@ -3,21 +3,21 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
+use semver::Version;
 use serde::Serialize;
 use tokenlab_harness::progress::Progress;
-use tokenlab_harness::{Backend, Existing, ExistingCluster, Operator};
+use tokenlab_harness::{Backend, Existing, Operator};
 use tokenlab_webhook::{ApiVersion, Token};
 
 use super::foreign::{posted, review};
 use super::verdict::{Opinion, shown};
 use super::{Args, Story};
-use crate::cli::choice::Choice;
 
 /// What `--json` prints, with the steps of the story.
 #[derive(Serialize)]
 struct Report<'a> {
     backend: Backend,
-    kubernetes: &'a str,
+    kubernetes: &'a Version,
     webhook: &'a Opinion,
     operator: &'a Operator,
 }
@@ -31,24 +31,14 @@ impl Args {
             hold,
             json,
         } = self;
-        let Choice {
-            kubeconfig,
-            context,
-            webhook,
-            ..
-        } = choice;
-        let Some(kubeconfig) = kubeconfig else {
+        let Some(cluster) = choice.existing()? else {
             bail!("there is no kubeconfig");
         };
         let mut story = Story::new(json, verbose);
         let token = tried.token()?;
         story.begin("deploy");
-        let cluster = ExistingCluster {
-            kubeconfig,
-            context,
-        };
         let progress = Progress::stderr().brief();
-        let lab = Existing::deploy(&cluster, webhook.for_existing()?, &progress).await?;
+        let lab = Existing::deploy(&cluster, choice.webhook.for_existing()?, &progress).await?;
         let told = tell(&mut story, &lab, &token).await;
         let (said, operator) = match told {
             Ok(told) => told,
