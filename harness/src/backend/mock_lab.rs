@@ -9,8 +9,9 @@ use semver::Version;
 use tokenlab_webhook::{ApiVersion, Token};
 
 use super::Backend;
-use crate::assets::{Assets, Wanted};
+use crate::assets::Wanted;
 use crate::cluster::{Cluster, ClusterError, Wired};
+use crate::existing::{Existing, ExistingError, Operator};
 use crate::image::Image;
 use crate::kubectl::Kubectl;
 use crate::lab::{Lab, LabError};
@@ -25,6 +26,8 @@ pub enum MockLab {
     Bare(Lab),
     /// The webhook is the product's image, deployed.
     Cluster(Cluster),
+    /// The webhook alone, in a cluster that is somebody else's; and what its operator must do.
+    Existing(Box<Existing>, Operator),
 }
 
 /// What went wrong with a lab on some backend.
@@ -36,6 +39,15 @@ pub enum MockLabError {
     /// On a real cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    /// In a cluster that is somebody else's.
+    #[error(transparent)]
+    Existing(#[from] ExistingError),
+}
+
+const NO_FLAGS: &str = "the flags of its apiserver are neither looked at nor changed";
+
+fn not_ours(what: &'static str) -> MockLabError {
+    ExistingError::NotOurs(what).into()
 }
 
 impl From<RunFolderError> for MockLabError {
@@ -50,6 +62,7 @@ impl MockLabError {
         match self {
             Self::Lab(error) => error.hint(),
             Self::Cluster(error) => error.hint(),
+            Self::Existing(error) => error.hint(),
         }
     }
 }
@@ -91,6 +104,7 @@ impl MockLab {
         match self {
             Self::Bare(_) => Ok(()),
             Self::Cluster(cluster) => Ok(cluster.load(image).await?),
+            Self::Existing(..) => Err(not_ours("no image is loaded into its nodes")),
         }
     }
 
@@ -99,6 +113,7 @@ impl MockLab {
         match self {
             Self::Bare(lab) => Ok(lab.webhook().kubeconfig().yaml()),
             Self::Cluster(cluster) => Ok(cluster.plan().webhook_config()?),
+            Self::Existing(_, operator) => Ok(operator.config.clone()),
         }
     }
 
@@ -111,6 +126,7 @@ impl MockLab {
                 cluster.write(&path, text).await?;
                 Ok(path)
             }
+            Self::Existing(..) => Err(not_ours("no file is written to its control plane")),
         }
     }
 
@@ -123,6 +139,7 @@ impl MockLab {
         match self {
             Self::Bare(lab) => Ok(lab.set_flags(flags).await?),
             Self::Cluster(cluster) => Ok(cluster.set_flags(flags).await?),
+            Self::Existing(..) => Err(not_ours(NO_FLAGS)),
         }
     }
 
@@ -132,6 +149,7 @@ impl MockLab {
         let mut flags = match self {
             Self::Bare(lab) => lab.running_flags()?,
             Self::Cluster(cluster) => cluster.running_flags().await?,
+            Self::Existing(..) => return Err(not_ours(NO_FLAGS)),
         };
         flags.sort();
         Ok(flags)
@@ -149,6 +167,7 @@ impl MockLab {
         let answer = match self {
             Self::Bare(lab) => lab.webhook().post(question).await.map_err(LabError::from)?,
             Self::Cluster(cluster) => cluster.review(question).await?,
+            Self::Existing(existing, _) => existing.post(question).await?,
         };
         Ok(Reviewed::new(version, token, &answer, began.elapsed()))
     }
@@ -158,6 +177,7 @@ impl MockLab {
         Ok(match self {
             Self::Bare(lab) => lab.kubectl()?,
             Self::Cluster(cluster) => cluster.kubectl()?,
+            Self::Existing(existing, _) => existing.kubectl()?,
         })
     }
 
@@ -166,6 +186,7 @@ impl MockLab {
         Ok(match self {
             Self::Bare(lab) => lab.kubectl_as(token)?,
             Self::Cluster(cluster) => cluster.kubectl_as(token)?,
+            Self::Existing(existing, _) => existing.kubectl_as(token)?,
         })
     }
 
@@ -174,6 +195,7 @@ impl MockLab {
         match self {
             Self::Bare(lab) => lab.keep(),
             Self::Cluster(cluster) => cluster.keep(why).await,
+            Self::Existing(existing, _) => existing.folder().keep(),
         }
     }
 
@@ -182,14 +204,7 @@ impl MockLab {
         match self {
             Self::Bare(lab) => lab.folder(),
             Self::Cluster(cluster) => cluster.plan().folder(),
-        }
-    }
-
-    /// The programs.
-    pub fn assets(&self) -> &Assets {
-        match self {
-            Self::Bare(lab) => lab.assets(),
-            Self::Cluster(cluster) => cluster.plan().assets(),
+            Self::Existing(existing, _) => existing.folder(),
         }
     }
 
@@ -198,6 +213,7 @@ impl MockLab {
         match self {
             Self::Bare(lab) => &lab.assets().version,
             Self::Cluster(cluster) => cluster.plan().version(),
+            Self::Existing(existing, _) => existing.version(),
         }
     }
 
@@ -206,6 +222,7 @@ impl MockLab {
         Ok(match self {
             Self::Bare(lab) => lab.webhook().url(),
             Self::Cluster(cluster) => cluster.webhook_url()?,
+            Self::Existing(_, operator) => operator.url.clone(),
         })
     }
 
@@ -214,6 +231,7 @@ impl MockLab {
         match self {
             Self::Bare(lab) => lab.stop().await,
             Self::Cluster(cluster) => cluster.stop().await,
+            Self::Existing(existing, _) => existing.stop().await,
         }
     }
 
@@ -223,6 +241,7 @@ impl MockLab {
         match self {
             Self::Bare(lab) => lab.end_gracefully().await,
             Self::Cluster(cluster) => cluster.stop().await,
+            Self::Existing(existing, _) => existing.stop().await,
         }
     }
 }

@@ -61,11 +61,15 @@ fn text(status: &Status) -> String {
         ),
         ("for", Age(Duration::from_secs(status.uptime)).to_string()),
         ("webhook", status.webhook.clone()),
+    ];
+    let operator = status.operator.iter();
+    rows.extend(operator.map(|operator| ("config file", operator.file.to_string())));
+    rows.extend([
         ("kubeconfig", status.kubeconfig.to_string()),
         ("kubectl", status.kubectl.to_string()),
         ("files", status.folder.to_string()),
         ("supervisor", format!("pid {}", status.pid)),
-    ];
+    ]);
     rows.extend(status.flags.iter().map(|flag| ("flag", flag.clone())));
     let names = rows.iter().map(|(name, _)| name.len());
     let parts = status.health.iter().map(|part| part.name.len());

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
+use tokenlab_harness::Backend;
 use tokenlab_harness::named::{LabName, Registry, Spec, Status, launch};
 
-use super::choice::Choice;
+use super::choice::{Choice, conflict};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +17,7 @@ Examples:
   tokenlab up mine --backend kind            another one, on a real cluster
   tokenlab up --flag authentication-token-webhook-cache-ttl=0s
   tokenlab up --webhook-command './authn --listen {address} --cert {cert} --key {key}'
+  tokenlab up --backend existing --kubeconfig theirs.yaml
   tokenlab up --json | jq -r .kubeconfig
 
 The lab stays until `tokenlab down`. Ctrl-C while it is being started leaves nothing of it.";
@@ -63,6 +65,12 @@ impl Args {
             json,
         } = self;
         choice.check();
+        if choice.backend == Backend::Existing && !flags.is_empty() {
+            conflict(
+                "`--flag` is for a cluster that is made here: no flag of one that exists is touched",
+            );
+        }
+        let existing = choice.existing()?;
         let Choice {
             backend,
             wire,
@@ -85,6 +93,7 @@ impl Args {
             reach: reach.unwrap_or_default(),
             service_address: service_address.unwrap_or_default(),
             agent: !no_agent,
+            existing,
             webhook: webhook.spec(backend)?,
         };
         let program = std::env::current_exe().context("the program's own path is not known")?;
@@ -106,11 +115,12 @@ fn say(status: &Status, begun: Instant) -> anyhow::Result<()> {
     let mut stdout = anstream::stdout().lock();
     let written = writeln!(
         stdout,
-        "{green}✓{green:#} the lab `{name}` is ready: Kubernetes {} on {} {dim}({:.1} s){dim:#}\n\n{}",
+        "{green}✓{green:#} the lab `{name}` is ready: Kubernetes {} on {} {dim}({:.1} s){dim:#}\n\n{}{}",
         status.kubernetes,
         status.backend,
         begun.elapsed().as_secs_f64(),
         usage(status),
+        (status.operator.as_ref()).map_or_else(String::new, |told| format!("\n\n{told}")),
     );
     written.context(super::UNWRITABLE)
 }

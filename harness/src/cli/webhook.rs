@@ -145,8 +145,10 @@ impl Foreign {
         Ok(match (backend, self.command()) {
             (Backend::Bare, Some(command)) => Some(SpecWebhook::Command(command)),
             (Backend::Bare, None) => self.elsewhere()?.map(SpecWebhook::Elsewhere),
-            (Backend::Kind | Backend::K3s | Backend::Existing, _) => {
-                self.for_cluster()?.map(SpecWebhook::Cluster)
+            (Backend::Kind | Backend::K3s, _) => self.for_cluster()?.map(SpecWebhook::Cluster),
+            (Backend::Existing, _) => {
+                let image = self.for_existing()?;
+                image.map(|(image, container)| SpecWebhook::Existing(image, container))
             }
         })
     }

@@ -14,6 +14,7 @@ use tokenlab_webhook::Token;
 use super::name::LabName;
 use super::settings::{Change, Settings};
 use crate::backend::Backend;
+use crate::existing::Operator;
 use crate::journal::ReviewEvent;
 use crate::reviewed::Reviewed;
 
@@ -138,6 +139,8 @@ pub struct Status {
     pub kubeconfig: Utf8PathBuf,
     /// Where the apiserver posts its TokenReviews.
     pub webhook: String,
+    /// What the operator of a cluster that exists must do, for that to come true.
+    pub operator: Option<Operator>,
     /// The flags of kube-apiserver that the lab was given, `--name=value` each.
     pub flags: Vec<String>,
     /// What it is made of, and how each part is.

@@ -6,6 +6,7 @@ use super::webhook::SpecWebhook;
 use crate::assets::Wanted;
 use crate::backend::Backend;
 use crate::cluster::{Reach, ServiceAddress, Wire};
+use crate::existing::ExistingCluster;
 
 /// What a named lab shall be. The default is a bare lab of Kubernetes' default series, without any
 /// flag of its own.
@@ -26,6 +27,8 @@ pub struct Spec {
     pub service_address: ServiceAddress,
     /// Whether k3s runs its agent.
     pub agent: bool,
+    /// Which cluster, when it is one that exists.
+    pub existing: Option<ExistingCluster>,
     /// The webhook, when it is somebody else's.
     pub webhook: Option<SpecWebhook>,
 }
@@ -40,6 +43,7 @@ impl Default for Spec {
             reach: Reach::default(),
             service_address: ServiceAddress::default(),
             agent: true,
+            existing: None,
             webhook: None,
         }
     }

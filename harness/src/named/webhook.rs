@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::ClusterWebhook;
+use crate::image::ImageName;
+use crate::manifests::ForeignContainer;
 use crate::webhook::{Elsewhere, WebhookCommand, WebhookSource};
 
 /// Somebody else's webhook. It holds what its files held: the supervisor does not read them again.
@@ -15,6 +17,8 @@ pub enum SpecWebhook {
     Elsewhere(Elsewhere),
     /// That of a real cluster.
     Cluster(ClusterWebhook),
+    /// An image that a cluster that exists gets by itself.
+    Existing(ImageName, ForeignContainer),
 }
 
 impl SpecWebhook {
@@ -22,14 +26,21 @@ impl SpecWebhook {
         match self {
             Self::Command(command) => Some(command.clone().into()),
             Self::Elsewhere(elsewhere) => Some(elsewhere.clone().into()),
-            Self::Cluster(_) => None,
+            Self::Cluster(_) | Self::Existing(..) => None,
         }
     }
 
     pub(super) fn of_a_cluster(&self) -> Option<&ClusterWebhook> {
         match self {
             Self::Cluster(webhook) => Some(webhook),
-            Self::Command(_) | Self::Elsewhere(_) => None,
+            Self::Command(_) | Self::Elsewhere(_) | Self::Existing(..) => None,
+        }
+    }
+
+    pub(super) fn of_an_existing_cluster(&self) -> Option<(ImageName, ForeignContainer)> {
+        match self {
+            Self::Existing(image, container) => Some((image.clone(), container.clone())),
+            Self::Command(_) | Self::Elsewhere(_) | Self::Cluster(_) => None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A named lab on a real cluster, where `LAB_BACKEND=kind` allows containers.
 
+mod existing;
+
 use std::convert::Infallible;
 use std::time::Duration;
 

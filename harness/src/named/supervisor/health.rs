@@ -36,5 +36,6 @@ pub(super) async fn of(supervisor: &Supervisor) -> Vec<Part> {
             parts
         }
         MockLab::Cluster(cluster) => cluster.parts().await,
+        MockLab::Existing(existing, _) => existing.parts().await,
     }
 }

@@ -30,5 +30,6 @@ pub(super) async fn of(lab: &MockLab) -> BTreeMap<LogName, Vec<Log>> {
             ])
         }
         MockLab::Cluster(cluster) => cluster.logs().await,
+        MockLab::Existing(existing, _) => existing.logs(),
     }
 }

@@ -6,6 +6,7 @@ use super::set::Switchboard;
 use super::{Claim, Failure, Spec};
 use crate::backend::{Backend, MockLab, MockLabError};
 use crate::cluster::{Cluster, Wire};
+use crate::existing::Existing;
 use crate::image::Image;
 use crate::lab::Lab;
 use crate::named::webhook::SpecWebhook;
@@ -33,13 +34,9 @@ pub(super) async fn start(
             lab: cluster(spec, claim, progress).await?,
             webhook: None,
         }),
-        Backend::Existing => Err(Failure {
-            message: "a lab in a cluster that is not tokenlab's has no name: what a named lab is \
-                      asked to change is not its to change"
-                .to_owned(),
-            hint: Some(
-                "`tokenlab demo --backend existing --hold` holds the webhook there".to_owned(),
-            ),
+        Backend::Existing => Ok(Started {
+            lab: existing(spec, claim, progress).await?,
+            webhook: None,
         }),
     }
 }
@@ -120,6 +117,29 @@ async fn cluster(spec: &Spec, claim: &mut Claim, progress: Progress) -> Result<M
         Err(error) => {
             cluster.keep(&crate::assets::chain(&error)).await;
             cluster.stop().await;
+            Err(MockLabError::from(error).into())
+        }
+    }
+}
+
+async fn existing(spec: &Spec, claim: &mut Claim, progress: Progress) -> Result<MockLab, Failure> {
+    let cluster = spec.existing.as_ref().ok_or_else(|| Failure {
+        message: "it is not said which cluster exists".to_owned(),
+        hint: None,
+    })?;
+    let foreign = spec.webhook.as_ref();
+    let foreign = foreign.and_then(SpecWebhook::of_an_existing_cluster);
+    let plan = Existing::plan(cluster, foreign).await;
+    let plan = plan.map_err(MockLabError::from)?;
+    claim.update(|record| {
+        record.folder = Some(plan.folder().path().to_owned());
+        record.kubernetes = Some(plan.version().clone());
+    })?;
+    let existing = plan.apply(&progress).await.map_err(MockLabError::from)?;
+    match existing.operator().await {
+        Ok(operator) => Ok(MockLab::Existing(Box::new(existing), operator)),
+        Err(error) => {
+            existing.stop().await;
             Err(MockLabError::from(error).into())
         }
     }

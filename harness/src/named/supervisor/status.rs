@@ -7,6 +7,7 @@ use semver::Version;
 
 use super::{Failure, Supervisor, health, logs};
 use crate::backend::{MockLab, MockLabError};
+use crate::existing::Operator;
 use crate::named::protocol::{Log, LogName, Status};
 
 /// What does not change as long as a lab runs.
@@ -17,17 +18,23 @@ pub(super) struct Facts {
     kubectl: Utf8PathBuf,
     kubeconfig: Utf8PathBuf,
     webhook: String,
+    operator: Option<Operator>,
     logs: BTreeMap<LogName, Vec<Log>>,
 }
 
 impl Facts {
     pub(super) async fn of(lab: &MockLab) -> Result<Self, MockLabError> {
+        let kubectl = lab.kubectl()?;
         Ok(Self {
             kubernetes: lab.version().clone(),
             folder: lab.folder().path().to_owned(),
-            kubectl: lab.assets().kubectl.clone(),
-            kubeconfig: lab.kubectl()?.kubeconfig().to_owned(),
+            kubectl: kubectl.program().to_owned(),
+            kubeconfig: kubectl.kubeconfig().to_owned(),
             webhook: lab.webhook_url()?,
+            operator: match lab {
+                MockLab::Existing(_, operator) => Some(operator.clone()),
+                MockLab::Bare(_) | MockLab::Cluster(_) => None,
+            },
             logs: logs::of(lab).await,
         })
     }
@@ -53,6 +60,7 @@ pub(super) async fn status(supervisor: &Supervisor) -> Result<Status, Failure> {
         kubectl: facts.kubectl.clone(),
         kubeconfig: facts.kubeconfig.clone(),
         webhook: facts.webhook.clone(),
+        operator: facts.operator.clone(),
         flags: flags
             .map(|(name, value)| format!("--{name}={value}"))
             .collect(),
