@@ -4,15 +4,21 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
 use std::str::FromStr;
 
-use nix::unistd::Uid;
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::{Pid, Uid};
 use serde::{Deserialize, Serialize};
+
+use crate::digest::sha256;
 
 /// What is not known, because there is no `/proc` here.
 const UNKNOWN: &str = "-";
 
-/// A process that owns a run folder, a lab's name, or something in the container engine.
+/// A process: one that owns a run folder, a lab's name, or something in the container engine; or one
+/// that a lab has started.
 ///
-/// Read and written as `uid:pid:started:boot:namespace`.
+/// Read and written as `uid:pid:started:boot:namespace:machine`. An earlier version wrote no machine,
+/// and a later one may write more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Owner {
@@ -26,6 +32,9 @@ pub struct Owner {
     boot: String,
     /// The namespace of its number: containers count on their own (`pid_namespaces(7)`).
     namespace: String,
+    /// The machine, so that one that shares a container engine or a folder is not taken for this one
+    /// before its last boot.
+    machine: String,
 }
 
 /// What is known of an owner.
@@ -35,6 +44,8 @@ pub(crate) enum Life {
     Lives,
     /// Nobody here can tell: another container counts its processes on its own.
     Elsewhere,
+    /// Nobody here can tell: it is, or may be, of another machine.
+    OtherMachine,
     /// It has ended.
     Ended,
     /// The machine was started anew since.
@@ -51,23 +62,41 @@ pub struct OwnerError {
 impl Owner {
     /// This process.
     pub(crate) fn current() -> Self {
-        let pid = std::process::id();
+        Self::of(std::process::id())
+    }
+
+    /// The process of this number, of the user who asks.
+    pub(crate) fn of(pid: u32) -> Self {
         Self {
             uid: Uid::effective().as_raw(),
             pid,
             started: start_time(pid),
             boot: boot(),
             namespace: namespace(),
+            machine: machine(),
         }
     }
 
     /// Whether it lives.
     pub(crate) fn life(&self) -> Life {
+        // No two machines have the same boot.
         if self.boot != boot() {
-            return Life::BeforeBoot;
+            let here = self.machine != UNKNOWN && self.machine == machine();
+            return if here {
+                Life::BeforeBoot
+            } else {
+                Life::OtherMachine
+            };
         }
         if self.namespace != namespace() {
             return Life::Elsewhere;
+        }
+        if self.started == UNKNOWN {
+            return if exists(self.pid) {
+                Life::Lives
+            } else {
+                Life::Ended
+            };
         }
         match look(self.pid) {
             // A zombie only waits to be reaped.
@@ -78,7 +107,7 @@ impl Owner {
 
     /// Whether it lives. One that nobody here can look at counts as living.
     pub fn lives(&self) -> bool {
-        matches!(self.life(), Life::Lives | Life::Elsewhere)
+        !matches!(self.life(), Life::Ended | Life::BeforeBoot)
     }
 
     /// Whether it is of the user who asks.
@@ -95,8 +124,9 @@ impl fmt::Display for Owner {
             started,
             boot,
             namespace,
+            machine,
         } = self;
-        write!(f, "{uid}:{pid}:{started}:{boot}:{namespace}")
+        write!(f, "{uid}:{pid}:{started}:{boot}:{namespace}:{machine}")
     }
 }
 
@@ -114,7 +144,7 @@ impl FromStr for Owner {
             text: text.to_owned(),
         };
         let words: Vec<_> = text.trim().split(':').collect();
-        let [uid, pid, started, boot, namespace] = *words else {
+        let [uid, pid, started, boot, namespace, ref more @ ..] = *words else {
             return Err(error());
         };
         Ok(Self {
@@ -123,6 +153,7 @@ impl FromStr for Owner {
             started: started.to_owned(),
             boot: boot.to_owned(),
             namespace: namespace.to_owned(),
+            machine: more.first().copied().unwrap_or(UNKNOWN).to_owned(),
         })
     }
 }
@@ -174,6 +205,23 @@ fn namespace() -> String {
     found.map_or_else(|_| UNKNOWN.to_owned(), |data| data.ino().to_string())
 }
 
+/// What tells this machine from others. The host's name as well, for a disk that is copied takes its
+/// `machine-id(5)` along; and a digest, for that number is nobody else's business.
+fn machine() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let words = ["/etc/machine-id", "/proc/sys/kernel/hostname"].map(read);
+    if words.iter().all(|word| word.trim().is_empty()) {
+        return UNKNOWN.to_owned();
+    }
+    sha256(format!("tokenlab {words:?}").as_bytes())[..16].to_owned()
+}
+
+/// Whether there is a process of this number.
+fn exists(pid: u32) -> bool {
+    let pid = i32::try_from(pid).map(Pid::from_raw);
+    pid.is_ok_and(|pid| kill(pid, None) != Err(Errno::ESRCH))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +232,49 @@ mod tests {
         assert_eq!(owner.to_string().parse::<Owner>().ok(), Some(owner));
         let error = "1:2:3".parse::<Owner>().expect_err("must be refused");
         assert_eq!(error.to_string(), "`1:2:3` names no owner");
+    }
+
+    #[test]
+    fn an_owner_of_another_version_is_read_as_far_as_it_is_known() {
+        let owner = Owner::current();
+        let later = format!("{owner}:more").parse::<Owner>();
+        assert_eq!(later.ok(), Some(owner.clone()));
+        let text = owner.to_string();
+        let (earlier, _machine) = text.rsplit_once(':').expect("must have a machine");
+        let earlier: Owner = earlier.parse().expect("must be read");
+        assert_eq!(earlier.life(), Life::Lives);
+        let of_another_boot = Owner {
+            boot: "c0ffee".to_owned(),
+            ..earlier
+        };
+        assert_eq!(of_another_boot.life(), Life::OtherMachine);
+    }
+
+    #[test]
+    fn another_machine_is_not_this_one_before_its_boot() {
+        let owner = Owner {
+            boot: "c0ffee".to_owned(),
+            machine: "another".to_owned(),
+            ..Owner::current()
+        };
+        assert_eq!(owner.life(), Life::OtherMachine);
+        assert!(owner.lives());
+    }
+
+    #[test]
+    fn where_no_start_is_known_the_number_must_do() {
+        let started = UNKNOWN.to_owned();
+        let owner = Owner {
+            started,
+            ..Owner::current()
+        };
+        assert_eq!(owner.life(), Life::Lives);
+        // Above what a number can be (`proc_sys_kernel(5)`, pid_max).
+        let nobody = Owner {
+            pid: 1 << 23,
+            ..owner
+        };
+        assert_eq!(nobody.life(), Life::Ended);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 
 use crate::group::{Group, gated, gated_in_full};
 use crate::log_tail;
+use crate::run_folder::children;
 use crate::wait::{Poll, Probe, WaitError, until};
 
 /// How often a child is asked whether it has ended. The question is one `waitpid`.
@@ -172,6 +173,12 @@ impl Plan {
                 .stdout(log.try_clone()?)
                 .stderr(log)
                 .spawn()?;
+            // Noted before it runs. Where that fails, it never does: the gate stays shut.
+            if let Err(error) = children::note(&self.log, child.id()) {
+                drop(child.stdin.take());
+                let _ = child.wait();
+                return Err(error);
+            }
             let group = Group::of(&mut child)?;
             Ok((child, group, log_began))
         })();

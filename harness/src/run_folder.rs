@@ -1,5 +1,7 @@
 //! The run folder: all that one lab writes, in one place that goes with it.
 
+pub(crate) mod children;
+
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -329,6 +331,23 @@ pub(crate) fn random_name() -> String {
     use std::hash::{BuildHasher, RandomState};
     let value = RandomState::new().hash_one(std::process::id());
     format!("{value:016x}")[..12].to_owned()
+}
+
+/// Whether a run folder may be called so.
+pub(crate) fn is_name(name: &str) -> bool {
+    let random = name.strip_prefix("tokenlab-");
+    random.is_some_and(|random| {
+        random.len() == 12
+            && random
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    })
+}
+
+/// The run folder that a path lies in, or is.
+pub(crate) fn run_folder_of(path: &Utf8Path) -> Option<&Utf8Path> {
+    path.ancestors()
+        .find(|path| path.file_name().is_some_and(is_name))
 }
 
 #[cfg(test)]

@@ -8,15 +8,18 @@
 mod engine;
 mod folders;
 mod processes;
+mod verdict;
 
 use std::fmt;
 
 use camino::Utf8Path;
 use serde::Serialize;
 
-use engine::Engine;
 pub(crate) use engine::remove_cluster;
 use processes::Processes;
+pub use verdict::Verdict;
+
+use crate::owner::Owner;
 
 /// Something that nobody may own any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,6 +34,9 @@ pub struct Stray {
     pub verdict: Verdict,
     /// Why.
     pub why: String,
+    /// The process, or whom the run folder names: looked at again before it is taken away.
+    #[serde(skip)]
+    identity: Option<Owner>,
 }
 
 /// What a stray is.
@@ -38,7 +44,7 @@ pub struct Stray {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Kind {
-    /// An etcd or kube-apiserver.
+    /// What a lab has started: an etcd, a kube-apiserver, a webhook.
     Process,
     /// A container.
     Container,
@@ -48,18 +54,8 @@ pub enum Kind {
     Image,
     /// A run folder.
     RunFolder,
-}
-
-/// What is to become of a stray.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Its owner is gone: it goes.
-    Lost,
-    /// It was kept on purpose: it goes when that is asked for.
-    Kept,
-    /// Somebody may own it: it stays.
-    Unclear,
+    /// A container engine that could not be asked: nobody knows what is there.
+    Engine,
 }
 
 impl fmt::Display for Stray {
@@ -70,6 +66,7 @@ impl fmt::Display for Stray {
             Kind::Network => "network",
             Kind::Image => "image",
             Kind::RunFolder => "run folder",
+            Kind::Engine => "container engine",
         };
         write!(f, "{kind} {} ({})", self.name, self.why)
     }
@@ -81,12 +78,10 @@ pub async fn find() -> Vec<Stray> {
     let temporary = std::env::temp_dir();
     let temporary = Utf8Path::from_path(&temporary).unwrap_or(Utf8Path::new("/tmp"));
     let mut found = folders::strays(temporary, &processes);
-    found.extend(processes.strays());
-    if let Some(engine) = Engine::find().await {
-        // Of those that name an owner nothing is asked; of the others any guardian speaks.
-        let guardian = processes.guardian_of_none_of(&folders::living_owners(temporary), None);
-        found.extend(engine.strays(guardian).await);
-    }
+    found.extend(processes.strays(&folders::all(temporary)));
+    // Of those that name an owner nothing is asked; of the others any guardian speaks.
+    let guardian = processes.guardian_of_none_of(&folders::living_owners(temporary), None);
+    found.extend(engine::strays(guardian).await);
     // What writes goes before what it writes to; a network when nothing is attached to it.
     found.sort_by_key(|stray| stray.kind);
     found
@@ -96,8 +91,15 @@ impl Stray {
     /// Takes it away.
     pub async fn remove(&self) -> Result<(), StrayError> {
         match self.kind {
-            Kind::Process => processes::kill(&self.name).await,
-            Kind::RunFolder => folders::remove(Utf8Path::new(&self.name)).await,
+            Kind::Process => match &self.identity {
+                Some(process) => processes::kill(process).await,
+                None => Ok(()),
+            },
+            Kind::RunFolder => {
+                folders::remove(Utf8Path::new(&self.name), self.identity.as_ref()).await
+            }
+            // There is nothing to take away.
+            Kind::Engine => Ok(()),
             Kind::Container | Kind::Network | Kind::Image => {
                 engine::remove(self.kind, &self.name).await
             }
@@ -113,15 +115,20 @@ pub struct StrayError {
     why: String,
 }
 
-/// Ends what works in a run folder whose owner is gone, and removes it, unless it is kept.
-pub(crate) async fn end_folder(folder: &Utf8Path) {
-    if folders::owner(folder).is_some_and(|owner| owner.lives()) {
-        return;
+/// Ends what a lab of this owner, which is gone, has started, and deletes its run folder, unless that
+/// is kept. What is at this path and is not its run folder is left, which is an error.
+pub(crate) async fn end_folder(folder: &Utf8Path, owner: &Owner) -> Result<(), StrayError> {
+    if folders::is_gone(folder) {
+        return Ok(());
     }
-    for pid in Processes::look().working_in(folder) {
-        let _ = processes::kill(&pid.to_string()).await;
+    if let Some(mistaken) = folders::mistaken(folder, Some(owner)) {
+        return Err(mistaken);
     }
-    if !folders::is_kept(folder) {
-        let _ = folders::remove(folder).await;
+    for process in Processes::look().started_in(folder) {
+        processes::kill(&process).await?;
     }
+    if folders::is_kept(folder) {
+        return Ok(());
+    }
+    folders::remove(folder, Some(owner)).await
 }

@@ -190,6 +190,7 @@ impl Bundle {
 fn written(path: &Utf8Path) -> &'static str {
     match (path.file_name(), path.extension()) {
         (Some(COMMAND_LINES), _) => "what was run, in this order",
+        (Some("children"), _) => "which processes were started",
         (Some("kind.yaml"), _) => "what kind was told to create",
         (Some("webhook-config.yml"), _) => "how the apiserver is told to reach the webhook",
         (Some("authn-webhook-deploy.yml"), _) => "what was applied for the webhook",

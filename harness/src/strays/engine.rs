@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::folders;
-use super::{Kind, Stray, StrayError, Verdict};
+use super::{Kind, Stray, StrayError, Verdict, verdict};
 use crate::docker::{LABEL, OWNER_LABEL};
-use crate::owner::{Life, Owner};
+use crate::owner::Owner;
+use crate::run_folder::is_name;
 use crate::tool::{Tool, ToolError};
 
 /// An engine that does not answer within this time is not asked.
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const REMOVAL: Duration = Duration::from_secs(60);
 
 /// The container engine.
-pub(super) struct Engine(Tool);
+struct Engine(Tool);
 
 /// Something in it.
 struct Thing {
@@ -25,60 +25,68 @@ struct Thing {
     owner: Option<Owner>,
 }
 
+/// What nobody owns, or may own; an engine that does not tell is among it.
+/// `guardian` may be of their owner, when they name none.
+pub(super) async fn strays(guardian: Option<u32>) -> Vec<Stray> {
+    let things = match Engine::find().await {
+        Ok(engine) => engine.things().await,
+        // Without docker there is nothing of ours.
+        Err(ToolError::Missing { .. }) => return Vec::new(),
+        Err(error) => Err(error),
+    };
+    match things {
+        Ok(things) => judged(things, guardian),
+        Err(error) => vec![Stray {
+            kind: Kind::Engine,
+            name: "docker".to_owned(),
+            verdict: Verdict::Unclear,
+            why: format!("it was not asked: {}", reason(&error)),
+            identity: None,
+        }],
+    }
+}
+
+/// In one line, for a list.
+fn reason(error: &ToolError) -> String {
+    match error.said().lines().next() {
+        Some(said) => said.to_owned(),
+        None => error.to_string(),
+    }
+}
+
+fn judged(things: Vec<Thing>, guardian: Option<u32>) -> Vec<Stray> {
+    // A container that kind made has no label of ours, its network has.
+    let owners: HashMap<_, _> = things
+        .iter()
+        .filter(|thing| thing.kind == Kind::Network)
+        .filter_map(|thing| Some((thing.name.clone(), thing.owner.clone()?)))
+        .collect();
+    let verdicts = things.into_iter().filter_map(|thing| {
+        let cluster = cluster_of(&thing.name)?;
+        let owner = thing.owner.as_ref().or_else(|| owners.get(cluster));
+        let (verdict, why) = match owner {
+            Some(owner) if !owner.is_ours() => return None,
+            Some(owner) => verdict::of_owner(owner.life(), owner.pid)?,
+            None => verdict::of_nobody(guardian),
+        };
+        Some(Stray {
+            kind: thing.kind,
+            name: thing.name,
+            verdict,
+            why,
+            identity: None,
+        })
+    });
+    verdicts.collect()
+}
+
 impl Engine {
     /// That of this user, if it answers.
-    pub(super) async fn find() -> Option<Self> {
-        let tool = Tool::find("docker").ok()?;
+    async fn find() -> Result<Self, ToolError> {
+        let tool = Tool::find("docker")?;
         let args = ["version", "--format", "{{.Server.Version}}"];
-        tool.run_within(PATIENCE, &args).await.ok()?;
-        Some(Self(tool))
-    }
-
-    /// What nobody owns, or may own.
-    /// `guardian` may be of their owner, when they name none.
-    pub(super) async fn strays(&self, guardian: Option<u32>) -> Vec<Stray> {
-        let things = self.things().await.unwrap_or_default();
-        // A container that kind made has no label of ours, its network has.
-        let owners: HashMap<_, _> = things
-            .iter()
-            .filter(|thing| thing.kind == Kind::Network)
-            .filter_map(|thing| Some((thing.name.clone(), thing.owner.clone()?)))
-            .collect();
-        let verdicts = things.into_iter().filter_map(|thing| {
-            let cluster = cluster_of(&thing.name)?;
-            let owner = thing.owner.as_ref().or_else(|| owners.get(cluster));
-            let (verdict, why) = match owner {
-                Some(owner) if !owner.is_ours() => return None,
-                Some(owner) => match owner.life() {
-                    Life::Lives | Life::Elsewhere => return None,
-                    Life::Ended => (
-                        Verdict::Lost,
-                        format!("its owner, pid {}, has ended", owner.pid),
-                    ),
-                    Life::BeforeBoot => (
-                        Verdict::Lost,
-                        "its owner ended before the last boot".to_owned(),
-                    ),
-                },
-                None => match guardian {
-                    Some(pid) => (
-                        Verdict::Unclear,
-                        format!("it names no owner, and the guardian {pid} may be of its owner"),
-                    ),
-                    None => (
-                        Verdict::Lost,
-                        "it names no owner, and nobody guards anything".to_owned(),
-                    ),
-                },
-            };
-            Some(Stray {
-                kind: thing.kind,
-                name: thing.name,
-                verdict,
-                why,
-            })
-        });
-        verdicts.collect()
+        tool.run_within(PATIENCE, &args).await?;
+        Ok(Self(tool))
     }
 
     async fn things(&self) -> Result<Vec<Thing>, ToolError> {
@@ -137,7 +145,7 @@ fn cluster_of(name: &str) -> Option<&str> {
     let cluster = name.get(..end)?;
     let rest = &name[end..];
     let whole = rest.is_empty() || rest.starts_with(['-', ':']);
-    (folders::is_name(cluster) && whole).then_some(cluster)
+    (is_name(cluster) && whole).then_some(cluster)
 }
 
 /// Removes one thing.
@@ -158,23 +166,71 @@ pub(super) async fn remove(kind: Kind, name: &str) -> Result<(), StrayError> {
 }
 
 /// Removes all of a cluster whose owner is gone.
-pub(crate) async fn remove_cluster(cluster: &str) {
-    let Some(engine) = Engine::find().await else {
-        return;
+pub(crate) async fn remove_cluster(cluster: &str) -> Result<(), StrayError> {
+    let failed = |why: String| StrayError {
+        what: format!("the cluster {cluster}"),
+        why,
     };
-    let things = engine.things().await.unwrap_or_default();
+    let asked = |error: ToolError| failed(error.to_string());
+    let engine = Engine::find().await.map_err(asked)?;
+    let of_it = |thing: &Thing| cluster_of(&thing.name) == Some(cluster);
     // In the order of the lists: a network goes when nothing is attached to it.
-    for thing in things {
-        if cluster_of(&thing.name) == Some(cluster) {
-            // What is gone by now is no failure, and what stays `down --all` tells of.
-            let _ = remove(thing.kind, &thing.name).await;
+    let mut why = None;
+    for thing in engine.things().await.map_err(asked)? {
+        if of_it(&thing)
+            && let Err(error) = remove(thing.kind, &thing.name).await
+        {
+            why.get_or_insert(error);
         }
+    }
+    match why {
+        // What was gone by then is no failure.
+        Some(error) if (engine.things().await.map_err(asked)?).iter().any(of_it) => Err(error),
+        _ => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of another user, of nobody, and of another machine; a node has its network's owner.
+    #[test]
+    fn what_may_be_somebody_elses_stays() {
+        let network = "tokenlab-0123456789ab";
+        let owned = |owner: Option<&str>| {
+            let owner = owner.map(|owner| owner.parse().expect("must be an owner"));
+            let thing = |kind, name: &str, owner| Thing {
+                kind,
+                name: name.to_owned(),
+                owner,
+            };
+            vec![
+                thing(Kind::Container, "tokenlab-0123456789ab-control-plane", None),
+                thing(Kind::Network, network, owner),
+            ]
+        };
+        let verdicts = |owner: Option<&str>, guardian| {
+            let strays = judged(owned(owner), guardian).into_iter();
+            strays.map(|stray| stray.verdict).collect::<Vec<_>>()
+        };
+        let us = Owner::current();
+        let uid = us.uid;
+        let (ours, theirs) = (us.to_string(), format!("{}:2:3:4:5:6", uid + 1));
+        let of_another_machine = format!("{uid}:77:123:another-boot:4026531836:another");
+        let of_before = format!("{uid}:77:123:another-boot:4026531836");
+        assert_eq!(verdicts(Some(&ours), None), []);
+        assert_eq!(verdicts(Some(&theirs), None), []);
+        assert_eq!(
+            verdicts(Some(&of_another_machine), None),
+            [Verdict::Unclear; 2]
+        );
+        assert_eq!(verdicts(Some(&of_before), None), [Verdict::Unclear; 2]);
+        assert_eq!(verdicts(None, Some(7)), [Verdict::Unclear; 2]);
+        assert_eq!(verdicts(None, None), [Verdict::Lost; 2]);
+        let text = ours.replacen(&format!(":{}:", us.pid), ":1:", 1);
+        assert_eq!(verdicts(Some(&text), None), [Verdict::Lost; 2]);
+    }
 
     #[test]
     fn what_is_of_a_cluster_begins_with_its_name() {

@@ -7,27 +7,41 @@ use camino::{Utf8Path, Utf8PathBuf};
 use nix::unistd::Uid;
 
 use super::processes::Processes;
-use super::{Kind, Stray, StrayError, Verdict};
+use super::{Kind, Stray, StrayError, Verdict, verdict};
 use crate::diagnostics;
-use crate::owner::{Life, Owner};
-use crate::run_folder::{KEPT, OWNER};
+use crate::owner::Owner;
+use crate::run_folder::{KEPT, OWNER, is_name};
 
 /// A folder that names no owner and is younger than this may be about to.
 const YOUNG: Duration = Duration::from_secs(10 * 60);
 
 /// The run folders of this user in the folder for temporary files.
-fn all(temporary: &Utf8Path) -> Vec<Utf8PathBuf> {
-    let ours = Uid::effective().as_raw();
+pub(super) fn all(temporary: &Utf8Path) -> Vec<Utf8PathBuf> {
     let entries = temporary.read_dir_utf8().into_iter().flatten().flatten();
     entries
-        .filter(|entry| is_name(entry.file_name()))
-        // Not what a link leads to; and what is another user's is theirs to tidy.
-        .filter(|entry| {
-            let data = entry.path().symlink_metadata();
-            data.is_ok_and(|data| data.is_dir() && data.uid() == ours)
-        })
         .map(camino::Utf8DirEntry::into_path)
+        .filter(|path| is_ours(path))
         .collect()
+}
+
+/// Whether this is a run folder of this user: not what a link leads to; and what is another user's is
+/// theirs to tidy.
+fn is_ours(path: &Utf8Path) -> bool {
+    let ours = Uid::effective().as_raw();
+    path.file_name().is_some_and(is_name)
+        && (path.symlink_metadata()).is_ok_and(|data| data.is_dir() && data.uid() == ours)
+}
+
+/// Why this is not, or not any more, the run folder of this owner, if it is not.
+pub(super) fn mistaken(folder: &Utf8Path, of: Option<&Owner>) -> Option<StrayError> {
+    let why = if !is_ours(folder) {
+        "it is no run folder of this user"
+    } else if owner(folder).as_ref() != of {
+        "its owner is another"
+    } else {
+        return None;
+    };
+    Some(failed(folder, why.to_owned()))
 }
 
 /// The owners that live and name themselves in a run folder there.
@@ -48,6 +62,7 @@ pub(super) fn strays(temporary: &Utf8Path, processes: &Processes) -> Vec<Stray> 
             name: folder.to_string(),
             verdict,
             why,
+            identity: owner(folder),
         })
     });
     verdicts.collect()
@@ -57,21 +72,19 @@ pub(super) fn strays(temporary: &Utf8Path, processes: &Processes) -> Vec<Stray> 
 /// name themselves.
 fn verdict(folder: &Utf8Path, processes: &Processes, owners: &[u32]) -> Option<(Verdict, String)> {
     let kept = is_kept(folder);
-    let gone = match owner(folder).map(|owner| (owner.life(), owner.pid)) {
-        Some((Life::Lives | Life::Elsewhere, _)) => return None,
-        Some((Life::Ended, pid)) => format!("its owner, pid {pid}, has ended"),
-        Some((Life::BeforeBoot, _)) => "its owner ended before the last boot".to_owned(),
-        None => {
-            if let Some(doubt) = doubt(folder, kept, processes, owners) {
-                return Some((Verdict::Unclear, format!("it names no owner, and {doubt}")));
-            }
-            "it names no owner, and nobody works in it".to_owned()
-        }
+    let found = match owner(folder) {
+        Some(owner) => verdict::of_owner(owner.life(), owner.pid)?,
+        None => match doubt(folder, kept, processes, owners) {
+            Some(doubt) => (Verdict::Unclear, format!("it names no owner, and {doubt}")),
+            None => (
+                Verdict::Lost,
+                "it names no owner, and nobody works in it".to_owned(),
+            ),
+        },
     };
-    Some(if kept {
-        (Verdict::Kept, "it was kept on purpose".to_owned())
-    } else {
-        (Verdict::Lost, gone)
+    Some(match found {
+        (Verdict::Lost, _) if kept => (Verdict::Kept, "it was kept on purpose".to_owned()),
+        found => found,
     })
 }
 
@@ -106,31 +119,64 @@ fn age(folder: &Utf8Path) -> Option<Duration> {
     folder.metadata().ok()?.modified().ok()?.elapsed().ok()
 }
 
-/// The run folder that a path lies in, or is.
-pub(super) fn run_folder_of(path: &Utf8Path) -> Option<&Utf8Path> {
-    // As `/proc` shows one that has been deleted.
-    let path = Utf8Path::new(path.as_str().trim_end_matches(" (deleted)"));
-    path.ancestors()
-        .find(|path| path.file_name().is_some_and(is_name))
-}
-
-pub(super) fn is_name(name: &str) -> bool {
-    let random = name.strip_prefix("tokenlab-");
-    random.is_some_and(|random| {
-        random.len() == 12
-            && random
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    })
-}
-
-/// Deletes it.
-pub(super) async fn remove(folder: &Utf8Path) -> Result<(), StrayError> {
+/// Deletes it, if it is still the run folder of this owner.
+pub(super) async fn remove(folder: &Utf8Path, of: Option<&Owner>) -> Result<(), StrayError> {
+    if is_gone(folder) {
+        return Ok(());
+    }
+    if let Some(mistaken) = mistaken(folder, of) {
+        return Err(mistaken);
+    }
     match tokio::fs::remove_dir_all(folder).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StrayError {
-            what: format!("run folder {folder}"),
-            why: error.to_string(),
-        }),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(failed(folder, error.to_string()))
+        }
         _ => Ok(()),
+    }
+}
+
+/// Whether nothing is at this path, not even a link that leads nowhere.
+pub(super) fn is_gone(path: &Utf8Path) -> bool {
+    (path.symlink_metadata()).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
+fn failed(folder: &Utf8Path, why: String) -> StrayError {
+    StrayError {
+        what: format!("run folder {folder}"),
+        why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_run_folder_of_its_owner_is_deleted() {
+        let temporary = tempfile::tempdir().expect("must be made");
+        let path = |name: &str| {
+            let path = temporary.path().join(name);
+            Utf8PathBuf::from_path_buf(path).expect("must be UTF-8")
+        };
+        let owner = Owner::current();
+        let make = |name: &str, text: &str| {
+            std::fs::create_dir(path(name)).expect("must be made");
+            std::fs::write(path(name).join(OWNER), text).expect("must be written");
+            path(name)
+        };
+        let precious = make("precious", &owner.to_string());
+        let theirs = make("tokenlab-0123456789ab", "1:2:3:4:5:6");
+        let nobodys = make("tokenlab-0123456789ac", "");
+        let link = path("tokenlab-0123456789ad");
+        std::os::unix::fs::symlink(&precious, &link).expect("must be made");
+        for other in [&precious, &theirs, &nobodys, &link] {
+            let error = remove(other, Some(&owner)).await.expect_err("must stay");
+            assert!(error.to_string().contains(other.as_str()), "{error}");
+            assert!(other.exists());
+        }
+        let its = make("tokenlab-0123456789ae", &owner.to_string());
+        remove(&its, Some(&owner)).await.expect("must be deleted");
+        assert!(is_gone(&its));
+        remove(&its, Some(&owner)).await.expect("it is gone");
     }
 }

@@ -39,7 +39,12 @@ pub(super) async fn run(registry: &Registry, choice: Choice) -> anyhow::Result<E
     if choice.json {
         print_json(&report)?;
     } else if report.ended.is_empty() && report.removed.is_empty() {
-        note("no lab runs, and nothing lost its owner");
+        let unclear = |stray: &&Stray| stray.verdict == Verdict::Unclear;
+        note(if report.left.iter().any(unclear) {
+            "no lab runs; of what is left, see above"
+        } else {
+            "no lab runs, and nothing lost its owner"
+        });
     }
     Ok(if report.failed.is_empty() {
         ExitCode::SUCCESS

@@ -102,10 +102,10 @@ impl Registry {
         }
         if let Some(record) = &found.record {
             if let Some(folder) = &record.folder {
-                strays::end_folder(folder).await;
+                let _ = strays::end_folder(folder, &record.owner).await;
             }
             if let Some(cluster) = &record.cluster {
-                strays::remove_cluster(cluster).await;
+                let _ = strays::remove_cluster(cluster).await;
             }
         }
         match remove(&path, &self.passing()) {
