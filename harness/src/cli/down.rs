@@ -90,8 +90,7 @@ async fn end(registry: &Registry, found: &Found) -> Result<(), RegistryError> {
     let progress = Progress::stderr().brief();
     progress.step(&title, registry.end(found)).await?;
     note(&format!("the lab `{}` has ended", found.name));
-    let folder = found.record.as_ref().and_then(|it| it.folder.as_ref());
-    if let Some(folder) = folder.filter(|folder| folder.exists()) {
+    if let Some(folder) = found.folder().filter(|folder| folder.exists()) {
         note(&format!("its run folder is kept: {folder}"));
     }
     Ok(())

@@ -94,6 +94,6 @@ fn color(standing: Standing) -> Style {
     match standing {
         Standing::Running => Style::new(),
         Standing::Starting | Standing::Ending => AnsiColor::Yellow.on_default(),
-        Standing::BeforeBoot | Standing::Lost => Style::new().dimmed(),
+        Standing::BeforeBoot | Standing::Lost | Standing::Elsewhere => Style::new().dimmed(),
     }
 }

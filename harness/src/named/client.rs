@@ -81,6 +81,9 @@ impl ClientError {
                     format!("`tokenlab status {name}` shows when it is")
                 }
                 Standing::Ending => format!("`tokenlab up {name}` starts it anew"),
+                Standing::Elsewhere => {
+                    "run this there, or set XDG_STATE_HOME to a folder of this machine".to_owned()
+                }
                 Standing::BeforeBoot | Standing::Lost => format!(
                     "`tokenlab up {name}` starts it anew, `tokenlab down {name}` takes away what \
                      is left of it"
@@ -99,6 +102,7 @@ fn why(standing: Standing) -> &'static str {
         Standing::Ending => "is being ended",
         Standing::BeforeBoot => "ended when this machine was started anew",
         Standing::Lost => "has ended: its supervisor is gone",
+        Standing::Elsewhere => "may run on another machine, where alone it can be used",
     }
 }
 
@@ -110,12 +114,9 @@ impl Client {
 
     /// A lab that was found.
     pub fn to(found: Found) -> Result<Self, ClientError> {
-        let Found {
-            name,
-            record,
-            standing,
-        } = found;
-        match (standing, record.and_then(|record| record.folder)) {
+        let folder = found.folder().map(ToOwned::to_owned);
+        let Found { name, standing, .. } = found;
+        match (standing, folder) {
             (Standing::Running, Some(folder)) => Ok(Self { name, folder }),
             _ => Err(ClientError::NotReady { name, standing }),
         }

@@ -64,6 +64,30 @@ impl Record {
     }
 }
 
+/// What every version must know of a lab to end it, as far as it can be read: whatever else an other
+/// version has written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Remains {
+    pub(super) owner: Option<Owner>,
+    pub(super) folder: Option<Utf8PathBuf>,
+    pub(super) cluster: Option<String>,
+    pub(super) ready: bool,
+}
+
+impl Remains {
+    pub(super) fn read(record: &str) -> Self {
+        let record: serde_json::Value = serde_json::from_str(record).unwrap_or_default();
+        let text = |name| record.get(name)?.as_str();
+        let ready = record.get("ready").and_then(serde_json::Value::as_bool);
+        Self {
+            owner: text("owner").and_then(|owner| owner.parse().ok()),
+            folder: text("folder").map(Utf8PathBuf::from),
+            cluster: text("cluster").map(str::to_owned),
+            ready: ready.unwrap_or_default(),
+        }
+    }
+}
+
 /// How long something has been there; its `Display` is for people: `12 s`, `3 min`, `2 h`, `5 d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Age(pub Duration);
@@ -87,6 +111,26 @@ fn now() -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_ends_a_lab_is_read_whatever_else_there_is() {
+        let mut record = Record::new("mine".parse().expect("must be a name"), Backend::Bare);
+        record.folder = Some("/tmp/tokenlab-0123456789ab".into());
+        record.ready = true;
+        let mut later = serde_json::to_value(&record).expect("must be JSON");
+        later["backend"] = "future".into();
+        later["owner"] = format!("{}:more", record.owner).into();
+        let later = later.to_string();
+        assert!(serde_json::from_str::<Record>(&later).is_err());
+        let remains = Remains {
+            owner: Some(record.owner),
+            folder: record.folder,
+            cluster: None,
+            ready: true,
+        };
+        assert_eq!(Remains::read(&later), remains);
+        assert_eq!(Remains::read("no JSON"), Remains::default());
+    }
 
     #[test]
     fn an_age_is_told_in_its_largest_unit() {

@@ -15,8 +15,8 @@ use nix::unistd::Uid;
 use serde::Serialize;
 
 use super::name::LabName;
-use super::record::Record;
-use crate::owner::Life;
+use super::record::{Record, Remains};
+use crate::owner::{Life, Owner};
 use crate::run_folder::random_name;
 
 pub(super) use claim::Claim;
@@ -40,10 +40,12 @@ pub struct Registry {
 pub struct Found {
     /// What it is called.
     pub name: LabName,
-    /// What is known of it; `None` when it has only just begun, or when that cannot be read.
+    /// What is known of it; `None` when that cannot be read, as that of a later version.
     pub record: Option<Record>,
     /// How it stands.
     pub standing: Standing,
+    /// What can be read in any case.
+    remains: Remains,
 }
 
 /// How a lab stands.
@@ -60,6 +62,8 @@ pub enum Standing {
     BeforeBoot,
     /// Whoever owned it is gone, and so is the guardian.
     Lost,
+    /// It may run on another machine, with which this folder is shared.
+    Elsewhere,
 }
 
 impl Standing {
@@ -67,7 +71,7 @@ impl Standing {
     pub fn is_held(self) -> bool {
         match self {
             Self::Starting | Self::Running | Self::Ending => true,
-            Self::BeforeBoot | Self::Lost => false,
+            Self::BeforeBoot | Self::Lost | Self::Elsewhere => false,
         }
     }
 }
@@ -80,6 +84,7 @@ impl fmt::Display for Standing {
             Self::Ending => "ending",
             Self::BeforeBoot => "before-boot",
             Self::Lost => "lost",
+            Self::Elsewhere => "elsewhere",
         })
     }
 }
@@ -131,19 +136,21 @@ impl Registry {
             None if self.of(name).exists() => false,
             None => return Ok(None),
         };
-        let record = self.record(name);
-        let life = record.as_ref().map(|record| record.owner.life());
-        let standing = match (held, life) {
+        let text = self.text(name);
+        let remains = Remains::read(&text);
+        let standing = match (held, remains.owner.as_ref().map(Owner::life)) {
+            (_, Some(Life::OtherMachine)) => Standing::Elsewhere,
             (true, Some(Life::Ended | Life::BeforeBoot)) => Standing::Ending,
-            (true, _) if record.as_ref().is_some_and(|record| record.ready) => Standing::Running,
+            (true, _) if remains.ready => Standing::Running,
             (true, _) => Standing::Starting,
             (false, Some(Life::BeforeBoot)) => Standing::BeforeBoot,
             (false, _) => Standing::Lost,
         };
         Ok(Some(Found {
             name: name.clone(),
-            record,
+            record: serde_json::from_str(&text).ok(),
             standing,
+            remains,
         }))
     }
 
@@ -190,9 +197,9 @@ impl Registry {
         self.folder.join(name.as_str())
     }
 
-    fn record(&self, name: &LabName) -> Option<Record> {
-        let text = std::fs::read_to_string(self.of(name).join(RECORD)).ok()?;
-        serde_json::from_str(&text).ok()
+    /// The record, as it is written; nothing where it cannot be read.
+    fn text(&self, name: &LabName) -> String {
+        std::fs::read_to_string(self.of(name).join(RECORD)).unwrap_or_default()
     }
 
     /// The lock of a lab, if there is one.
@@ -217,12 +224,16 @@ impl Registry {
         self.check_owner()
     }
 
-    /// Labs are their user's: whoever may use one is its admin.
+    /// Labs are their user's: whoever may use one is its admin, and whoever may write here says what
+    /// is deleted with one.
     fn check_owner(&self) -> Result<(), RegistryError> {
         match self.folder.metadata() {
             Ok(data) if data.uid() != Uid::effective().as_raw() => Err(RegistryError::Foreign {
                 folder: self.folder.clone(),
                 uid: data.uid(),
+            }),
+            Ok(data) if data.mode() & 0o022 != 0 => Err(RegistryError::Open {
+                folder: self.folder.clone(),
             }),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unreadable(error)),
             _ => Ok(()),
@@ -242,6 +253,13 @@ impl Registry {
     }
 }
 
+impl Found {
+    /// Its run folder, once there is one.
+    pub fn folder(&self) -> Option<&Utf8Path> {
+        self.remains.folder.as_deref()
+    }
+}
+
 /// Whether somebody holds the lock. Those who ask do not disturb each other.
 pub(super) fn is_held(lock: &File) -> io::Result<bool> {
     match lock.try_lock_shared() {
@@ -257,3 +275,6 @@ fn is_at(file: &File, path: &Utf8Path) -> bool {
     let (open, there) = (file.metadata().map(identity), path.metadata().map(identity));
     matches!((open, there), (Ok(open), Ok(there)) if open == there)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,19 +1,22 @@
 //! The right to a lab's name.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::end::{LAST, not_gone};
 use super::{Found, LOCK, RECORD, Registry, RegistryError, Standing, is_at};
 use crate::backend::Backend;
 use crate::guardian::Guardian;
 use crate::named::name::LabName;
-use crate::named::record::Record;
+use crate::named::record::{Record, Remains};
+use crate::owner::Life;
 use crate::progress::Progress;
 use crate::run_folder::{self, random_name};
 use crate::strays;
+use crate::wait::{Probe, WaitError, until};
 
 /// How often a name is asked for that somebody else just takes or leaves.
 const TRIES: usize = 5;
@@ -70,7 +73,9 @@ impl Registry {
                 continue;
             };
             match found.standing {
-                Standing::Starting | Standing::Running => return refuse(&draft, found),
+                Standing::Starting | Standing::Running | Standing::Elsewhere => {
+                    return refuse(&draft, found);
+                }
                 Standing::Ending => {
                     let title = format!("waiting for the end of the lab `{name}` before it");
                     progress.step(&title, self.gone(&found)).await?;
@@ -83,36 +88,75 @@ impl Registry {
         }
         match self.find(name)? {
             Some(found) => refuse(&draft, found),
-            None => Err(RegistryError::Unknown {
-                name: name.clone(),
-                others: Vec::new(),
-            }),
+            None => Err(RegistryError::Contested { name: name.clone() }),
         }
     }
 
     /// Ends what is left of a lab whose owner is gone, and frees its name.
     pub(in crate::named) async fn tidy(&self, found: &Found) -> Result<(), RegistryError> {
-        let path = self.of(&found.name);
-        let lock = self.open(&found.name)?;
-        // Another that does the same is left to it.
-        if let Some(lock) = &lock
-            && (lock.try_lock().is_err() || !is_at(lock, &path.join(LOCK)))
-        {
+        let name = &found.name;
+        let elsewhere = || self.owned(name, "it may run on another machine".to_owned());
+        if found.standing == Standing::Elsewhere {
+            return Err(elsewhere());
+        }
+        let path = self.of(name);
+        let file = path.join(LOCK);
+        // Without its lock nobody could tell who tidies: it gets another.
+        let opened = File::options().create(true).append(true).open(&file);
+        let lock = match opened {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(RegistryError::Unwritable { path: file, source }),
+        };
+        if !self.alone(&lock, name).await? {
             return Ok(());
         }
-        if let Some(record) = &found.record {
-            if let Some(folder) = &record.folder {
-                let _ = strays::end_folder(folder, &record.owner).await;
+        // As it is now: it may have changed until the lock was ours.
+        let remains = Remains::read(&self.text(name));
+        match remains.owner.as_ref().map(|owner| (owner.life(), owner)) {
+            Some((Life::OtherMachine, _)) => return Err(elsewhere()),
+            Some((Life::Lives, owner)) => {
+                let why = format!("its supervisor, pid {}, runs, and has no lock", owner.pid);
+                return Err(self.owned(name, why));
             }
-            if let Some(cluster) = &record.cluster {
-                let _ = strays::remove_cluster(cluster).await;
-            }
+            _ => {}
         }
+        let left = |source, free| RegistryError::Left {
+            name: name.clone(),
+            source,
+            free,
+        };
+        if let Some(cluster) = &remains.cluster {
+            let removed = strays::remove_cluster(cluster).await;
+            // Nothing else names the cluster.
+            removed.map_err(|error| left(error, false))?;
+        }
+        let ended = match (&remains.folder, &remains.owner) {
+            (Some(folder), Some(owner)) => strays::end_folder(folder, owner).await,
+            _ => Ok(()),
+        };
         match remove(&path, &self.passing()) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(RegistryError::Unwritable { path, source })
             }
-            _ => Ok(()),
+            _ => ended.map_err(|error| left(error, true)),
+        }
+    }
+
+    /// Waits for the lock of a lab whose owner is gone. Whether it is ours: otherwise somebody else
+    /// has ended what was left of it by now.
+    async fn alone(&self, lock: &File, name: &LabName) -> Result<bool, RegistryError> {
+        let path = self.of(name).join(LOCK);
+        let look = async || match lock.try_lock() {
+            _ if !is_at(lock, &path) => Probe::Ready(false),
+            Ok(()) => Probe::Ready(true),
+            Err(TryLockError::WouldBlock) => Probe::NotYet("its lock is held".into()),
+            Err(TryLockError::Error(error)) => Probe::Fatal(error),
+        };
+        match until("the lock is free", LAST, look).await {
+            Ok(alone) => Ok(alone),
+            Err(WaitError::Fatal(error)) => Err(self.unreadable(error)),
+            Err(WaitError::TimedOut { .. }) => Err(not_gone(name)),
         }
     }
 }

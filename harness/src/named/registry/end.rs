@@ -7,8 +7,9 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Found, LOCK, Registry, RegistryError, is_at, is_held};
+use super::{Found, LOCK, Registry, RegistryError, Standing, is_at, is_held};
 use crate::named::client::Client;
+use crate::named::name::LabName;
 use crate::named::protocol::Request;
 use crate::owner::Life;
 use crate::wait::{Poll, Probe, WaitError, until};
@@ -25,7 +26,7 @@ const GRACE: Poll = Poll {
 
 /// A guardian ends all there is, three times in four seconds what the container engine keeps, and
 /// gives an engine that hangs a minute.
-const LAST: Poll = Poll {
+pub(super) const LAST: Poll = Poll {
     within: Duration::from_secs(90),
     ..GRACE
 };
@@ -36,12 +37,12 @@ impl Registry {
     /// Its supervisor is asked, by a signal where it does not answer: it may be of another version,
     /// or be starting the lab. What does not end in a minute is killed.
     pub async fn end(&self, found: &Found) -> Result<(), RegistryError> {
-        let Some(lock) = self.open(&found.name)? else {
-            return Ok(());
-        };
         if !found.standing.is_held() {
             return self.tidy(found).await;
         }
+        let Some(lock) = self.open(&found.name)? else {
+            return Ok(());
+        };
         let asked = match Client::to(found.clone()) {
             Ok(client) => {
                 let order = client.order(&Request::Stop);
@@ -50,11 +51,17 @@ impl Registry {
             Err(_not_ready) => false,
         };
         if !asked {
+            if found.remains.owner.is_none() {
+                let why = "this version cannot read who its supervisor is".to_owned();
+                return Err(self.owned(&found.name, why));
+            }
             signal(found, Signal::SIGTERM);
         }
         if released(&lock, GRACE).await.is_err() {
             signal(found, Signal::SIGKILL);
-            return self.gone(found).await;
+            released(&lock, LAST)
+                .await
+                .map_err(|_| not_gone(&found.name))?;
         }
         // One that was killed together with its guardian left all of it.
         if is_at(&lock, &self.of(&found.name).join(LOCK)) {
@@ -66,14 +73,32 @@ impl Registry {
 
     /// Waits until the guardian, too, of a lab has ended.
     pub(super) async fn gone(&self, found: &Found) -> Result<(), RegistryError> {
-        let Some(lock) = self.open(&found.name)? else {
-            return Ok(());
+        let look = async || match self.find(&found.name) {
+            Ok(Some(now)) if now.standing == Standing::Ending => Probe::NotYet("it ends".into()),
+            // Its name is free, or another's.
+            Ok(_) => Probe::Ready(()),
+            Err(error) => Probe::Fatal(error),
         };
-        let gone = released(&lock, LAST).await;
-        gone.map_err(|_| RegistryError::NotGone {
-            name: found.name.clone(),
-            waited: LAST.within,
+        let gone = until("the lab has ended", LAST, look).await;
+        gone.map_err(|error| match error {
+            WaitError::Fatal(error) => error,
+            WaitError::TimedOut { .. } => not_gone(&found.name),
         })
+    }
+
+    pub(super) fn owned(&self, name: &LabName, why: String) -> RegistryError {
+        RegistryError::Owned {
+            name: name.clone(),
+            why,
+            entry: self.of(name),
+        }
+    }
+}
+
+pub(super) fn not_gone(name: &LabName) -> RegistryError {
+    RegistryError::NotGone {
+        name: name.clone(),
+        waited: LAST.within,
     }
 }
 
@@ -88,9 +113,9 @@ async fn released(lock: &File, poll: Poll) -> Result<(), WaitError<Infallible>> 
 
 /// Signals the supervisor, if it is the one that is written down.
 fn signal(found: &Found, signal: Signal) {
-    if let Some(record) = &found.record
-        && record.owner.life() == Life::Lives
-        && let Ok(pid) = i32::try_from(record.owner.pid)
+    if let Some(owner) = &found.remains.owner
+        && owner.life() == Life::Lives
+        && let Ok(pid) = i32::try_from(owner.pid)
     {
         // It may have ended by now.
         let _ = kill(Pid::from_raw(pid), signal);

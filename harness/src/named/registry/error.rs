@@ -7,6 +7,7 @@ use camino::Utf8PathBuf;
 
 use super::{Found, Standing};
 use crate::named::name::LabName;
+use crate::strays::StrayError;
 
 /// Why a lab is not found, or its name not given.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,12 @@ pub enum RegistryError {
         folder: Utf8PathBuf,
         /// Whose it is.
         uid: u32,
+    },
+    /// Others may write to the folder.
+    #[error("the folder of labs `{folder}` may be written by others")]
+    Open {
+        /// The folder.
+        folder: Utf8PathBuf,
     },
     /// The folder cannot be read.
     #[error("the folder of labs `{folder}` could not be read")]
@@ -65,6 +72,32 @@ pub enum RegistryError {
         /// Their names.
         names: Vec<LabName>,
     },
+    /// The name goes from hand to hand.
+    #[error("the name `{name}` was taken and left by others again and again")]
+    Contested {
+        /// The name.
+        name: LabName,
+    },
+    /// Somebody may own it whom nobody here can ask.
+    #[error("the lab `{name}` is not ended: {why}")]
+    Owned {
+        /// The name.
+        name: LabName,
+        /// Who that is.
+        why: String,
+        /// Its entry.
+        entry: Utf8PathBuf,
+    },
+    /// Something of it could not be taken away.
+    #[error("not all of the lab `{name}` is gone")]
+    Left {
+        /// The name.
+        name: LabName,
+        /// What, and why.
+        source: StrayError,
+        /// Whether the name is free all the same.
+        free: bool,
+    },
     /// What its guardian takes away is not gone yet.
     #[error("what is left of the lab `{name}` is not gone after {waited:.0?}")]
     NotGone {
@@ -87,6 +120,16 @@ impl RegistryError {
                  a folder of yours"
                     .to_owned(),
             ),
+            Self::Open { folder } => Some(format!("`chmod go-w {folder}`, if all in it is yours")),
+            Self::Contested { .. } => Some("run it again, or take another name".to_owned()),
+            Self::Owned { name, entry, .. } => Some(format!(
+                "`tokenlab down {name}` there, or by the version that started it, ends it; delete \
+                 `{entry}` if there is no such lab any more"
+            )),
+            Self::Left { free: true, .. } => Some(
+                "look at it, and delete it if it is of no use; the lab's name is free".to_owned(),
+            ),
+            Self::Left { name, .. } => Some(format!("then run `tokenlab down {name}` again")),
             Self::Unreadable { source, .. } | Self::Unwritable { source, .. } => {
                 match source.kind() {
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -126,6 +169,7 @@ fn taken(found: &Found) -> String {
         Standing::Running => "it runs",
         Standing::Ending => "it is being ended",
         Standing::BeforeBoot | Standing::Lost => "what is left of it",
+        Standing::Elsewhere => "it may run on another machine",
     };
     match &found.record {
         Some(record) => format!("{how}, on {}, for {}", record.backend, record.age()),
