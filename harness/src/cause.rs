@@ -12,11 +12,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 /// What kube-apiserver logs for each request that it could not authenticate; behind it stands the
 /// error (`apiserver/pkg/endpoints/filters/authentication.go`, v0.37.2).
-const UNAUTHENTICATED: &str = "\"Unable to authenticate the request\" err=\"";
+pub(crate) const UNAUTHENTICATED: &str = "\"Unable to authenticate the request\" err=\"";
 
 /// What the error of a token begins with that no authenticator knew
 /// (`apiserver/pkg/authentication/request/bearertoken/bearertoken.go`, v0.37.2).
-const INVALID_TOKEN: &str = "invalid bearer token";
+pub(crate) const INVALID_TOKEN: &str = "invalid bearer token";
 
 /// Why a request was not authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +46,10 @@ pub enum Cause {
     Refused,
 }
 
-/// A text of the log, and what it means. The first that fits counts.
+/// What went wrong on the way to the webhook, and what it means. The first that fits counts.
 ///
 /// Texts of Go's standard library are those of Go 1.26.
-const TABLE: [(&str, Cause); 14] = [
+const TRANSPORT: [(&str, Cause); 11] = [
     // The kernel's ECONNREFUSED, in the words of Go's `syscall/zerrors_linux_amd64.go`.
     ("connect: connection refused", Cause::NothingListens),
     // Go's `net/net.go`, `errNoSuchHost`.
@@ -80,26 +80,44 @@ const TABLE: [(&str, Cause); 14] = [
         "http: server gave HTTP response to HTTPS client",
         Cause::PlainHttp,
     ),
-    // `apimachinery/pkg/runtime/error.go` and `converter.go`, v0.37.2: the answer is decoded by its
-    // own version, and then there is no way from there to the one that was asked for.
-    ("unknown conversion", Cause::OtherVersion),
     ("context deadline exceeded", Cause::TimedOut),
     // Go's `net/http/client.go`, `timeoutError`.
     ("Client.Timeout", Cause::TimedOut),
-    // `apimachinery/pkg/api/errors/errors.go`, `NewGenericServerResponse`, v0.37.2.
-    ("an error on the server", Cause::Failed),
-    (
-        "the server could not find the requested resource",
-        Cause::Failed,
-    ),
 ];
 
 impl Cause {
     /// What an error of the log means; `None` when that is not known.
+    ///
+    /// What a webhook says itself (`status.error`) stands at the same place, and may tell of the
+    /// webhook's own troubles in the same words: only what the apiserver puts around its own counts.
     fn of(error: &str) -> Option<Self> {
-        let known = TABLE.iter().find(|(text, _)| error.contains(text));
-        let refused = || (error == INVALID_TOKEN).then_some(Self::Refused);
-        known.map(|(_, cause)| *cause).or_else(refused)
+        if error == INVALID_TOKEN {
+            return Some(Self::Refused);
+        }
+        // A certificate of the caller's that failed stands before it, and is not the webhook's.
+        let behind = error.split_once(INVALID_TOKEN);
+        let behind = behind.and_then(|(_, rest)| rest.strip_prefix(", "));
+        let error = behind.map_or(error, |rest| rest.strip_suffix(']').unwrap_or(rest));
+        if let Some(failed) = transport(error) {
+            let known = TRANSPORT.iter().find(|(text, _)| failed.contains(text));
+            return known.map(|(_, cause)| *cause);
+        }
+        // The request's own time was over before the webhook's.
+        if error == "context deadline exceeded" {
+            return Some(Self::TimedOut);
+        }
+        // `apimachinery/pkg/runtime/error.go` and `converter.go`, v0.37.2: the answer is decoded by
+        // its own version, and then there is no way from there to the one that was asked for.
+        if error.starts_with("converting (") && error.contains("unknown conversion") {
+            return Some(Self::OtherVersion);
+        }
+        // `apimachinery/pkg/api/errors/errors.go`, `NewGenericServerResponse`, v0.37.2.
+        let generic = [
+            "an error on the server",
+            "the server could not find the requested resource",
+        ];
+        let failed = generic.iter().any(|text| error.starts_with(text));
+        failed.then_some(Self::Failed)
     }
 
     /// The remedy, as a sentence without its end.
@@ -137,6 +155,13 @@ impl Cause {
             Self::Refused => "use a token that the webhook knows",
         }
     }
+}
+
+/// What failed when the apiserver posted to the webhook: Go's `net/url.Error`, with the `timeout` that
+/// client-go adds to the URL.
+fn transport(error: &str) -> Option<&str> {
+    let (url, failed) = error.strip_prefix("Post \"")?.split_once("\": ")?;
+    url.contains("?timeout=").then_some(failed)
 }
 
 impl fmt::Display for Cause {
@@ -217,6 +242,8 @@ impl LogMark {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     /// Lines of kube-apiserver 1.37.2's log.
@@ -255,6 +282,26 @@ mod tests {
             "[invalid bearer token, Post \"https://127.0.0.1:53011/authenticate?timeout=30s\": \
              dial tcp 127.0.0.1:53011: connect: connection refused]"
         );
+    }
+
+    /// Lines of the same log: what a webhook said of itself, and a certificate of the caller's.
+    #[rstest]
+    #[case::said_by_the_webhook(
+        "[invalid bearer token, ldap: dial tcp 10.0.0.1:389: connect: connection refused]"
+    )]
+    #[case::of_the_webhooks_own_webhook(
+        r#"[invalid bearer token, Post \"https://idp/introspect\": dial tcp: lookup idp: no such host]"#
+    )]
+    #[case::of_the_caller(
+        "verifying certificate SN=6958, SKID=FE:CE, AKID=FE:CE failed: x509: certificate signed by unknown authority"
+    )]
+    fn what_is_no_fault_on_the_way_to_the_webhook_is_not_told_as_one(#[case] error: &str) {
+        let line = format!(
+            "E1126 12:26:14.465872    7698 authentication.go:76] {UNAUTHENTICATED}{error}\""
+        );
+        let found = Unauthenticated::in_log(&line);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].cause, None, "{}", found[0].error);
     }
 
     #[test]
