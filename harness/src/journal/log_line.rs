@@ -1,5 +1,6 @@
 //! A review as the webhook's program logs it, where its log is all that there is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Outcome, ReviewEvent, Source};
@@ -14,13 +15,8 @@ impl ReviewEvent {
         let (head, fields) = line.split_once(REVIEW)?;
         // A container's log may have something before the program's own time.
         let when = head.split_whitespace().nth_back(1)?.parse().ok()?;
-        let field = |name: &str| {
-            let (_, rest) = fields.split_once(&format!("{name}="))?;
-            match rest.strip_prefix('"') {
-                Some(quoted) => quoted.split('"').next(),
-                None => rest.split_whitespace().next(),
-            }
-        };
+        let fields: BTreeMap<_, _> = Fields(fields).collect();
+        let field = |name| fields.get(name).map(String::as_str);
         let outcome = match field("outcome")? {
             "authenticated" => Outcome::Authenticated {
                 user: String::new(),
@@ -44,6 +40,50 @@ impl ReviewEvent {
             source: Source::Asked,
             fault: None,
         })
+    }
+}
+
+/// Fields as `tracing-subscriber` writes them: `name=value`, a text quoted as by `Debug`.
+struct Fields<'a>(&'a str);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (&'a str, String);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name, rest) = self.0.trim_start().split_once('=')?;
+        let (value, rest) = if let Some(quoted) = rest.strip_prefix('"') {
+            unquoted(quoted)?
+        } else {
+            let (value, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+            (value.to_owned(), rest)
+        };
+        self.0 = rest;
+        Some((name, value))
+    }
+}
+
+/// The text before a quotation mark that ends it, and what stands behind that.
+fn unquoted(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut chars = text.chars();
+    loop {
+        let c = match chars.next()? {
+            '"' => return Some((value, chars.as_str())),
+            '\\' => match chars.next()? {
+                'n' => '\n',
+                'r' => '\r',
+                't' => '\t',
+                '0' => '\0',
+                'u' => {
+                    let (code, rest) = chars.as_str().strip_prefix('{')?.split_once('}')?;
+                    chars = rest.chars();
+                    char::from_u32(u32::from_str_radix(code, 16).ok()?)?
+                }
+                itself => itself,
+            },
+            itself => itself,
+        };
+        value.push(c);
     }
 }
 
@@ -72,6 +112,23 @@ mod tests {
         let event = ReviewEvent::from_log(line).expect("must be read");
         let reason = "no answer".to_owned();
         assert_eq!(event.outcome, Outcome::Undecided { reason });
+    }
+
+    #[test]
+    fn a_reason_may_look_like_anything() {
+        for reason in [
+            "say \"x\"",
+            "a\\\n\u{7f}",
+            "outcome=\"refused\" latency_us=7",
+        ] {
+            let line = format!(
+                "2026-11-26T11:00:00Z  INFO tokenlab_webhook::router: review reason={reason:?} outcome=\"undecided\" latency_us=1"
+            );
+            let event = ReviewEvent::from_log(&line).expect("must be read");
+            assert_eq!(event.latency, Some(Duration::from_micros(1)));
+            let reason = reason.to_owned();
+            assert_eq!(event.outcome, Outcome::Undecided { reason });
+        }
     }
 
     #[test]
