@@ -8,6 +8,7 @@ mod correlation;
 mod event;
 mod hash;
 mod log_line;
+mod rejections;
 mod tail;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,6 +25,7 @@ pub use event::{Outcome, ReviewEvent, Source};
 pub use hash::TokenHash;
 
 use crate::webhook::Fault;
+use audit::Memory;
 use hash::HashKey;
 
 /// How many events are kept, and how many a slow reader may be behind.
@@ -49,8 +51,7 @@ struct State {
     outage: Option<Outage>,
     /// When the apiserver was started, with nothing in its memory.
     apiserver_since: Timestamp,
-    /// How long it remembers a decision at the most.
-    memory: Duration,
+    memory: Memory,
 }
 
 /// A time in which the webhook was down.
@@ -113,8 +114,8 @@ impl Journal {
         Some((last.outcome.clone(), left))
     }
 
-    /// Notes that an apiserver starts that remembers nothing, and for so long from then on.
-    pub(crate) fn apiserver_starts(&self, memory: Duration) {
+    /// Notes that an apiserver starts that remembers nothing yet, and for so long from then on.
+    pub(crate) fn apiserver_starts(&self, memory: Memory) {
         let mut state = self.state();
         state.apiserver_since = Timestamp::now();
         state.memory = memory;

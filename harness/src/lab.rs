@@ -218,7 +218,10 @@ impl LabPlan {
         let journal = webhook.journal().clone();
         // What somebody else's webhook is asked nobody here sees.
         let follower = (audit && webhook.is_served_here())
-            .then(|| Follower::new(control_plane.flags(), journal))
+            .then(|| {
+                let log = folder.file("logs/kube-apiserver.log");
+                Follower::new(control_plane.flags(), log, journal)
+            })
             .flatten();
         let title = format!("starting etcd and kube-apiserver {}", assets.version);
         let started = tokio::select! {

@@ -30,8 +30,9 @@ Examples:
 
 What a command line has, every user of this machine can read while the command runs.
 
-The apiserver remembers answers: 10 s each, and 2 minutes unless its flag
-authentication-token-webhook-cache-ttl says otherwise.";
+The apiserver remembers answers: 2 minutes unless its flag
+authentication-token-webhook-cache-ttl says otherwise, and good tokens
+10 s more.";
 
 /// With these there is no user. clap (4.6) lets go of what an argument requires once another one
 /// forbids that.

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Journal;
+use super::rejections::Rejections;
 use super::tail::Tail;
 use crate::flags::Flags;
 use crate::run_folder::{RunFolder, RunFolderError};
@@ -58,8 +59,9 @@ pub(crate) struct Request {
 pub(super) enum Verdict {
     /// The request was this user's; what became of it then is RBAC's matter.
     User { name: String, uid: String },
-    /// It was nobody's: 401. Whether it had a token, and which, is not written.
-    Unauthorized,
+    /// It was nobody's: 401. Whether a token of its was refused is not written here, and which one
+    /// nowhere.
+    Unauthorized { by_token: bool },
 }
 
 /// The fields of `audit.k8s.io/v1` `Event` that matter here.
@@ -111,7 +113,7 @@ impl Reader {
         } = event.user;
         let begins = event.stage == "ResponseStarted";
         let verdict = if name.is_empty() {
-            (status.code == 401).then_some(Verdict::Unauthorized)
+            (status.code == 401).then_some(Verdict::Unauthorized { by_token: false })
         } else {
             let told = !begins && self.begun.remove(&event.audit_id);
             if begins {
@@ -141,9 +143,10 @@ pub(crate) fn configure(flags: &mut Flags, folder: &RunFolder) -> Result<(), Run
     Ok(())
 }
 
-/// Where an audit log will be, and whom to tell of it.
+/// Where an audit log and the apiserver's own log will be, and whom to tell of them.
 #[derive(Debug)]
 pub(crate) struct Follower {
+    audit: Utf8PathBuf,
     log: Utf8PathBuf,
     journal: Journal,
 }
@@ -154,27 +157,39 @@ pub(crate) struct Following(JoinHandle<()>);
 
 impl Follower {
     /// None when these flags of the apiserver name no file as the audit log.
-    pub(crate) fn new(flags: &Flags, journal: Journal) -> Option<Self> {
-        let log = flags.get(LOG_FLAG).last().filter(|log| *log != "-")?;
+    pub(crate) fn new(flags: &Flags, log: Utf8PathBuf, journal: Journal) -> Option<Self> {
+        let audit = flags.get(LOG_FLAG).last().filter(|log| *log != "-")?;
         Some(Self {
-            log: log.into(),
+            audit: audit.into(),
+            log,
             journal,
         })
     }
 
-    /// Reads the log as it grows, and tells the journal.
+    /// Reads the logs as they grow, and tells the journal.
     pub(crate) fn start(self) -> Following {
         Following(runtime::handle().spawn(async move {
-            let Self { log, journal } = self;
-            let mut log = Tail::new(log);
+            let Self {
+                audit,
+                log,
+                journal,
+            } = self;
+            let mut audit = Tail::new(audit);
+            let mut rejections = Rejections::new(log);
             let mut reader = Reader::default();
             let mut look = interval(LOOK);
             look.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 look.tick().await;
                 // What cannot be read now may be at the next look.
-                let lines = log.lines().unwrap_or_default();
-                for request in lines.iter().filter_map(|line| reader.request(line)) {
+                let lines = audit.lines().unwrap_or_default();
+                // After it: what a request was rejected for is logged before it is audited.
+                rejections.look();
+                let requests = lines.iter().filter_map(|line| reader.request(line));
+                for mut request in requests {
+                    if let Verdict::Unauthorized { by_token } = &mut request.verdict {
+                        *by_token = rejections.are_of_tokens(request.arrived, request.answered);
+                    }
                     journal.observe(&request);
                 }
             }
@@ -188,13 +203,27 @@ impl Drop for Following {
     }
 }
 
-/// How long an apiserver with these flags remembers a decision at the most: as the flag says, by
-/// default 2 minutes, and 10 s around that for which there is no flag
-/// (`pkg/kubeapiserver/options/authentication.go`, v1.37.2).
-pub(crate) fn memory(flags: &Flags) -> Duration {
+/// How long an apiserver remembers an answer at the most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// That a token is somebody's.
+    pub(crate) authenticated: Duration,
+    /// That it is nobody's.
+    pub(crate) refused: Duration,
+}
+
+/// The memory of an apiserver with these flags: as the flag says, by default 2 minutes; around that
+/// are 10 s for which there is no flag, of good tokens alone
+/// (`pkg/kubeapiserver/options/authentication.go`, `TokenSuccessCacheTTL` and `TokenFailureCacheTTL`,
+/// v1.37.2).
+pub(crate) fn memory(flags: &Flags) -> Memory {
     let ttl = flags.get(TTL_FLAG).last();
     let ttl = ttl.and_then(|ttl| ttl.parse::<SignedDuration>().ok()?.try_into().ok());
-    ttl.unwrap_or(Duration::from_secs(120)) + Duration::from_secs(10)
+    let refused = ttl.unwrap_or(Duration::from_secs(120));
+    Memory {
+        authenticated: refused + Duration::from_secs(10),
+        refused,
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ impl Journal {
         let mut state = self.state();
         let event = match &request.verdict {
             Verdict::User { name, uid } => state.remembered_user(request, name, uid),
-            Verdict::Unauthorized => state.unauthorized(request),
+            Verdict::Unauthorized { by_token } => state.unauthorized(request, *by_token),
         };
         if let Some(event) = event {
             self.write(&mut state, event);
@@ -46,7 +46,7 @@ impl State {
         Some(request.event(only(&vouched), outcome, Source::Cached))
     }
 
-    fn unauthorized(&self, request: &Request) -> Option<ReviewEvent> {
+    fn unauthorized(&self, request: &Request, by_token: bool) -> Option<ReviewEvent> {
         let asked = self.asked().any(|event| {
             let vouched = matches!(event.outcome, Outcome::Authenticated { .. });
             (!vouched || event.fault.is_some()) && request.overlaps(event.when, event.end())
@@ -64,7 +64,7 @@ impl State {
         let down = self.outage.as_ref().is_some_and(|outage| {
             request.overlaps(outage.from, outage.until.unwrap_or(Timestamp::MAX))
         });
-        Some(if refused.is_empty() || down {
+        Some(if refused.is_empty() || down || !by_token {
             request.event(None, Outcome::Refused, Source::NoCall)
         } else {
             request.event(only(&refused), Outcome::Refused, Source::Cached)
@@ -73,13 +73,14 @@ impl State {
 
     /// How much longer than until `now` the apiserver may remember an answer.
     pub(super) fn remembered(&self, event: &ReviewEvent, now: Timestamp) -> Option<Duration> {
-        let decided = !matches!(
-            event.outcome,
-            Outcome::Undecided { .. } | Outcome::Unanswered
-        );
+        let memory = match event.outcome {
+            Outcome::Authenticated { .. } => self.memory.authenticated,
+            Outcome::Refused => self.memory.refused,
+            Outcome::Undecided { .. } | Outcome::Unanswered => return None,
+        };
         let age = Duration::try_from(now.duration_since(event.end())).unwrap_or_default();
-        let left = self.memory.saturating_sub(age);
-        let known = decided && event.fault.is_none() && event.when >= self.apiserver_since;
+        let left = memory.saturating_sub(age);
+        let known = event.fault.is_none() && event.when >= self.apiserver_since;
         (known && !left.is_zero()).then_some(left)
     }
 

@@ -86,7 +86,7 @@ pub enum Source {
     /// The apiserver remembered an earlier answer.
     Cached,
     /// A request was refused, and no review of it arrived: the apiserver could not reach the
-    /// webhook, or the request had no token. With the webhook down the apiserver may as well
+    /// webhook, or the request had no token, or a certificate that failed too. With the webhook down the apiserver may as well
     /// have remembered a refusal.
     NoCall,
 }

@@ -2,10 +2,14 @@ use std::time::Duration;
 
 use tokenlab_webhook::User;
 
-use super::audit::{Request, Verdict};
+use super::audit::{Memory, Request, Verdict};
 use super::*;
 
-const MEMORY: Duration = Duration::from_secs(130);
+const MEMORY: Memory = Memory {
+    authenticated: Duration::from_secs(130),
+    refused: Duration::from_secs(120),
+};
+const REFUSED: Verdict = Verdict::Unauthorized { by_token: true };
 
 /// With an apiserver that remembers.
 fn started() -> Journal {
@@ -131,7 +135,7 @@ fn of_two_tokens_none_is_named() {
     assert_eq!((event.source, event.token), (Source::Cached, None));
     ask(&journal, "three", &Decision::Refused);
     ask(&journal, "four", &Decision::Refused);
-    let event = observe(&journal, Verdict::Unauthorized).expect("must be told of");
+    let event = observe(&journal, REFUSED).expect("must be told of");
     assert_eq!((event.source, event.token), (Source::Cached, None));
 }
 
@@ -139,10 +143,34 @@ fn of_two_tokens_none_is_named() {
 fn a_refusal_is_remembered_for_a_time() {
     let journal = started();
     let token = ask(&journal, "t", &Decision::Refused);
-    assert_eq!(observe_during(&journal, Verdict::Unauthorized), None);
-    let event = observe(&journal, Verdict::Unauthorized).expect("must be told of");
+    assert_eq!(observe_during(&journal, REFUSED), None);
+    let event = observe(&journal, REFUSED).expect("must be told of");
     assert_eq!((event.source, event.token), (Source::Cached, Some(token)));
-    let event = observe_after(&journal, Verdict::Unauthorized, MEMORY).expect("must be told of");
+    let event = observe_after(&journal, REFUSED, MEMORY.refused).expect("must be told of");
+    assert_eq!((event.source, event.token), (Source::NoCall, None));
+}
+
+#[test]
+fn a_401_that_was_of_no_token_is_no_refusal_remembered() {
+    let journal = started();
+    ask(&journal, "t", &Decision::Refused);
+    let other = Verdict::Unauthorized { by_token: false };
+    let event = observe(&journal, other).expect("must be told of");
+    assert_eq!((event.source, event.token), (Source::NoCall, None));
+}
+
+#[test]
+fn who_remembers_no_refusal_remembers_good_tokens_still() {
+    let journal = Journal::new();
+    journal.apiserver_starts(Memory {
+        authenticated: Duration::from_secs(10),
+        refused: Duration::ZERO,
+    });
+    let good = ask(&journal, "good", &ann());
+    let bad = ask(&journal, "bad", &Decision::Refused);
+    assert!(journal.remembered(&good).is_some());
+    assert_eq!(journal.remembered(&bad), None);
+    let event = observe(&journal, REFUSED).expect("must be told of");
     assert_eq!((event.source, event.token), (Source::NoCall, None));
 }
 
@@ -153,8 +181,8 @@ fn nothing_is_remembered_of_what_was_no_refusal() {
         reason: "busy".to_owned(),
     };
     ask(&journal, "t", &undecided);
-    assert_eq!(observe_during(&journal, Verdict::Unauthorized), None);
-    let event = observe(&journal, Verdict::Unauthorized).expect("must be told of");
+    assert_eq!(observe_during(&journal, REFUSED), None);
+    let event = observe(&journal, REFUSED).expect("must be told of");
     assert_eq!(event.source, Source::NoCall);
 }
 
@@ -163,10 +191,10 @@ fn with_the_webhook_down_a_refusal_may_be_either() {
     let journal = started();
     ask(&journal, "t", &Decision::Refused);
     journal.reachable(false);
-    let event = observe(&journal, Verdict::Unauthorized).expect("must be told of");
+    let event = observe(&journal, REFUSED).expect("must be told of");
     assert_eq!((event.source, event.token), (Source::NoCall, None));
     journal.reachable(true);
-    let event = observe_after(&journal, Verdict::Unauthorized, Duration::from_secs(1));
+    let event = observe_after(&journal, REFUSED, Duration::from_secs(1));
     assert_eq!(event.expect("must be told of").source, Source::Cached);
 }
 
@@ -174,7 +202,7 @@ fn with_the_webhook_down_a_refusal_may_be_either() {
 fn a_review_that_still_runs_is_the_one_that_was_given_up() {
     let journal = started();
     let running = journal.begin(&question("t"));
-    assert_eq!(observe_during(&journal, Verdict::Unauthorized), None);
+    assert_eq!(observe_during(&journal, REFUSED), None);
     drop(running);
 }
 
@@ -208,12 +236,12 @@ fn a_new_apiserver_remembers_nothing() {
     let (outcome, left) = journal.remembered(&token).expect("must be remembered");
     assert_eq!(outcome, Outcome::Refused);
     assert!(
-        left + Duration::from_secs(60) > MEMORY && left <= MEMORY,
+        left + Duration::from_secs(60) > MEMORY.refused && left <= MEMORY.refused,
         "{left:?}"
     );
     journal.apiserver_starts(MEMORY);
     assert_eq!(journal.remembered(&token), None);
-    let event = observe(&journal, Verdict::Unauthorized).expect("must be told of");
+    let event = observe(&journal, REFUSED).expect("must be told of");
     assert_eq!((event.source, event.token), (Source::NoCall, None));
 }
 
@@ -230,11 +258,11 @@ fn of_what_others_ask_the_apiserver_knows_nothing() {
     let journal = started();
     let review = Review::new("t");
     let running = journal.begin(&review);
-    let event = observe_during(&journal, Verdict::Unauthorized).expect("must be told of");
+    let event = observe_during(&journal, REFUSED).expect("must be told of");
     assert_eq!(event.source, Source::NoCall);
     running.end(&Decision::Refused, None);
     assert_eq!(journal.events()[1].source, Source::Direct);
     assert_eq!(journal.remembered(&journal.hash(&review.token)), None);
-    let event = observe(&journal, Verdict::Unauthorized).expect("must be told of");
+    let event = observe(&journal, REFUSED).expect("must be told of");
     assert_eq!((event.source, event.token), (Source::NoCall, None));
 }

@@ -74,7 +74,8 @@ pub struct Settings {
     /// The tokens that have an answer of their own, sorted by hash. Every other one is answered
     /// as the mock does.
     pub tokens: Vec<ScriptedToken>,
-    /// How long the apiserver remembers an answer at the most, in seconds.
+    /// How long the apiserver remembers an answer at the most, in seconds: that of a good token. Of
+    /// a refused one it is 10 less.
     pub memory_s: u64,
 }
 

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use tokenlab_harness::journal::{Events, Next, Outcome, ReviewEvent, Source};
-use tokenlab_harness::{Fault, Kubectl, Lab, LabError, Scripted, fresh_token};
+use tokenlab_harness::{
+    Fault, Identity, Kubeconfig, Kubectl, Lab, LabError, Scripted, fresh_token,
+};
+use tokenlab_webhook::pki::CertificateAuthority;
 use tokenlab_webhook::{Decision, Token, User};
 
 use crate::home::turn;
@@ -69,6 +72,21 @@ async fn asked_and_remembered() -> Result<(), LabError> {
             assert_eq!((event.source, &event.outcome), (source, &Outcome::Refused));
             assert_eq!(event.token, Some(journal.hash(&bad)));
         }
+
+        // One that the apiserver does not trust is a 401 too, and no token's.
+        let foreign = CertificateAuthority::new("foreign").expect("must be made");
+        let foreign = foreign.client("ann", &[]).expect("must be made");
+        let foreign = Kubeconfig {
+            identity: Identity::ClientCertificate {
+                certificate: foreign.certificate_pem().to_owned(),
+                key: foreign.key_pem().to_owned(),
+            },
+            ..same_name
+        };
+        let answer = ask(&lab.kubectl_with("foreign", &foreign)?).await?;
+        assert!(answer.contains(UNAUTHORIZED), "{answer}");
+        let event = next(&mut events).await;
+        assert_eq!((event.source, event.token), (Source::NoCall, None));
         nothing_has(lab, &[&good, &bad]);
         Ok(())
     };

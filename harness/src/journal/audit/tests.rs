@@ -35,7 +35,10 @@ fn a_request_of_a_user() {
 fn a_request_of_nobody(#[case] code: u16, #[case] unauthorized: bool) {
     let status = format!(r#"{{"metadata":{{}},"status":"Failure","code":{code}}}"#);
     let verdict = read(&line("ResponseStarted", "1", "{}", &status));
-    assert_eq!(verdict, unauthorized.then_some(Verdict::Unauthorized));
+    assert_eq!(
+        verdict,
+        unauthorized.then_some(Verdict::Unauthorized { by_token: false })
+    );
 }
 
 #[rstest]
@@ -71,15 +74,18 @@ fn other_lines_are_passed_over(#[case] line: &str) {
 }
 
 #[rstest]
-#[case(None, 130)]
-#[case(Some("0s"), 10)]
-#[case(Some("1h30m"), 5410)]
-#[case(Some("500ms"), 10)]
-#[case(Some("nonsense"), 130)]
-fn the_apiservers_memory(#[case] ttl: Option<&str>, #[case] seconds: u64) {
+#[case(None, 120_000)]
+#[case(Some("0s"), 0)]
+#[case(Some("1h30m"), 5_400_000)]
+#[case(Some("500ms"), 500)]
+#[case(Some("nonsense"), 120_000)]
+fn the_apiservers_memory(#[case] ttl: Option<&str>, #[case] milliseconds: u64) {
     let mut flags = Flags::default();
     if let Some(ttl) = ttl {
         flags.set(TTL_FLAG, ttl);
     }
-    assert_eq!(memory(&flags).as_secs(), seconds);
+    let refused = Duration::from_millis(milliseconds);
+    let memory = memory(&flags);
+    assert_eq!(memory.refused, refused);
+    assert_eq!(memory.authenticated, refused + Duration::from_secs(10));
 }

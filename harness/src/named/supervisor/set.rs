@@ -103,7 +103,7 @@ async fn settings(lab: &Lab, switchboard: &Switchboard) -> Settings {
         latency_us: u64::try_from(webhook.latency().as_micros()).unwrap_or(u64::MAX),
         fault: webhook.fault(),
         tokens,
-        memory_s: memory.as_secs(),
+        memory_s: memory.authenticated.as_secs(),
     }
 }
 
