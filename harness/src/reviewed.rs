@@ -61,10 +61,16 @@ pub(crate) fn question(version: ApiVersion, token: &Token, audiences: &[String])
 }
 
 impl Reviewed {
-    pub(crate) fn new(version: ApiVersion, token: &Token, answer: &Answer, took: Duration) -> Self {
+    pub(crate) fn new(
+        version: ApiVersion,
+        token: &Token,
+        audiences: &[String],
+        answer: &Answer,
+        took: Duration,
+    ) -> Self {
         let Answer { status, body } = answer;
         let mut answer = serde_json::from_str(body).unwrap_or_else(|_| Value::from(body.trim()));
-        let verdict = Verdict::new(version, *status, &answer);
+        let verdict = Verdict::new(version, audiences, *status, &answer);
         hide(&mut answer, token.expose());
         Self {
             api_version: version.as_str().to_owned(),
@@ -83,9 +89,10 @@ impl Reviewed {
 
 impl Verdict {
     /// As the apiserver judges (`apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`,
-    /// v0.37.2): any status but 2xx is an error, another version cannot be decoded, and an error
-    /// text counts only where the token is not called good.
-    fn new(asked: ApiVersion, http: StatusCode, answer: &Value) -> Self {
+    /// v0.37.2): any status but 2xx is an error, another version cannot be decoded, the audiences
+    /// count before all that is said of the token, and an error text counts only where the token is
+    /// not called good.
+    fn new(asked: ApiVersion, audiences: &[String], http: StatusCode, answer: &Value) -> Self {
         let failed = |reason: String| Self::Failed { reason };
         if !http.is_success() {
             return failed(format!("HTTP status {http}"));
@@ -100,7 +107,14 @@ impl Verdict {
             ));
         }
         let status = &answer["status"];
-        match (status["authenticated"].as_bool(), status["error"].as_str()) {
+        let good = status["authenticated"].as_bool();
+        if !is_for(audiences, &status["audiences"]) {
+            return match good {
+                Some(true) => failed("its audiences are none of those of the question".to_owned()),
+                _ => Self::Refused,
+            };
+        }
+        match (good, status["error"].as_str()) {
             (Some(true), _) => Self::Authenticated {
                 user: status["user"].clone(),
             },
@@ -108,6 +122,14 @@ impl Verdict {
             (_, Some(error)) => failed(format!("status.error: {error}")),
         }
     }
+}
+
+/// Whether an answer is for one of the audiences that were asked for. One that names none is for those
+/// of the apiserver, which are those that it asks for.
+fn is_for(asked: &[String], named: &Value) -> bool {
+    let named = named.as_array().map(Vec::as_slice).unwrap_or_default();
+    let fits = |name: &Value| asked.iter().any(|asked| name.as_str() == Some(asked));
+    asked.is_empty() || named.is_empty() || named.iter().any(fits)
 }
 
 /// Replaces the token wherever the answer repeats it.
@@ -146,14 +168,38 @@ mod tests {
     ) {
         let answer = json!({"apiVersion": V1, "kind": "TokenReview", "status": status});
         let http = StatusCode::from_u16(http).expect("must be a status");
-        assert_eq!(Verdict::new(ApiVersion::V1, http, &answer), expected);
+        assert_eq!(Verdict::new(ApiVersion::V1, &[], http, &answer), expected);
+    }
+
+    #[rstest]
+    #[case::one_of_them(json!(["y", "x"]), true, None)]
+    #[case::none_named(json!([]), true, None)]
+    #[case::others(json!(["y"]), true, Some(Verdict::Failed {
+        reason: "its audiences are none of those of the question".to_owned() }))]
+    #[case::others_of_a_bad_one(json!(["y"]), false, Some(Verdict::Refused))]
+    fn its_audiences_count_first(
+        #[case] audiences: Value,
+        #[case] good: bool,
+        #[case] unlike_good: Option<Verdict>,
+    ) {
+        let status = json!({"authenticated": good, "audiences": audiences, "error": "x"});
+        let answer = json!({"apiVersion": V1, "kind": "TokenReview", "status": status});
+        let asked = ["x".to_owned()];
+        let verdict = Verdict::new(ApiVersion::V1, &asked, StatusCode::OK, &answer);
+        match unlike_good {
+            Some(expected) => assert_eq!(verdict, expected),
+            None => assert!(
+                matches!(verdict, Verdict::Authenticated { .. }),
+                "{verdict:?}"
+            ),
+        }
     }
 
     #[test]
     fn another_version_is_no_answer() {
         let answer = json!({"apiVersion": V1, "kind": "TokenReview",
             "status": {"authenticated": true}});
-        let verdict = Verdict::new(ApiVersion::V1Beta1, StatusCode::OK, &answer);
+        let verdict = Verdict::new(ApiVersion::V1Beta1, &[], StatusCode::OK, &answer);
         let reason = format!("its apiVersion is `{V1}`, not that of the question");
         assert_eq!(verdict, Verdict::Failed { reason });
     }
@@ -163,7 +209,8 @@ mod tests {
             status: StatusCode::OK,
             body: body.to_string(),
         };
-        Reviewed::new(ApiVersion::V1, &Token::from(token), &answer, Duration::ZERO)
+        let token = Token::from(token);
+        Reviewed::new(ApiVersion::V1, &token, &[], &answer, Duration::ZERO)
     }
 
     #[test]

@@ -169,7 +169,13 @@ impl MockLab {
             Self::Cluster(cluster) => cluster.review(question).await?,
             Self::Existing(existing, _) => existing.post(question).await?,
         };
-        Ok(Reviewed::new(version, token, &answer, began.elapsed()))
+        Ok(Reviewed::new(
+            version,
+            token,
+            audiences,
+            &answer,
+            began.elapsed(),
+        ))
     }
 
     /// kubectl as the admin.
