@@ -36,6 +36,9 @@ use switches::Switches;
 /// The name in the webhook's certificate: that of its Service in a cluster.
 pub const SERVICE_NAME: &str = "my-authn.kube-system.svc";
 
+/// What cannot be done with a webhook that is not served by the lab.
+const ASKED: &str = "asked how it is";
+
 /// Where a lab's webhook comes from.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -340,12 +343,9 @@ impl Webhook {
         Ok(())
     }
 
-    /// Whether it listens, as far as the lab knows.
-    pub async fn is_up(&self) -> bool {
-        match &self.runs {
-            Runs::Here(here) => here.served.is_up().await,
-            Runs::Command(_) | Runs::Elsewhere => true,
-        }
+    /// Whether it listens.
+    pub async fn is_up(&self) -> Result<bool, WebhookError> {
+        Ok(self.here(ASKED)?.served.is_up().await)
     }
 
     /// From now on every review is answered so much later; zero, the default, is as soon as it
@@ -356,9 +356,8 @@ impl Webhook {
     }
 
     /// How much later than it could every review is answered.
-    pub fn latency(&self) -> Duration {
-        self.here("")
-            .map_or(Duration::ZERO, |here| here.switches.latency())
+    pub fn latency(&self) -> Result<Duration, WebhookError> {
+        Ok(self.here(ASKED)?.switches.latency())
     }
 
     /// From now on every answer has this fault; none by default.
@@ -368,8 +367,8 @@ impl Webhook {
     }
 
     /// The fault that every answer has.
-    pub fn fault(&self) -> Option<Fault> {
-        self.here("").ok()?.switches.fault()
+    pub fn fault(&self) -> Result<Option<Fault>, WebhookError> {
+        Ok(self.here(ASKED)?.switches.fault())
     }
 
     /// What it was asked and what it said. Of a webhook that is not served here nothing is known.

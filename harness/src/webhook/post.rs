@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError};
 use serde_json::Value;
-use tokenlab_webhook::ApiVersion;
+use tokenlab_webhook::{ApiVersion, BODY_LIMIT};
 use url::Url;
 
 use super::credentials::{self, CredentialError};
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Answer {
     /// The HTTP status.
     pub status: http::StatusCode,
-    /// The body, as it came. What others write may repeat the token that it was asked about.
+    /// The body, as it came; a mebibyte at the most. What others write may repeat the token that it was asked about.
     pub body: String,
 }
 
@@ -59,6 +59,9 @@ pub enum PostError {
     /// Something else of TLS failed.
     #[error("TLS failed")]
     Tls(#[source] rustls::Error),
+    /// It does not end, or might as well not.
+    #[error("its answer is larger than {BODY_LIMIT} octets")]
+    TooLarge,
     /// No connection, or none that held.
     #[error("no answer came")]
     Http(#[source] reqwest::Error),
@@ -152,19 +155,27 @@ async fn send(
         url.set_host(Some(name)).expect("was checked");
     }
     let answered = async {
-        let response = client
+        let mut response = client
             .build()?
             .post(url)
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body)
             .send()
             .await?;
-        Ok(Answer {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            body.extend_from_slice(&chunk);
+            if body.len() > BODY_LIMIT {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Answer {
             status: response.status(),
-            body: response.text().await?,
-        })
+            body: String::from_utf8_lossy(&body).into_owned(),
+        }))
     };
-    answered.await.map_err(PostError::of)
+    let answered = answered.await.map_err(PostError::of)?;
+    answered.ok_or(PostError::TooLarge)
 }
 
 impl Answer {

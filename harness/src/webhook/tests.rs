@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Instant;
 
-use tokenlab_webhook::Mock;
+use tokenlab_webhook::{BODY_LIMIT, Mock};
 
 use super::*;
 use crate::journal::Outcome;
@@ -23,7 +23,7 @@ async fn down_refuses_and_up_is_the_same_webhook_again() {
     let url = webhook.url();
     for _ in 0..3 {
         webhook.down().await.expect("is its own");
-        assert!(!webhook.is_up().await);
+        assert!(!webhook.is_up().await.expect("is its own"));
         let error = webhook
             .post(V1.to_owned())
             .await
@@ -66,6 +66,34 @@ async fn the_other_version_is_answered_and_no_longer() {
     assert_eq!(version().await, "authentication.k8s.io/v1beta1");
     webhook.set_fault(None).expect("is its own");
     assert_eq!(version().await, "authentication.k8s.io/v1");
+}
+
+#[tokio::test]
+async fn an_answer_without_an_end_is_not_taken() {
+    let authority = CertificateAuthority::new("tokenlab-webhook").expect("must be made");
+    let certificate = authority.serving(&[SERVICE_NAME]).expect("must be made");
+    let tls = Tls::from_certificate(&certificate).expect("must be usable");
+    let answer = async || " ".repeat(BODY_LIMIT + 1);
+    let served = Served::start(axum::Router::new().fallback(answer), tls);
+    let served = served.expect("must be served");
+    let url = format!("https://127.0.0.1:{}/", served.port());
+    let config = config(url, authority.certificate_pem());
+    let error = posted(&config, V1.to_owned()).await;
+    assert!(matches!(error, Err(PostError::TooLarge)), "{error:?}");
+}
+
+#[tokio::test]
+async fn of_one_that_is_elsewhere_nothing_is_known() {
+    let authority = CertificateAuthority::new("somebody").expect("must be made");
+    let url = "https://127.0.0.1:1/".parse().expect("is one");
+    let elsewhere = Elsewhere::new(&url, authority.certificate_pem()).expect("is usable");
+    let webhook = Webhook::elsewhere(&elsewhere.probe(false), ApiVersion::V1).await;
+    let webhook = webhook.expect("must not be asked");
+    let told = webhook.is_up().await.expect_err("is not its own");
+    let said = "the webhook at `https://127.0.0.1:1/` is not served by the lab: it cannot be asked how it is";
+    assert_eq!(told.to_string(), said);
+    webhook.latency().expect_err("is not its own");
+    webhook.fault().expect_err("is not its own");
 }
 
 #[tokio::test]

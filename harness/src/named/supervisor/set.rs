@@ -44,7 +44,10 @@ pub(super) async fn set(
     for change in changes {
         apply(lab, switchboard, change).await?;
     }
-    Ok(Response::Settings(settings(lab, switchboard).await))
+    let settings = settings(lab, switchboard).await;
+    Ok(Response::Settings(
+        settings.map_err(|error| refused(&error))?,
+    ))
 }
 
 async fn apply(lab: &Lab, switchboard: &Switchboard, change: Change) -> Result<(), Failure> {
@@ -82,7 +85,7 @@ fn refused(error: &WebhookError) -> Failure {
     Failure::of(error, error.hint())
 }
 
-async fn settings(lab: &Lab, switchboard: &Switchboard) -> Settings {
+async fn settings(lab: &Lab, switchboard: &Switchboard) -> Result<Settings, WebhookError> {
     let Switchboard { scripted, journal } = switchboard;
     let webhook = lab.webhook();
     let memory = audit::memory(lab.control_plane().flags());
@@ -98,13 +101,13 @@ async fn settings(lab: &Lab, switchboard: &Switchboard) -> Settings {
         })
         .collect();
     tokens.sort_by(|one, other| one.token.cmp(&other.token));
-    Settings {
-        up: webhook.is_up().await,
-        latency_us: u64::try_from(webhook.latency().as_micros()).unwrap_or(u64::MAX),
-        fault: webhook.fault(),
+    Ok(Settings {
+        up: webhook.is_up().await?,
+        latency_us: u64::try_from(webhook.latency()?.as_micros()).unwrap_or(u64::MAX),
+        fault: webhook.fault()?,
         tokens,
         memory_s: memory.authenticated.as_secs(),
-    }
+    })
 }
 
 /// For how many more seconds the apiserver may know the token by an answer that is another now.
