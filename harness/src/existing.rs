@@ -8,6 +8,7 @@ mod error;
 mod forward;
 mod observed;
 mod operator;
+mod target;
 
 use std::fs::File;
 use std::net::IpAddr;
@@ -26,7 +27,7 @@ use crate::cluster::deployment::{Stuck, rolled_out, stuck};
 use crate::guardian::Guardian;
 use crate::image::ImageName;
 use crate::lab::CONFIG_FILE;
-use crate::manifests::{ForeignContainer, LABEL, Manifests, RUN};
+use crate::manifests::{ForeignContainer, Manifests};
 use crate::progress::Progress;
 use crate::run_folder::{COMMAND_LINES, RunFolder, random_name};
 use crate::tool::{Input, Tool, ToolError};
@@ -37,6 +38,7 @@ use access::Access;
 pub use error::ExistingError;
 use forward::Forward;
 pub use operator::Operator;
+use target::{deleted_by, removal, target};
 
 /// Which cluster.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,8 +120,7 @@ impl Existing {
             run: Some(run.clone()),
             ..Manifests::default()
         };
-        let mut target = vec![format!("--kubeconfig={kubeconfig}")];
-        target.extend((cluster.context.iter()).map(|context| format!("--context={context}")));
+        let mut target = target(cluster)?;
         let kubectl = kubectl.log(log);
         let access = Access::read(&kubectl, &target).await?;
         // The user's current one may be another by the time that all of it is to be deleted.
@@ -186,7 +187,6 @@ impl Existing {
         if items.is_empty() {
             return Ok(());
         }
-        let ours = |item: &Value| item["metadata"]["labels"][LABEL].is_string();
         let named = |item: &Value| {
             let kind = item["kind"].as_str().unwrap_or_default();
             format!("{kind} {name}")
@@ -194,7 +194,7 @@ impl Existing {
         Err(ExistingError::Taken {
             namespace: namespace.clone(),
             objects: items.iter().map(named).collect::<Vec<_>>().join(", "),
-            ours: items.iter().all(ours),
+            deleted_by: deleted_by(&items, &self.target, namespace),
         })
     }
 
@@ -339,21 +339,4 @@ impl Existing {
         let target = self.target.iter().map(String::as_str);
         target.chain(args.iter().copied()).collect()
     }
-}
-
-/// The command that deletes what was made, and nothing else: by the label of this one run.
-fn removal(kubectl: &Tool, target: &[String], namespace: &str, run: &str) -> String {
-    let selector = format!("{RUN}={run}");
-    let args = ["delete", KINDS, "--namespace", namespace, "--selector"];
-    let rest = [
-        "--ignore-not-found",
-        "--cascade=foreground",
-        "--timeout=30s",
-    ];
-    let words = std::iter::once(kubectl.program().as_str())
-        .chain(target.iter().map(String::as_str))
-        .chain(args)
-        .chain(std::iter::once(&*selector))
-        .chain(rest);
-    crate::process::command_line([], words)
 }

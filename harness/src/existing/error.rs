@@ -61,8 +61,8 @@ pub enum ExistingError {
         namespace: String,
         /// Kinds and names.
         objects: String,
-        /// Whether tokenlab made all of it.
-        ours: bool,
+        /// The command that deletes it, when labs made all of it.
+        deleted_by: Option<String>,
     },
     /// The cluster refused the objects. What it took is deleted.
     #[error("the cluster refused the webhook's objects")]
@@ -110,17 +110,14 @@ impl ExistingError {
             Self::NoKubectl => Some("install it, in a version near that of the cluster".to_owned()),
             Self::Folder(error) => error.hint(),
             Self::Taken {
-                namespace,
-                ours: true,
+                deleted_by: Some(command),
                 ..
             } => Some(format!(
-                "another tokenlab runs there, or one left them: `kubectl delete {} --namespace \
-                 {namespace} --selector tokenlab`",
-                super::KINDS
+                "another lab runs there, or one left them; if none runs: `{command}`"
             )),
-            Self::Taken { .. } => Some(
-                "they are not tokenlab's, and are left alone: delete or rename them".to_owned(),
-            ),
+            Self::Taken { .. } => {
+                Some("they are no lab's, and are left alone: delete or rename them".to_owned())
+            }
             Self::NoImage { image, .. } => Some(match image.registry() {
                 Some(_) => "the nodes pull it: from a registry that they reach, and may".to_owned(),
                 None => format!(

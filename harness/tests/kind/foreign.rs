@@ -153,7 +153,13 @@ async fn a_cluster_that_exists_is_left_as_it_was() {
         assert_eq!(answer["status"]["user"]["username"], "gopher");
         let again = deploy().await.expect_err("it is there already");
         assert!(
-            matches!(again, ExistingError::Taken { ours: true, .. }),
+            matches!(
+                again,
+                ExistingError::Taken {
+                    deleted_by: Some(_),
+                    ..
+                }
+            ),
             "{again}"
         );
 
@@ -202,9 +208,12 @@ async fn whose_owner_is_killed(
 ) -> Result<(), ClusterError> {
     let folder = tempfile::tempdir().expect("must be made");
     let name = image.name().to_string();
+    let kubeconfig = &cluster.kubeconfig;
+    // As a person types it: who deletes what was made works elsewhere.
     let demo = Command::new(env!("CARGO_BIN_EXE_tokenlab"))
-        .args(["demo", "--backend=existing", "--hold"])
-        .arg(format!("--kubeconfig={}", cluster.kubeconfig))
+        .current_dir(kubeconfig.parent().expect("must be in a folder"))
+        .args(["demo", "--backend=existing", "--hold", "--kubeconfig"])
+        .arg(kubeconfig.file_name().expect("must be a file"))
         .arg(format!("--webhook-image={name}"))
         .args(["--webhook-port=9443"])
         .arg("--webhook-args=--port={port} --cert={cert} --key={key}")
