@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokenlab_webhook::ApiVersion;
 use tokenlab_webhook::pki::{CertificateAuthority, PkiError};
 
-use super::contract::{CERTIFICATE, Contract, KEY, Words};
+use super::contract::{CERTIFICATE, Contract, KEY, PORT_VARIABLE, Words};
 use super::post::{self, PostError};
 use super::{SERVICE_NAME, config};
 use crate::control_plane::part;
@@ -143,8 +143,15 @@ impl CommandError {
             Self::Start(StartError::TimedOut { .. }) => {
                 "it must listen on `{address}`: `{port}` of 127.0.0.1"
             }
-            Self::Start(StartError::Exited { tail, .. }) if in_use(tail) => {
-                "the lab holds the port: it must set SO_REUSEADDR before it binds, as most servers do"
+            Self::Start(StartError::Exited { plan, tail, .. }) if in_use(tail) => {
+                let port = plan.env.get(PORT_VARIABLE);
+                if port.is_some_and(|port| tail.contains(&format!(":{port}"))) {
+                    "the lab holds the port: it must set SO_REUSEADDR before it binds, as most \
+                     servers do"
+                } else {
+                    "it must listen on `{address}`: `{port}` of 127.0.0.1. The lab holds that port, \
+                     so it must set SO_REUSEADDR too, as most servers do"
+                }
             }
             Self::Start(_) | Self::Pki(_) | Self::Port(_) => return None,
         };
@@ -317,5 +324,44 @@ impl Running {
 
     pub(super) async fn stop(self) {
         self.process.stop(GRACE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::the_labs(
+        "listen tcp 127.0.0.1:8443: bind: address already in use",
+        "the lab holds"
+    )]
+    #[case::another(
+        "listen tcp 127.0.0.1:443: bind: address already in use",
+        "it must listen on"
+    )]
+    #[case::not_told("OSError: [Errno 98] Address already in use", "it must listen on")]
+    fn which_port_is_in_use(#[case] tail: &str, #[case] advice: &str) {
+        let plan = Plan {
+            name: "the webhook's command",
+            program: "/bin/webhook".into(),
+            args: Vec::new(),
+            env: [(PORT_VARIABLE, "8443".to_owned())].into(),
+            inherit: true,
+            folder: "/".into(),
+            log: "/log".into(),
+        };
+        let error = CommandError::Start(StartError::Exited {
+            name: plan.name,
+            status: std::process::ExitStatus::from_raw(1 << 8),
+            plan: Box::new(plan),
+            tail: tail.to_owned(),
+        });
+        let hint = error.hint().expect("must be told");
+        assert!(hint.starts_with(advice), "{hint}");
     }
 }

@@ -23,16 +23,21 @@ pub(crate) const CERTIFICATE: &str = "tls.crt";
 /// Its key's.
 pub(crate) const KEY: &str = "tls.key";
 
+/// The port's variable.
+pub(super) const PORT_VARIABLE: &str = "TOKENLAB_WEBHOOK_PORT";
+
 /// A command line in words, split as a shell does it. No shell runs it: `$`, `*`, `|` and `&&` mean
 /// nothing.
 ///
 /// `{port}`, `{address}` (host and port), `{cert}`, `{key}` and `{dir}` (the folder of both) are
-/// replaced in each word when it is run.
+/// replaced in each word when it is run; another lower-case word in braces is refused, unless `$` or `%`
+/// stands before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Words(Vec<String>);
 
 /// What is wrong with a command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum WordsError {
     /// There is nothing in it.
     #[error("it is empty")]
@@ -40,6 +45,33 @@ pub enum WordsError {
     /// It cannot be split.
     #[error("a quotation mark in it is not closed")]
     Quotes,
+    /// Something in it looks like a placeholder and is none.
+    #[error("`{{{0}}}` in it is none of {placeholders}", placeholders = placeholders())]
+    Placeholder(String),
+}
+
+/// The names of the placeholders.
+const NAMES: [&str; 5] = ["port", "address", "cert", "key", "dir"];
+
+fn placeholders() -> String {
+    NAMES.map(|name| format!("`{{{name}}}`")).join(", ")
+}
+
+/// The first lower-case word in braces that is no placeholder: a slip, most likely, and whatever is
+/// run could not tell. What stands behind `$` or `%` is meant for somebody else.
+fn misspelt(word: &str) -> Option<&str> {
+    for (at, _) in word.match_indices('{') {
+        let rest = &word[at + 1..];
+        let Some((name, _)) = rest.split_once('}') else {
+            break;
+        };
+        let before = &word[..at];
+        let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase());
+        if is_word && !before.ends_with(['$', '%']) && !NAMES.contains(&name) {
+            return Some(name);
+        }
+    }
+    None
 }
 
 impl FromStr for Words {
@@ -47,9 +79,12 @@ impl FromStr for Words {
 
     fn from_str(text: &str) -> Result<Self, WordsError> {
         let words = shlex::split(text).ok_or(WordsError::Quotes)?;
-        match words.first() {
-            Some(program) if !program.is_empty() => Ok(Self(words)),
-            _ => Err(WordsError::Empty),
+        if words.first().is_none_or(String::is_empty) {
+            return Err(WordsError::Empty);
+        }
+        match words.iter().find_map(|word| misspelt(word)) {
+            Some(name) => Err(WordsError::Placeholder(name.to_owned())),
+            None => Ok(Self(words)),
         }
     }
 }
@@ -80,7 +115,7 @@ impl Contract {
         let file = |name| Utf8Path::new(&self.folder).join(name).into_string();
         let (host, port) = (self.host, self.port);
         [
-            ("port", "TOKENLAB_WEBHOOK_PORT", port.to_string()),
+            ("port", PORT_VARIABLE, port.to_string()),
             (
                 "address",
                 "TOKENLAB_WEBHOOK_ADDRESS",
@@ -132,6 +167,22 @@ mod tests {
         let variables: Vec<_> = contract().variables().collect();
         let port = ("TOKENLAB_WEBHOOK_PORT", "8443".to_owned());
         assert!(variables.contains(&port), "{variables:?}");
+    }
+
+    #[test]
+    fn a_misspelt_placeholder_is_refused() {
+        let error = "a --listen={adress}:{port}".parse::<Words>();
+        let said = "`{adress}` in it is none of `{port}`, `{address}`, `{cert}`, `{key}`, `{dir}`";
+        assert_eq!(error.expect_err("must be refused").to_string(), said);
+        for fine in [
+            "sh -c 'echo ${home} {a: {}} { x; } {PORT} {}'",
+            "date +%{s}",
+            "a {",
+        ] {
+            fine.parse::<Words>().expect(fine);
+        }
+        let names = contract().values().map(|(name, ..)| name);
+        assert_eq!(names, NAMES);
     }
 
     #[test]
