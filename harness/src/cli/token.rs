@@ -1,4 +1,4 @@
-//! Tokens that a command is given.
+//! Tokens that a command is given, by its command line or by a file.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -33,7 +33,17 @@ pub(super) fn read(path: &Utf8Path) -> anyhow::Result<Token> {
     let token = text.strip_suffix('\n').unwrap_or(&text);
     let token = token.strip_suffix('\r').unwrap_or(token);
     anyhow::ensure!(!token.is_empty(), "there is no token in `{path}`");
-    Ok(Token::from(token))
+    sendable(Token::from(token))
+}
+
+/// The token, if a request to an apiserver can carry it.
+pub(super) fn sendable(token: Token) -> anyhow::Result<Token> {
+    anyhow::ensure!(!token.expose().is_empty(), "the token is empty");
+    anyhow::ensure!(
+        token.expose().bytes().all(|byte| byte.is_ascii_graphic()),
+        "the token has a character in it that no `Authorization: Bearer` header can carry"
+    );
+    Ok(token)
 }
 
 /// No more than any webhook would take: a device may have no end.
@@ -58,14 +68,17 @@ mod tests {
         let folder = tempfile::tempdir().expect("must be made");
         let folder = Utf8Path::from_path(folder.path()).expect("must be UTF-8");
         let file = folder.join("token");
-        for (text, expected) in [
-            ("a b", "a b"),
-            ("a\n", "a"),
-            ("a\r\n", "a"),
-            ("a\n\n", "a\n"),
-        ] {
+        for text in ["a", "a\n", "a\r\n"] {
             std::fs::write(&file, text).expect("must be written");
-            assert_eq!(read(&file).expect("must be read").expose(), expected);
+            assert_eq!(read(&file).expect("must be read").expose(), "a");
+        }
+        for text in ["a b", "a\n\n", "\u{e4}"] {
+            std::fs::write(&file, text).expect("must be written");
+            let error = read(&file).expect_err("must fail").to_string();
+            assert!(
+                error.contains("no `Authorization: Bearer` header"),
+                "{error}"
+            );
         }
         std::fs::write(&file, "\n").expect("must be written");
         let error = read(&file).expect_err("must fail");

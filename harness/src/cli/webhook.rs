@@ -1,9 +1,8 @@
 //! Somebody else's webhook, by flags.
 
 use std::borrow::Cow;
-use std::io::Read as _;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 use tokenlab_harness::named::SpecWebhook;
 use tokenlab_harness::{
@@ -12,7 +11,9 @@ use tokenlab_harness::{
 };
 use tokenlab_webhook::Token;
 
-/// The tutorial's token: base64 of `demo-password`.
+use super::token;
+
+/// The tutorial's token: base64 of `demmo-password`. The slip is the tutorial's.
 pub(super) const TOKEN: &str = "ZGVtbW8tcGFzc3dvcmQ=";
 
 const HEADING: &str = "Your own webhook";
@@ -103,7 +104,7 @@ pub(super) struct Tried {
     token_file: Option<Utf8PathBuf>,
 
     /// The token to try; everybody on this machine can read it in the list of processes
-    #[arg(long, help_heading = HEADING, value_name = "TOKEN", requires = "webhook")]
+    #[arg(long, help_heading = HEADING, value_name = "TOKEN", requires = "webhook", value_parser = token::parse)]
     token: Option<Token>,
 }
 
@@ -241,25 +242,11 @@ impl Foreign {
 impl Tried {
     /// The token to try.
     pub(super) fn token(&self) -> anyhow::Result<Token> {
-        let text = match (&self.token_file, &self.token) {
-            (Some(path), _) if path == "-" => {
-                let mut text = String::new();
-                std::io::stdin()
-                    .read_to_string(&mut text)
-                    .context("the token on the standard input cannot be read")?;
-                text
-            }
-            (Some(path), _) => read("--token-file", path)?,
-            (None, Some(token)) => token.expose().to_owned(),
-            (None, None) => TOKEN.to_owned(),
-        };
-        let text = text.trim_end_matches(['\r', '\n']);
-        ensure!(!text.is_empty(), "the token is empty");
-        ensure!(
-            text.bytes().all(|byte| byte.is_ascii_graphic()),
-            "the token has a character in it that no `Authorization: Bearer` header can carry"
-        );
-        Ok(Token::from(text))
+        match (&self.token_file, &self.token) {
+            (Some(path), _) => token::read(path),
+            (None, Some(token)) => token::sendable(token.clone()),
+            (None, None) => Ok(Token::from(TOKEN)),
+        }
     }
 }
 

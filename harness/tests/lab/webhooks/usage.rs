@@ -45,6 +45,11 @@ use crate::owner::ended;
 #[case::two_webhooks("{url} --webhook-command true", 2, "cannot be used with")]
 #[case::no_command("--webhook-command ''", 2, "it is empty")]
 #[case::an_open_quote("--webhook-command 'a \"b'", 2, "a quotation mark in it is not closed")]
+#[case::a_misspelt_placeholder(
+    "--webhook-command 'true {adress}'",
+    2,
+    "`{adress}` in it is none of `{port}`, `{address}`"
+)]
 #[case::no_program("--webhook-command ./nothing", 1, "there is no program `./nothing`")]
 #[case::no_path(
     "--webhook-command true --webhook-path authn",
@@ -85,7 +90,12 @@ use crate::owner::ended;
 #[case::no_token(
     "--webhook-command true --token-file {folder}/empty",
     1,
-    "the token is empty"
+    "there is no token in `{folder}/empty`"
+)]
+#[case::a_token_without_an_end(
+    "--webhook-command true --token-file /dev/zero",
+    1,
+    "it is larger than 1048576 octets"
 )]
 #[case::which_cluster("--backend existing", 2, "needs `--kubeconfig FILE`")]
 #[case::not_an_existing_one("--kubeconfig {ca}", 2, "add `--backend existing`")]
