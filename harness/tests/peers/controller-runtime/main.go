@@ -24,7 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/authentication"
 )
 
-// What is known, and as whom: base64 of "demo-password", as in the tutorial.
+// What is known, and as whom: base64 of "demmo-password", as in the tutorial.
 const known = "ZGVtbW8tcGFzc3dvcmQ="
 
 func main() {
