@@ -9,7 +9,7 @@ use tokenlab_harness::progress::Progress;
 use tokenlab_harness::{Backend, Existing, Operator};
 use tokenlab_webhook::{ApiVersion, Token};
 
-use super::foreign::{posted, review};
+use super::foreign::{review, tell_review};
 use super::verdict::{Opinion, shown};
 use super::{Args, Story};
 
@@ -64,6 +64,7 @@ impl Args {
             "what was made in the cluster is deleted; with --hold it stays until Ctrl-C",
             &[],
         )?;
+        said.usable()?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -91,7 +92,7 @@ async fn tell(
     let answer = lab.post(review(token)).await?;
     let said = Opinion::of_webhook(answer.status, &answer.body, ApiVersion::V1Beta1);
     let forward = format!("kubectl port-forward --namespace {namespace} service/{name} 8443:443");
-    story.step(&posted(&said), &[forward])?;
+    tell_review(story, &said, &[forward])?;
     story.show(&shown(&answer.body, token))?;
 
     story.begin("config");

@@ -88,6 +88,7 @@ impl Args {
             hold_until_it_fails(&story, &mut lab, kubectl.kubeconfig()).await?;
         }
         lab.stop().await;
+        said.usable()?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -137,12 +138,12 @@ async fn post_review(story: &mut Story, plan: &LabPlan, token: &Token) -> anyhow
         Err(error) => {
             let why = format!("{:#}", anyhow::Error::from(error));
             let said = Opinion::unusable(why);
-            story.step(&posted(&said), &[command])?;
+            tell_review(story, &said, &[command])?;
             return Ok(said);
         }
     };
     let said = Opinion::of_webhook(answer.status, &answer.body, ApiVersion::V1Beta1);
-    story.step(&posted(&said), &[command])?;
+    tell_review(story, &said, &[command])?;
     story.show(&shown(&answer.body, token))?;
     Ok(said)
 }
@@ -157,8 +158,16 @@ pub(super) fn review(token: &Token) -> String {
     .to_string()
 }
 
-pub(super) fn posted(said: &Opinion) -> String {
-    format!("a TokenReview with the token posted to it: {said}")
+pub(super) fn tell_review(
+    story: &mut Story,
+    said: &Opinion,
+    commands: &[String],
+) -> anyhow::Result<()> {
+    let text = format!("a TokenReview with the token posted to it: {said}");
+    match said {
+        Opinion::Unusable { .. } => story.failed(&text, commands),
+        Opinion::Authenticated(_) | Opinion::Refused => story.step(&text, commands),
+    }
 }
 
 /// What a person would type for it.

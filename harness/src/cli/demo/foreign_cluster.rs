@@ -9,7 +9,7 @@ use tokenlab_webhook::{ApiVersion, Token};
 
 use super::cluster::create;
 use super::commands::Commands;
-use super::foreign::{Report, ask, conclude, disagreement, posted, review};
+use super::foreign::{Report, ask, conclude, disagreement, review, tell_review};
 use super::verdict::{Opinion, shown};
 use super::{Args, Story, typed};
 use crate::cli::choice::Choice;
@@ -90,6 +90,7 @@ impl Args {
             std::future::pending::<()>().await;
         }
         lab.stop().await;
+        said.usable()?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -130,13 +131,13 @@ async fn tell(
     let said = match lab.review(review(token)).await {
         Ok(answer) => {
             let said = Opinion::of_webhook(answer.status, &answer.body, ApiVersion::V1Beta1);
-            story.step(&posted(&said), &[])?;
+            tell_review(story, &said, &[])?;
             story.show(&shown(&answer.body, token))?;
             said
         }
         Err(error) => {
             let said = Opinion::unusable(format!("{:#}", anyhow::Error::from(error)));
-            story.step(&posted(&said), &[])?;
+            tell_review(story, &said, &[])?;
             said
         }
     };

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 const UNWRITABLE: &str = "cannot write to the standard output";
 const MARK: Style = AnsiColor::Green.on_default().bold();
+const FAILED: Style = AnsiColor::Red.on_default().bold();
 const DIM: Style = Style::new().dimmed();
 const BOLD: Style = Style::new().bold();
 
@@ -56,6 +57,15 @@ impl Story {
 
     /// The step has ended: what it did, and what a person would have typed.
     pub(super) fn step(&mut self, said: &str, commands: &[String]) -> anyhow::Result<()> {
+        self.end_of_step(&format!("{MARK}✓{MARK:#}"), said, commands)
+    }
+
+    /// The step has ended, and has not come to what it was for.
+    pub(super) fn failed(&mut self, said: &str, commands: &[String]) -> anyhow::Result<()> {
+        self.end_of_step(&format!("{FAILED}✗{FAILED:#}"), said, commands)
+    }
+
+    fn end_of_step(&mut self, mark: &str, said: &str, commands: &[String]) -> anyhow::Result<()> {
         let (name, began) = self.step;
         let took = began.elapsed();
         let seconds = seconds(took);
@@ -67,7 +77,7 @@ impl Story {
         });
         let number = self.steps.len();
         self.say(&format!(
-            "{MARK}✓{MARK:#} {number} {said} {DIM}({seconds:.2} s){DIM:#}"
+            "{mark} {number} {said} {DIM}({seconds:.2} s){DIM:#}"
         ))?;
         if self.verbose {
             for command in commands {

@@ -72,6 +72,16 @@ impl Opinion {
         Self::Unusable { why }
     }
 
+    /// That it is one that an apiserver can use, whatever it is.
+    pub(super) fn usable(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Authenticated(_) | Self::Refused => Ok(()),
+            Self::Unusable { why } => {
+                anyhow::bail!("the webhook gave no answer that an apiserver can use: {why}")
+            }
+        }
+    }
+
     /// What a webhook's answer says, read as the apiserver reads it
     /// (`apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2).
     pub(super) fn of_webhook(status: http::StatusCode, body: &str, asked: ApiVersion) -> Self {
@@ -208,6 +218,7 @@ mod tests {
     fn what_is_not_authenticated_is_unauthorized(#[case] body: &str, #[case] said: &str) {
         let webhook = webhook(body);
         assert_eq!(webhook.to_string(), said);
+        assert_eq!(webhook.usable().is_ok(), webhook == Opinion::Refused);
         assert!(kubectl(1, "", UNAUTHORIZED).follows(&webhook));
         assert!(!whoami("gopher").follows(&webhook));
         assert!(!kubectl(1, "", "connection refused").follows(&webhook));

@@ -11,7 +11,8 @@ use tokenlab_webhook::{BoxAuthenticator, Mock, Server, Tls, Token, router};
 
 use super::serving::Serving;
 use super::{chain, peer};
-use crate::home::turn;
+use crate::home::{Home, turn};
+use crate::owner::ended;
 use crate::programs::wanted;
 
 fn authority() -> CertificateAuthority {
@@ -150,6 +151,30 @@ async fn that_is_not_there_yet() {
     let mut plan = plan.expect("must not be asked");
     let file = plan.flags().get("authentication-token-webhook-config-file");
     assert_eq!(file.len(), 1);
+}
+
+#[tokio::test]
+async fn that_never_comes() {
+    let home = Home::new().await;
+    let ca = home.file("ca.crt");
+    std::fs::write(&ca, authority().certificate_pem()).expect("must be written");
+    let port = Port::reserve().expect("must be reserved");
+    let url = format!("https://127.0.0.1:{}/authenticate", port.number());
+    let args = [
+        "demo",
+        "--no-probe",
+        "--webhook-url",
+        &url,
+        "--ca",
+        ca.as_str(),
+    ];
+    let output = ended(&mut home.tokenlab(&args).await).await;
+    assert_eq!(output.status.code(), Some(1), "{output}");
+    let step = "✗ 2 a TokenReview with the token posted to it: no usable answer: ";
+    assert!(output.stdout.contains(step), "{output}");
+    let error = "error: the webhook gave no answer that an apiserver can use: ";
+    assert!(output.stderr.contains(error), "{output}");
+    home.nothing_left().await;
 }
 
 #[tokio::test]
