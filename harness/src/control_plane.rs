@@ -121,10 +121,10 @@ impl ControlPlanePlan {
     /// Starts it, and returns when it is ready.
     pub async fn start(self) -> Result<ControlPlane, ControlPlaneError> {
         self.record(&self)?;
-        let mut etcd = self.etcd.clone().spawn()?;
+        let etcd = self.etcd.clone().spawn()?;
         // The apiserver takes longer to look for etcd than etcd to listen, but were it ever
         // the first, its gRPC client would wait a second before it looks again.
-        etcd::ready(&mut etcd).await?;
+        etcd::ready(&etcd).await?;
         let mut plane = ControlPlane {
             apiserver: None,
             etcd,
@@ -224,7 +224,7 @@ impl ControlPlane {
         let ready = tokio::select! {
             biased;
             status = self.etcd.exit() => Err(self.etcd.ended_early(status)),
-            ready = apiserver::ready(&mut process, &client) => ready,
+            ready = apiserver::ready(&process, &client) => ready,
         };
         ready?;
         self.apiserver = Some(process);
@@ -232,9 +232,9 @@ impl ControlPlane {
     }
 
     /// Resolves when etcd or kube-apiserver has ended by itself: which of them, and how.
-    pub async fn ended(&mut self) -> (&'static str, ExitStatus) {
+    pub async fn ended(&self) -> (&'static str, ExitStatus) {
         let apiserver = async {
-            match &mut self.apiserver {
+            match &self.apiserver {
                 Some(process) => process.exit().await,
                 None => std::future::pending().await,
             }
@@ -246,7 +246,7 @@ impl ControlPlane {
     }
 
     /// The same, with the command line and the end of the log.
-    pub async fn failed(&mut self) -> ControlPlaneError {
+    pub async fn failed(&self) -> ControlPlaneError {
         let (name, status) = self.ended().await;
         let process = match &self.apiserver {
             Some(apiserver) if name != self.etcd.plan().name => apiserver,
@@ -278,11 +278,10 @@ impl ControlPlane {
     }
 
     /// etcd and kube-apiserver, and how each is.
-    pub fn parts(&mut self) -> [Part; 2] {
-        let apiserver = self.apiserver.as_mut();
+    pub fn parts(&self) -> [Part; 2] {
         [
-            part("etcd", Some(&mut self.etcd)),
-            part("kube-apiserver", apiserver),
+            part("etcd", Some(&self.etcd)),
+            part("kube-apiserver", self.apiserver.as_ref()),
         ]
     }
 
@@ -293,7 +292,7 @@ impl ControlPlane {
 }
 
 /// A process of a lab, and how it is.
-pub(crate) fn part(name: &str, process: Option<&mut Process>) -> Part {
+pub(crate) fn part(name: &str, process: Option<&Process>) -> Part {
     let ended = process.map(|process| (process.id(), process.exited()));
     let (pid, state) = match ended {
         Some((pid, None)) => (Some(pid), "running".to_owned()),

@@ -315,7 +315,7 @@ impl Lab {
     }
 
     /// Its processes, and how each is.
-    pub fn parts(&mut self) -> Vec<Part> {
+    pub fn parts(&self) -> Vec<Part> {
         let processes = self.control_plane.parts().into_iter();
         processes.chain(self.webhook.part()).collect()
     }

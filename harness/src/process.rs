@@ -1,11 +1,14 @@
 //! A child process: what will run, printable; then running; then stopped.
 
+mod error;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::process::{Child, ExitStatus};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -13,8 +16,9 @@ use nix::sys::signal::Signal;
 
 use crate::group::{Group, gated, gated_in_full};
 use crate::log_tail;
-use crate::run_folder::children;
+use crate::run_folder::{COMMAND_LINES, children};
 use crate::wait::{Poll, Probe, WaitError, until};
+pub use error::StartError;
 
 /// How often a child is asked whether it has ended. The question is one `waitpid`.
 const EXIT_POLL: Duration = Duration::from_millis(10);
@@ -70,77 +74,20 @@ pub(crate) fn quoted(word: &str) -> Cow<'_, str> {
     shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
 }
 
-/// Why a process is not running, or is not ready.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// There is no such program, or it may not be run.
-    #[error("{name} cannot be run: `{program}` is not an executable file")]
-    ProgramMissing {
-        /// What messages call it.
-        name: &'static str,
-        /// Where it was expected.
-        program: Utf8PathBuf,
-    },
-    /// The operating system refused to start it.
-    #[error("{name} could not be started: `{plan}`")]
-    Spawn {
-        /// What messages call it.
-        name: &'static str,
-        /// The command line.
-        plan: Box<Plan>,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// It ended before it was ready, or while what stands on it started.
-    #[error("{name} ended early: {status}\n  command: {plan}\n  log: {}\n{tail}", plan.log)]
-    Exited {
-        /// What messages call it.
-        name: &'static str,
-        /// How it ended.
-        status: ExitStatus,
-        /// The command line.
-        plan: Box<Plan>,
-        /// The log's last lines, indented.
-        tail: String,
-    },
-    /// It runs, and was not ready in time. It has been ended.
-    #[error("{name} was not ready after {elapsed:.1?}; last seen: {last}\n  command: {plan}\n  log: {}\n{tail}", plan.log)]
-    TimedOut {
-        /// What messages call it.
-        name: &'static str,
-        /// How long it was waited for.
-        elapsed: Duration,
-        /// What the last look saw.
-        last: String,
-        /// The command line.
-        plan: Box<Plan>,
-        /// The log's last lines, indented.
-        tail: String,
-    },
-}
-
-impl StartError {
-    /// The way out, where one is known.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::ProgramMissing { .. } => {
-                Some("`tokenlab assets list` shows where programs are looked for".to_owned())
-            }
-            Self::Exited { tail, .. } if tail.contains("address already in use") => {
-                Some("another process listens on that port: leave `secure-port` unset".to_owned())
-            }
-            Self::Exited { tail, .. } if tail.contains("unknown flag") => {
-                Some("this version of the program does not have that flag".to_owned())
-            }
-            Self::Exited { tail, .. } if tail.contains("no space left on device") => {
-                Some("free some space, or set TMPDIR to a folder on another disk".to_owned())
-            }
-            Self::Spawn { .. } | Self::Exited { .. } | Self::TimedOut { .. } => None,
+impl Plan {
+    /// The command line as an error tells it. One that would fill a screen, and hide what the program
+    /// said, stands in the run folder: that is the one that the folder of the logs is in.
+    pub(crate) fn told(&self) -> String {
+        const LONGEST: usize = 160;
+        let line = self.to_string();
+        let folder = self.log.parent().and_then(Utf8Path::parent);
+        let record = folder.map(|folder| folder.join(COMMAND_LINES));
+        match record.filter(|record| line.len() > LONGEST && record.exists()) {
+            Some(record) => format!("in `{record}`"),
+            None => line,
         }
     }
-}
 
-impl Plan {
     /// Starts it, in a process group of its own, known to the guardian.
     pub fn spawn(self) -> Result<Process, StartError> {
         if !is_executable(&self.program) {
@@ -186,9 +133,11 @@ impl Plan {
             Ok((child, group, log_began)) => Ok(Process {
                 plan: self,
                 log_began,
-                child,
-                group: Some(group),
-                ended: None,
+                life: Mutex::new(Life {
+                    child,
+                    group: Some(group),
+                    ended: None,
+                }),
             }),
             Err(error) => Err((Box::new(self), error)),
         }
@@ -217,6 +166,11 @@ pub struct Process {
     plan: Plan,
     // What stands before is of an earlier process: a restart goes on with the same log.
     log_began: u64,
+    life: Mutex<Life>,
+}
+
+#[derive(Debug)]
+struct Life {
     child: Child,
     // Until the child has been reaped.
     group: Option<Group>,
@@ -231,7 +185,7 @@ impl Process {
 
     /// Its process number, which is its group's as well.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.life().child.id()
     }
 
     /// Its arguments, without its own name: as the system tells them where there is `/proc`,
@@ -249,19 +203,24 @@ impl Process {
     }
 
     /// How it ended; `None` while it runs.
-    pub fn exited(&mut self) -> Option<ExitStatus> {
-        if self.ended.is_none()
-            && let Ok(Some(status)) = self.child.try_wait()
+    pub fn exited(&self) -> Option<ExitStatus> {
+        let mut life = self.life();
+        if life.ended.is_none()
+            && let Ok(Some(status)) = life.child.try_wait()
         {
-            self.ended = Some(status);
+            life.ended = Some(status);
             // What it started and left behind goes with it.
-            self.group = None;
+            life.group = None;
         }
-        self.ended
+        life.ended
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Resolves when the process has ended.
-    pub async fn exit(&mut self) -> ExitStatus {
+    pub async fn exit(&self) -> ExitStatus {
         loop {
             if let Some(status) = self.exited() {
                 return status;
@@ -277,7 +236,7 @@ impl Process {
 
     /// Waits until `look` finds it ready; its end, or the end of the time, is an error.
     pub async fn ready<T, F: Future<Output = Probe<T, std::convert::Infallible>>>(
-        &mut self,
+        &self,
         poll: Poll,
         look: impl FnMut() -> F,
     ) -> Result<T, StartError> {
@@ -293,8 +252,8 @@ impl Process {
                 name,
                 elapsed,
                 last: last.into_owned(),
-                plan: Box::new(self.plan.clone()),
                 tail: self.log_tail(),
+                plan: Box::new(self.plan.clone()),
             }),
             Ok(Err(WaitError::Fatal(never))) => match never {},
             Err(status) => Err(self.ended_early(status)),
@@ -306,19 +265,19 @@ impl Process {
         StartError::Exited {
             name: self.plan.name,
             status,
-            plan: Box::new(self.plan.clone()),
             tail: self.log_tail(),
+            plan: Box::new(self.plan.clone()),
         }
     }
 
     /// Kills it and all its group, and reaps it.
-    pub async fn kill(mut self) -> ExitStatus {
+    pub async fn kill(self) -> ExitStatus {
         self.signal(Signal::SIGKILL);
         self.exit().await
     }
 
     /// Asks it to end (SIGTERM); what still runs after `grace` is killed.
-    pub async fn stop(mut self, grace: Duration) -> ExitStatus {
+    pub async fn stop(self, grace: Duration) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         match tokio::time::timeout(grace, self.exit()).await {
             Ok(status) => status,
@@ -326,9 +285,9 @@ impl Process {
         }
     }
 
-    fn signal(&mut self, signal: Signal) {
+    fn signal(&self, signal: Signal) {
         if self.exited().is_none()
-            && let Some(group) = &self.group
+            && let Some(group) = &self.life().group
         {
             // It has not been reaped, so the number is still its own.
             group.signal(signal);
@@ -340,7 +299,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         if self.exited().is_none() {
             self.signal(Signal::SIGKILL);
-            let _ = self.child.wait();
+            let _ = self.life().child.wait();
         }
     }
 }

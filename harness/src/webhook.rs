@@ -309,8 +309,8 @@ impl Webhook {
     }
 
     /// The command that serves it, where there is one, and whether it runs.
-    pub fn part(&mut self) -> Option<Part> {
-        match &mut self.runs {
+    pub fn part(&self) -> Option<Part> {
+        match &self.runs {
             Runs::Command(running) => Some(running.part()),
             Runs::Here(_) | Runs::Elsewhere => None,
         }

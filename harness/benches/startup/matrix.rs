@@ -200,7 +200,7 @@ async fn start(assets: &Assets, variant: &Variant) -> anyhow::Result<[Duration; 
     } = programs;
 
     let begin = Instant::now();
-    let mut etcd = etcd.spawn()?;
+    let etcd = etcd.spawn()?;
     let early = at_once.then(|| apiserver.clone().spawn()).transpose()?;
     let socket = folder.file("etcd.sock:0");
     etcd.ready(every(5), async || -> Probe<(), Infallible> {
@@ -212,7 +212,7 @@ async fn start(assets: &Assets, variant: &Variant) -> anyhow::Result<[Duration; 
     })
     .await?;
     let listens = begin.elapsed();
-    let mut apiserver = match early {
+    let apiserver = match early {
         Some(apiserver) => apiserver,
         None => apiserver.spawn()?,
     };

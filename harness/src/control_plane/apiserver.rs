@@ -62,10 +62,7 @@ pub(super) fn plan(program: &Utf8Path, folder: &Utf8Path, logs: &Utf8Path, flags
 
 /// Waits until `/readyz` answers `ok` to the admin: with `--anonymous-auth=false` it answers
 /// nobody else, and before the RBAC roles are there it is not ready.
-pub(super) async fn ready(
-    apiserver: &mut Process,
-    client: &kube::Client,
-) -> Result<(), StartError> {
+pub(super) async fn ready(apiserver: &Process, client: &kube::Client) -> Result<(), StartError> {
     let poll = Poll {
         every: Duration::from_millis(20),
         within: Duration::from_secs(120),

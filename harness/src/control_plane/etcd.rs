@@ -46,7 +46,7 @@ pub(super) fn plan(program: &Utf8Path, folder: &Utf8Path, logs: &Utf8Path) -> Pl
 }
 
 /// Waits until it listens: the socket's file appears when it does.
-pub(super) async fn ready(etcd: &mut Process) -> Result<(), StartError> {
+pub(super) async fn ready(etcd: &Process) -> Result<(), StartError> {
     let socket: Utf8PathBuf = etcd.plan().folder.join(SOCKET);
     let poll = Poll {
         every: Duration::from_millis(5),

@@ -49,7 +49,7 @@ impl Forward {
         };
         // A port of before would be found in a log of before.
         let _ = std::fs::remove_file(&log);
-        let mut process = plan.spawn().map_err(ExistingError::Forward)?;
+        let process = plan.spawn().map_err(ExistingError::Forward)?;
         let look = async || match port(&std::fs::read_to_string(&log).unwrap_or_default()) {
             Some(port) => Probe::<_, Infallible>::Ready(port),
             None => Probe::NotYet("it forwards nothing".into()),

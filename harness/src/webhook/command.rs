@@ -92,7 +92,7 @@ pub enum CommandError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// What listens there is not the webhook that the lab told its port.
-    #[error("the webhook's command is not reached as the apiserver reaches it\n  command: {plan}\n  log: {}\n{tail}", plan.log)]
+    #[error("the webhook's command is not reached as the apiserver reaches it\n{tail}\n  log: {}\n  command: {}", plan.log, plan.told())]
     Unfit {
         /// What is wrong.
         source: PostError,
@@ -102,7 +102,7 @@ pub enum CommandError {
         tail: String,
     },
     /// It answers, and not as a webhook does.
-    #[error("the webhook's command answers a TokenReview posted to `{path}` with {status}, and no TokenReview\n  command: {plan}\n  log: {}\n{tail}", plan.log)]
+    #[error("the webhook's command answers a TokenReview posted to `{path}` with {status}, and no TokenReview\n{tail}\n  log: {}\n  command: {}", plan.log, plan.told())]
     NoReview {
         /// Where it was posted to.
         path: String,
@@ -219,7 +219,7 @@ impl WebhookCommand {
         );
         let plan = self.plan(&contract, &folder.folder("logs")?)?;
         run_folder::record(&folder.file(COMMAND_LINES), &plan.to_string())?;
-        let mut process = plan.spawn()?;
+        let process = plan.spawn()?;
         let poll = Poll {
             every: Duration::from_millis(20),
             within: self.patience,
@@ -318,8 +318,8 @@ impl Running {
         self.process.plan().log.clone()
     }
 
-    pub(super) fn part(&mut self) -> Part {
-        part("webhook", Some(&mut self.process))
+    pub(super) fn part(&self) -> Part {
+        part("webhook", Some(&self.process))
     }
 
     pub(super) async fn stop(self) {

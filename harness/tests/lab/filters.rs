@@ -1,7 +1,7 @@
 //! What in a text varies from run to run, from machine to machine, or with Kubernetes' patches.
 
 /// Each is replaced in this order.
-pub(crate) const FILTERS: [(&str, &str); 13] = [
+pub(crate) const FILTERS: [(&str, &str); 12] = [
     // A run folder's name is random, and it lies in the test's own folder.
     (r#"[^\s`'"=@]*/tokenlab-[0-9a-f]{12}"#, "[run folder]"),
     // So is the name of the test's own folder.
@@ -23,11 +23,6 @@ pub(crate) const FILTERS: [(&str, &str); 13] = [
     (r"\b\d+\.\d+ ?m?s\b", "[time]"),
     // The newest patch of a series is another each month, and the series is the caller's.
     (r"\b1\.\d\d\.\d+\b", "[version]"),
-    // The flags have a snapshot of their own.
-    (
-        r"(?m)^(  command: .*/(?:etcd|kube-apiserver)) --.*$",
-        "$1 [flags]",
-    ),
     // What kube-apiserver logs on its way is another in each version; of its errors, the date,
     // the process number and the line in its source are.
     (r"(?m)^    [IW]\d{4} .*\n", ""),

@@ -224,9 +224,9 @@ async fn a_bad_flag_is_rolled_back() {
     let error = failed.stderr.find("error: ").map(|at| &failed.stderr[at..]);
     assert_snapshot!(filtered(error.unwrap_or_default()), @"
     error: kube-apiserver did not come back with the new flags, so all is as it was: kube-apiserver ended early: exit status: 1
-      command: cd [run folder] && GOGC=400 [programs]/kube-apiserver [flags]
-      log: [run folder]/logs/kube-apiserver.log
         Error: unknown flag: --no-such-flag
+      log: [run folder]/logs/kube-apiserver.log
+      command: in `[run folder]/command-lines`
 
     hint: this version of the program does not have that flag
     ");

@@ -57,9 +57,9 @@ async fn with_a_bad_flag_and_mended() -> Result<(), LabError> {
         let error = restarted.expect_err("must fail");
         assert_text!(error, @"
         kube-apiserver ended early: exit status: 1
-          command: cd [run folder] && GOGC=400 [programs]/kube-apiserver [flags]
-          log: [run folder]/logs/kube-apiserver.log
             Error: unknown flag: --no-such-flag
+          log: [run folder]/logs/kube-apiserver.log
+          command: in `[run folder]/command-lines`
         ");
         assert!(error.hint().is_some());
         assert_eq!(plane.process_ids().len(), 1, "only etcd runs");

@@ -24,9 +24,9 @@ async fn etcd_that_exits_at_once_is_the_error() {
     tokenlab: the run folder is kept: [run folder]
     tokenlab: diagnostics, with tokens and keys redacted: [run folder]/diagnostics
     error: etcd ended early: exit status: 7
-      command: cd [run folder] && GOGC=400 [test folder]/etcd [flags]
-      log: [run folder]/logs/etcd.log
         etcdmain: disk on fire
+      log: [run folder]/logs/etcd.log
+      command: in `[run folder]/command-lines`
     ");
     home.only_evidence_left(&output.stderr).await;
 }
@@ -47,9 +47,9 @@ async fn kube_apiserver_that_exits_at_once_is_the_error() {
     tokenlab: the run folder is kept: [run folder]
     tokenlab: diagnostics, with tokens and keys redacted: [run folder]/diagnostics
     error: kube-apiserver ended early: exit status: 1
-      command: cd [run folder] && GOGC=400 [test folder]/kube-apiserver [flags]
-      log: [run folder]/logs/kube-apiserver.log
         Error: no such wonder
+      log: [run folder]/logs/kube-apiserver.log
+      command: in `[run folder]/command-lines`
     ");
     home.only_evidence_left(&output.stderr).await;
 }
@@ -83,9 +83,9 @@ async fn etcd_that_dies_while_the_apiserver_starts_is_the_error() {
     let error = plan.start().await.expect_err("must fail");
     assert_text!(error, @"
     etcd ended early: exit status: 7
-      command: cd [run folder] && GOGC=400 [test folder]/etcd [flags]
-      log: [run folder]/logs/etcd.log
         etcdmain: disk on fire
+      log: [run folder]/logs/etcd.log
+      command: in `[run folder]/command-lines`
     ");
     home.no_process().await;
 }

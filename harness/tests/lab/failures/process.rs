@@ -32,7 +32,7 @@ fn plan(home: &Home, script: &str) -> Plan {
 
 /// Starts it, and waits for what never comes.
 async fn waits(plan: Plan, poll: Poll) -> StartError {
-    let mut process = plan.spawn().expect("must start");
+    let process = plan.spawn().expect("must start");
     process
         .ready::<(), _>(poll, async || {
             Probe::<_, Infallible>::NotYet("no port".into())
@@ -74,7 +74,7 @@ async fn a_folder_that_is_not_there_is_an_error_of_the_start() {
         ..plan(&home, "")
     };
     let error = plan.spawn().expect_err("must fail");
-    assert_text!(error, @"server could not be started: `cd [test folder]/nowhere && GOGC=400 [test folder]/server '--listen=a b'`");
+    assert_text!(error, @"server could not be started: cd [test folder]/nowhere && GOGC=400 [test folder]/server '--listen=a b'");
     let source = std::error::Error::source(&error).expect("must have a cause");
     assert_text!(source, @"No such file or directory (os error 2)");
     home.nothing_left().await;
@@ -87,8 +87,6 @@ async fn an_early_end_tells_status_command_line_and_the_log_s_end() {
     let error = waits(plan(&home, script), SOON).await;
     assert_text!(error, @"
     server ended early: exit status: 3
-      command: cd [test folder]/tmp && GOGC=400 [test folder]/server '--listen=a b'
-      log: [test folder]/server.log
         line 9
         line 10
         line 11
@@ -101,6 +99,8 @@ async fn an_early_end_tells_status_command_line_and_the_log_s_end() {
         line 18
         line 19
         line 20
+      log: [test folder]/server.log
+      command: cd [test folder]/tmp && GOGC=400 [test folder]/server '--listen=a b'
     ");
     assert_eq!(error.hint(), None);
     home.nothing_left().await;
@@ -112,9 +112,9 @@ async fn an_early_end_by_a_signal_names_it() {
     let error = waits(plan(&home, "kill -SEGV $$"), SOON).await;
     assert_text!(error, @"
     server ended early: signal: 11 (SIGSEGV)
-      command: cd [test folder]/tmp && GOGC=400 [test folder]/server '--listen=a b'
-      log: [test folder]/server.log
         (the log is empty)
+      log: [test folder]/server.log
+      command: cd [test folder]/tmp && GOGC=400 [test folder]/server '--listen=a b'
     ");
 }
 
@@ -125,9 +125,9 @@ async fn one_that_hangs_is_ended_and_its_log_told() {
     let error = waits(plan(&home, script), SHORT).await;
     assert_text!(error, @"
     server was not ready after [time]; last seen: no port
-      command: cd [test folder]/tmp && GOGC=400 [test folder]/server '--listen=a b'
-      log: [test folder]/server.log
         looks for its configuration
+      log: [test folder]/server.log
+      command: cd [test folder]/tmp && GOGC=400 [test folder]/server '--listen=a b'
     ");
     home.nothing_left().await;
 }
@@ -135,7 +135,7 @@ async fn one_that_hangs_is_ended_and_its_log_told() {
 #[tokio::test]
 async fn a_look_that_hangs_does_not_hold_the_wait() {
     let home = Home::new().await;
-    let mut process = plan(&home, "exec sleep 1000").spawn().expect("must start");
+    let process = plan(&home, "exec sleep 1000").spawn().expect("must start");
     let waited = process.ready::<(), _>(SHORT, async || std::future::pending().await);
     let waited = tokio::time::timeout(SOON.within, waited).await;
     let error = waited.expect("must end").expect_err("must fail");

@@ -81,7 +81,7 @@ async fn whose_kube_apiserver_dies() {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).expect("must be sent");
     let output = owner.ended().await;
     assert_eq!(output.status.code(), Some(1), "{output}");
-    let error = "error: kube-apiserver ended early: signal: 9 (SIGKILL)\n  command: ";
+    let error = "error: kube-apiserver ended early: signal: 9 (SIGKILL)\n    ";
     assert!(output.stderr.contains(error), "{output}");
     home.only_evidence_left(&output.stderr).await;
 }

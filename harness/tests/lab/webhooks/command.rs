@@ -109,7 +109,7 @@ async fn that_dies_at_its_start() {
         error.starts_with("error: the webhook's command ended early: exit status: 7\n"),
         "{error}"
     );
-    assert_text!(error.lines().last().unwrap_or_default(), @"    127.0.0.1:[port] is not for me");
+    assert_text!(error.lines().nth(1).unwrap_or_default(), @"    127.0.0.1:[port] is not for me");
     home.only_the_folder_left(&output.stderr).await;
 }
 
@@ -211,7 +211,7 @@ async fn that_dies_later() {
     kill(pid, Signal::SIGKILL).expect("must be sent");
     let output = owner.ended().await;
     assert_eq!(output.status.code(), Some(1), "{output}");
-    let error = "error: the webhook's command ended early: signal: 9 (SIGKILL)\n  command: ";
+    let error = "error: the webhook's command ended early: signal: 9 (SIGKILL)\n    ";
     assert!(output.stderr.contains(error), "{output}");
     // The end of its log.
     assert!(output.stderr.contains("Serving webhook server"), "{output}");
