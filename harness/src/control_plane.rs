@@ -12,7 +12,10 @@ use tokenlab_webhook::pki::{CertificateAuthority, PkiError, public_key_pem, sign
 
 use crate::assets::Assets;
 use crate::flags::Flags;
-use crate::journal::{Journal, audit};
+use crate::journal::{
+    Journal,
+    audit::{self, Following},
+};
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::named::Part;
 use crate::ports::Port;
@@ -37,6 +40,8 @@ pub struct ControlPlanePlan {
     authority: CertificateAuthority,
     admin: Kubeconfig,
     journal: Option<Journal>,
+    /// Whether the audit log is read for the journal.
+    follows: bool,
     folder: Utf8PathBuf,
     logs: Utf8PathBuf,
 }
@@ -102,6 +107,7 @@ impl ControlPlanePlan {
             authority,
             admin,
             journal: None,
+            follows: false,
             folder: path.to_owned(),
             logs,
         })
@@ -113,9 +119,11 @@ impl ControlPlanePlan {
     }
 
     /// Has the journal of the apiserver's webhook told whenever the apiserver starts, and so
-    /// remembers nothing.
-    pub(crate) fn tell(&mut self, journal: Journal) {
+    /// remembers nothing; and, when it `follows` the audit log, of the requests that were answered
+    /// without a review.
+    pub(crate) fn tell(&mut self, journal: Journal, follows: bool) {
         self.journal = Some(journal);
+        self.follows = follows;
     }
 
     /// Starts it, and returns when it is ready.
@@ -129,6 +137,7 @@ impl ControlPlanePlan {
             apiserver: None,
             etcd,
             plan: self,
+            following: None,
         };
         plane.start_apiserver().await?;
         Ok(plane)
@@ -157,6 +166,7 @@ pub struct ControlPlane {
     apiserver: Option<Process>,
     etcd: Process,
     plan: ControlPlanePlan,
+    following: Option<Following>,
 }
 
 impl ControlPlane {
@@ -220,7 +230,8 @@ impl ControlPlane {
         if let Some(journal) = &self.plan.journal {
             journal.apiserver_starts(audit::memory(&self.plan.flags));
         }
-        let mut process = self.plan.apiserver().spawn()?;
+        self.follow();
+        let process = self.plan.apiserver().spawn()?;
         let ready = tokio::select! {
             biased;
             status = self.etcd.exit() => Err(self.etcd.ended_early(status)),
@@ -229,6 +240,19 @@ impl ControlPlane {
         ready?;
         self.apiserver = Some(process);
         Ok(())
+    }
+
+    /// Reads the audit log that the flags name now. To be called while no apiserver writes to it.
+    fn follow(&mut self) {
+        let log = audit::log(&self.plan.flags, &self.plan.folder);
+        if self.following.as_ref().map(Following::log) == log.as_deref() {
+            return;
+        }
+        let journal = self.plan.journal.as_ref().filter(|_| self.plan.follows);
+        let followed = log.zip(journal);
+        let apiserver = self.plan.apiserver().log;
+        self.following =
+            followed.map(|(log, journal)| Following::start(log, apiserver, journal.clone()));
     }
 
     /// Resolves when etcd or kube-apiserver has ended by itself: which of them, and how.

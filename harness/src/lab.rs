@@ -13,7 +13,7 @@ use tokenlab_webhook::{ApiVersion, Authenticator, Token};
 use crate::assets::{Assets, Wanted};
 use crate::control_plane::{ControlPlane, ControlPlanePlan};
 use crate::flags::Flags;
-use crate::journal::audit::{self, Follower, Following};
+use crate::journal::audit;
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::kubectl::Kubectl;
 use crate::named::Part;
@@ -52,7 +52,6 @@ pub struct LabPlan {
     webhook: Webhook,
     assets: Assets,
     folder: RunFolder,
-    audit: bool,
     progress: Progress,
 }
 
@@ -63,7 +62,6 @@ pub struct Lab {
     // Dropped in this order: the folder goes when nobody writes to it any more.
     control_plane: ControlPlane,
     webhook: Webhook,
-    _follower: Option<Following>,
     assets: Assets,
     folder: RunFolder,
 }
@@ -138,7 +136,9 @@ impl LabBuilder {
         folder.write("webhook-ca.crt", webhook.certificate_authority())?;
         let config = folder.write(CONFIG_FILE, &webhook.kubeconfig().yaml())?;
         let mut control_plane = ControlPlanePlan::new(&assets, &folder)?;
-        control_plane.tell(webhook.journal().clone());
+        // What somebody else's webhook is asked nobody here sees.
+        let follows = audit && webhook.is_served_here();
+        control_plane.tell(webhook.journal().clone(), follows);
         let apiserver = control_plane.flags();
         apiserver.set(CONFIG_FILE_FLAG, config);
         if let Some(version) = version {
@@ -155,7 +155,6 @@ impl LabBuilder {
             webhook,
             assets,
             folder,
-            audit,
             progress,
         })
     }
@@ -208,21 +207,12 @@ impl LabPlan {
     /// folder is kept: the logs are in it.
     pub async fn start(self) -> Result<Lab, LabError> {
         let Self {
-            mut control_plane,
+            control_plane,
             mut webhook,
             assets,
             folder,
-            audit,
             progress,
         } = self;
-        let journal = webhook.journal().clone();
-        // What somebody else's webhook is asked nobody here sees.
-        let follower = (audit && webhook.is_served_here())
-            .then(|| {
-                let log = folder.file("logs/kube-apiserver.log");
-                Follower::new(control_plane.flags(), log, journal)
-            })
-            .flatten();
         let title = format!("starting etcd and kube-apiserver {}", assets.version);
         let started = tokio::select! {
             biased;
@@ -235,7 +225,6 @@ impl LabPlan {
                 Ok(Lab {
                     control_plane,
                     webhook,
-                    _follower: follower.map(Follower::start),
                     assets,
                     folder,
                 })
@@ -356,7 +345,6 @@ impl Lab {
         let Self {
             control_plane,
             webhook,
-            _follower,
             assets: _,
             folder,
         } = self;
@@ -370,7 +358,6 @@ impl Lab {
         let Self {
             control_plane,
             webhook,
-            _follower,
             assets: _,
             folder,
         } = self;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tokio::task::JoinHandle;
@@ -143,46 +143,35 @@ pub(crate) fn configure(flags: &mut Flags, folder: &RunFolder) -> Result<(), Run
     Ok(())
 }
 
-/// Where an audit log and the apiserver's own log will be, and whom to tell of them.
-#[derive(Debug)]
-pub(crate) struct Follower {
-    audit: Utf8PathBuf,
-    log: Utf8PathBuf,
-    journal: Journal,
+/// The file that an apiserver with these flags, which works in this folder, writes its audit log to;
+/// none when they name none.
+pub(crate) fn log(flags: &Flags, folder: &Utf8Path) -> Option<Utf8PathBuf> {
+    let log = flags.get(LOG_FLAG).last();
+    Some(folder.join(log.filter(|log| !matches!(&***log, "" | "-"))?))
 }
 
 /// The task that reads an audit log. It ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Following(JoinHandle<()>);
+pub(crate) struct Following {
+    log: Utf8PathBuf,
+    task: JoinHandle<()>,
+}
 
-impl Follower {
-    /// None when these flags of the apiserver name no file as the audit log.
-    pub(crate) fn new(flags: &Flags, log: Utf8PathBuf, journal: Journal) -> Option<Self> {
-        let audit = flags.get(LOG_FLAG).last().filter(|log| *log != "-")?;
-        Some(Self {
-            audit: audit.into(),
-            log,
-            journal,
-        })
-    }
-
-    /// Reads the logs as they grow, and tells the journal.
-    pub(crate) fn start(self) -> Following {
-        Following(runtime::handle().spawn(async move {
-            let Self {
-                audit,
-                log,
-                journal,
-            } = self;
-            let mut audit = Tail::new(audit);
-            let mut rejections = Rejections::new(log);
+impl Following {
+    /// Reads what is written to the audit log from now on, with the apiserver's own log beside it, and
+    /// tells the journal.
+    pub(crate) fn start(log: Utf8PathBuf, apiserver: Utf8PathBuf, journal: Journal) -> Self {
+        // Before the task runs: by then the apiserver may have written.
+        let mut tail = Tail::at_end(log.clone());
+        let mut rejections = Rejections::new(apiserver);
+        let task = runtime::handle().spawn(async move {
             let mut reader = Reader::default();
             let mut look = interval(LOOK);
             look.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 look.tick().await;
                 // What cannot be read now may be at the next look.
-                let lines = audit.lines().unwrap_or_default();
+                let lines = tail.lines().unwrap_or_default();
                 // After it: what a request was rejected for is logged before it is audited.
                 rejections.look();
                 let requests = lines.iter().filter_map(|line| reader.request(line));
@@ -193,13 +182,18 @@ impl Follower {
                     journal.observe(&request);
                 }
             }
-        }))
+        });
+        Self { log, task }
+    }
+
+    pub(crate) fn log(&self) -> &Utf8Path {
+        &self.log
     }
 }
 
 impl Drop for Following {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 

@@ -29,7 +29,7 @@ struct Rejection {
 impl Rejections {
     pub(super) fn new(log: Utf8PathBuf) -> Self {
         Self {
-            log: Tail::new(log),
+            log: Tail::at_end(log),
             recent: Default::default(),
         }
     }

@@ -1,12 +1,12 @@
 //! A log file that somebody else writes, and puts another in the place of.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 
 use camino::Utf8PathBuf;
 
-/// Reads a file's lines as they come, from its beginning on.
+/// Reads a file's lines as they come.
 pub(super) struct Tail {
     path: Utf8PathBuf,
     file: Option<File>,
@@ -15,10 +15,15 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn new(path: Utf8PathBuf) -> Self {
+    /// What is in the file by now is passed over.
+    pub(super) fn at_end(path: Utf8PathBuf) -> Self {
+        let file = File::open(&path).and_then(|mut file| {
+            file.seek(SeekFrom::End(0))?;
+            Ok(file)
+        });
         Self {
             path,
-            file: None,
+            file: file.ok(),
             begun: Vec::new(),
         }
     }
@@ -59,7 +64,7 @@ mod tests {
     fn whole_lines_of_a_file_and_of_its_successor() {
         let folder = tempfile::tempdir().expect("must be made");
         let path = Utf8PathBuf::from_path_buf(folder.path().join("log")).expect("must be UTF-8");
-        let mut tail = Tail::new(path.clone());
+        let mut tail = Tail::at_end(path.clone());
         let mut lines = || -> Vec<String> {
             let lines = tail.lines().expect("must be read").into_iter();
             lines
@@ -78,5 +83,8 @@ mod tests {
         std::fs::write(&path, "four\n").expect("must be written");
         assert_eq!(lines(), ["three", "four"]);
         assert!(lines().is_empty());
+        let mut later = Tail::at_end(path.clone());
+        std::fs::write(&path, "four\nfive\n").expect("must be written");
+        assert_eq!(later.lines().expect("must be read"), [b"five"]);
     }
 }

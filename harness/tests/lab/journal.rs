@@ -88,6 +88,18 @@ async fn asked_and_remembered() -> Result<(), LabError> {
         let event = next(&mut events).await;
         assert_eq!((event.source, event.token), (Source::NoCall, None));
         nothing_has(lab, &[&good, &bad]);
+
+        // Where it writes now is looked at, and what stood there before is nobody's request.
+        let other = lab.folder().file("logs/other.log");
+        std::fs::copy(lab.folder().file("logs/audit.log"), &other).expect("must be copied");
+        let mut events = lab.webhook().journal().follow();
+        lab.set_flags(&[("audit-log-path", Some(other.as_str()))])
+            .await?;
+        for source in [Source::Asked, Source::Cached] {
+            ask(&lab.kubectl_as(&good)?).await?;
+            let event = next(&mut events).await;
+            assert!(event.source == source && is_ann(&event), "{event:?}");
+        }
         Ok(())
     };
     builder.run(scope).await
