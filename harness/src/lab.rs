@@ -21,7 +21,8 @@ use crate::progress::Progress;
 use crate::run_folder::RunFolder;
 use crate::webhook::{Webhook, WebhookSource};
 pub use error::LabError;
-pub use flags::FlagsError;
+pub(crate) use flags::check;
+pub use flags::{FlagsError, KEPT_FLAGS};
 
 /// The flag that names the file by which the apiserver reaches its webhook.
 pub const CONFIG_FILE_FLAG: &str = "authentication-token-webhook-config-file";

@@ -206,7 +206,8 @@ pub use kind::{ManifestError, WiringError};
 pub use kubeconfig::{AdminError, Identity, Kubeconfig};
 pub use kubectl::{Kubectl, KubectlError, Output};
 pub use lab::{
-    CONFIG_FILE, CONFIG_FILE_FLAG, FlagsError, Lab, LabBuilder, LabError, LabPlan, VERSION_FLAG,
+    CONFIG_FILE, CONFIG_FILE_FLAG, FlagsError, KEPT_FLAGS, Lab, LabBuilder, LabError, LabPlan,
+    VERSION_FLAG,
 };
 pub use manifests::{ForeignContainer, LABEL, Manifests};
 pub use node_image::{NodeImage, NodeImageBuilt, NodeImageError};

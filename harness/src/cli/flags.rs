@@ -48,7 +48,7 @@ fn name(text: &str) -> Result<String, String> {
     match text.trim_start_matches('-') {
         "" => Err("a flag has a name".to_owned()),
         name if name.contains('=') => Err("a flag is taken away by its name alone".to_owned()),
-        name => Ok(name.to_owned()),
+        name => super::up::changeable(name).map(str::to_owned),
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
-use tokenlab_harness::Backend;
 use tokenlab_harness::named::{LabName, Registry, Spec, Status, launch};
+use tokenlab_harness::{Backend, KEPT_FLAGS};
 
 use super::choice::{Choice, conflict};
 
@@ -51,9 +51,22 @@ fn or_default(text: &str) -> Result<LabName, tokenlab_harness::named::LabNameErr
 /// `--name=value` is taken as well: it is copied from a manifest.
 pub(super) fn flag(text: &str) -> Result<(String, String), String> {
     match text.trim_start_matches('-').split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        Some((name, value)) if !name.is_empty() => {
+            Ok((changeable(name)?.to_owned(), value.to_owned()))
+        }
         _ => Err("a flag is `NAME=VALUE`".to_owned()),
     }
+}
+
+/// Refuses at once what would have the lab wait for an apiserver that it cannot reach.
+pub(super) fn changeable(name: &str) -> Result<&str, String> {
+    if KEPT_FLAGS.contains(&name) {
+        return Err(format!(
+            "the lab needs `{name}` as it is, to find its kube-apiserver and that etcd; where that \
+             listens is in the kubeconfig that `tokenlab status` names"
+        ));
+    }
+    Ok(name)
 }
 
 impl Args {

@@ -7,10 +7,36 @@ use crate::assets::chain;
 use crate::cluster::Wired;
 use crate::control_plane::ControlPlaneError;
 
+/// The flags that a running lab keeps: by the first ones it finds its kube-apiserver, by the last one
+/// that finds etcd. With others it would run, and nobody would reach it.
+pub const KEPT_FLAGS: [&str; 7] = [
+    "bind-address",
+    "secure-port",
+    "permit-port-sharing",
+    "tls-cert-file",
+    "tls-private-key-file",
+    "client-ca-file",
+    "etcd-servers",
+];
+
+/// Refuses flags that a lab keeps.
+pub(crate) fn check<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(), FlagsError> {
+    let mut names = names.into_iter();
+    match names.find(|name| KEPT_FLAGS.contains(name)) {
+        Some(name) => Err(FlagsError::Kept(name.to_owned())),
+        None => Ok(()),
+    }
+}
+
 /// Why kube-apiserver does not run with the flags that it was given.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FlagsError {
+    /// The lab needs it as it is ([`KEPT_FLAGS`]).
+    #[error(
+        "`--{0}` stays as it is: without it the lab would not find its kube-apiserver, or that etcd"
+    )]
+    Kept(String),
     /// It did not come back with them, and runs as before.
     #[error("kube-apiserver did not come back with the new flags, so all is as it was")]
     RolledBack(#[source] Box<ControlPlaneError>),
@@ -38,6 +64,9 @@ impl FlagsError {
                         .to_owned()
                 }))
             }
+            Self::Kept(_) => Some(
+                "the lab chooses it; its kubeconfig says where the apiserver listens".to_owned(),
+            ),
             Self::Unseen(_) => None,
         }
     }
@@ -48,6 +77,7 @@ impl Lab {
     /// unless it has them already. When it does not come back with them, it is started as it was
     /// before.
     pub async fn set_flags(&mut self, flags: &[(&str, Option<&str>)]) -> Result<Wired, LabError> {
+        check(flags.iter().map(|(name, _)| *name))?;
         let plane = &mut self.control_plane;
         let before = plane.flags().clone();
         let mut after = before.clone();

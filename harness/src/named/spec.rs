@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::protocol::Failure;
 use super::webhook::SpecWebhook;
 use crate::assets::Wanted;
 use crate::backend::Backend;
@@ -33,6 +34,24 @@ pub struct Spec {
     pub webhook: Option<SpecWebhook>,
 }
 
+impl Spec {
+    /// Refuses what no lab could be.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        crate::lab::check(self.flags.iter().map(|(name, _)| &**name))?;
+        match &self.webhook {
+            Some(webhook) if !webhook.fits(self.backend) => Err(Failure {
+                message: format!("a lab on {} cannot have this webhook", self.backend),
+                hint: Some(
+                    "a command, or a webhook elsewhere, is for a bare lab; what a cluster's node \
+                     reaches or runs is for kind and k3s"
+                        .to_owned(),
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Default for Spec {
     fn default() -> Self {
         Self {
@@ -46,5 +65,36 @@ impl Default for Spec {
             existing: None,
             webhook: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::webhook::WebhookCommand;
+
+    #[test]
+    fn another_webhook_than_the_one_that_is_meant_is_not_served() {
+        let command = WebhookCommand::new("true".parse().expect("must be a command line"));
+        let on = |backend| Spec {
+            backend,
+            webhook: Some(SpecWebhook::Command(command.clone())),
+            ..Spec::default()
+        };
+        assert_eq!(on(Backend::Bare).check(), Ok(()));
+        let refused = on(Backend::Kind).check().expect_err("must be refused");
+        assert_eq!(refused.message, "a lab on kind cannot have this webhook");
+    }
+
+    #[test]
+    fn a_flag_that_the_lab_keeps_is_refused() {
+        let of = |name: &str| Spec {
+            flags: vec![(name.to_owned(), "6443".to_owned())],
+            ..Spec::default()
+        };
+        assert_eq!(of("v").check(), Ok(()));
+        let refused = of("secure-port").check().expect_err("must be refused");
+        assert!(refused.message.contains("`--secure-port`"), "{refused}");
+        assert!(refused.hint.is_some());
     }
 }

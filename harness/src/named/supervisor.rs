@@ -32,6 +32,7 @@ use super::socket;
 use super::spec::Spec;
 use crate::assets::chain;
 use crate::backend::{MockLab, MockLabError};
+use crate::lab::FlagsError;
 use crate::progress::Progress;
 use crate::run_folder::RunFolderError;
 use streams::{Input, Signals};
@@ -64,6 +65,12 @@ impl Failure {
 
 impl From<MockLabError> for Failure {
     fn from(error: MockLabError) -> Self {
+        Self::of(&error, error.hint())
+    }
+}
+
+impl From<FlagsError> for Failure {
+    fn from(error: FlagsError) -> Self {
         Self::of(&error, error.hint())
     }
 }

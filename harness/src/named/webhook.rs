@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::Backend;
 use crate::cluster::ClusterWebhook;
 use crate::image::ImageName;
 use crate::manifests::ForeignContainer;
@@ -22,6 +23,16 @@ pub enum SpecWebhook {
 }
 
 impl SpecWebhook {
+    /// Whether a lab on this backend can have it.
+    pub(super) fn fits(&self, backend: Backend) -> bool {
+        match backend {
+            Backend::Bare => self.of_processes().is_some(),
+            Backend::Kind | Backend::K3s => self.of_a_cluster().is_some(),
+            // That says by itself what it takes.
+            Backend::Existing => true,
+        }
+    }
+
     pub(super) fn of_processes(&self) -> Option<WebhookSource> {
         match self {
             Self::Command(command) => Some(command.clone().into()),

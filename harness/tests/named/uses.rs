@@ -251,3 +251,21 @@ async fn a_change_that_says_nothing_is_refused(#[case] args: &[&str]) {
     assert_eq!(refused.status.code(), Some(2), "{refused}");
     assert_eq!(refused.stdout, "");
 }
+
+/// With another one it would run, and nobody would reach it.
+#[rstest]
+#[case::of_one_that_runs(&["flags", "--set", "secure-port=6443"])]
+#[case::taken_away(&["flags", "--unset", "--etcd-servers"])]
+#[case::at_first(&["up", "--flag", "bind-address=::1"])]
+#[tokio::test]
+async fn a_flag_that_the_lab_needs_is_refused_at_once(#[case] args: &[&str]) {
+    let home = Home::new().await;
+    let refused = tokenlab(&home, args).await;
+    assert_eq!(refused.status.code(), Some(2), "{refused}");
+    assert!(
+        refused
+            .stderr
+            .contains("` as it is, to find its kube-apiserver"),
+        "{refused}"
+    );
+}

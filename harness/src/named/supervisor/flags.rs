@@ -16,6 +16,7 @@ pub(super) async fn set(
     supervisor: &Supervisor,
     flags: &[(String, Option<String>)],
 ) -> Result<Response, Failure> {
+    crate::lab::check(flags.iter().map(|(name, _)| &**name))?;
     let mut lab = supervisor.lab.lock().await;
     let borrowed = flags
         .iter()

@@ -28,6 +28,7 @@ pub(super) async fn start(
     claim: &mut Claim,
     progress: Progress,
 ) -> Result<Started, Failure> {
+    spec.check()?;
     match spec.backend {
         Backend::Bare => bare(spec, claim, progress).await,
         Backend::Kind | Backend::K3s => Ok(Started {
