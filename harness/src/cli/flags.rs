@@ -110,8 +110,19 @@ impl Args {
         }
         let client = selection.connect()?;
         let before = ask(&client, &Request::Flags).await?;
+        let running = by_name(&before);
+        if let Some((name, _)) =
+            (wanted.iter()).find(|(name, value)| value.is_none() && !running.contains_key(&**name))
+        {
+            anyhow::bail!("`{name}` is not set: `tokenlab flags` shows those that are");
+        }
         let asked = !wanted.is_empty();
-        let after = if asked {
+        let is_so = |(name, value): &(String, Option<String>)| {
+            value
+                .as_ref()
+                .is_some_and(|value| running.get(&**name) == Some(&vec![&**value]))
+        };
+        let after = if asked && !wanted.iter().all(is_so) {
             let title = format!(
                 "kube-apiserver of the lab `{}` with other flags",
                 client.name()

@@ -189,13 +189,21 @@ async fn flags_are_shown_changed_and_taken_away() {
     let again = tokenlab(&home, &["flags", "--set", &format!("--{TTL}=7s")]).await;
     assert_eq!(again.stdout, "", "{again}");
     let unchanged = "nothing changed: it runs with them already\n";
-    assert!(again.stderr.ends_with(unchanged), "{again}");
+    assert_eq!(again.stderr, unchanged);
+    let status = done(&home, &["status"]).await;
+    assert!(status.contains(&format!("--{TTL}=7s\n")), "{status}");
 
     let json = done(&home, &["flags", "--json", "--unset", TTL]).await;
     let report: serde_json::Value = serde_json::from_str(&json).expect("must be JSON");
     assert_eq!(report["changed"]["removed"][0], format!("--{TTL}=7s"));
     assert_eq!(report["flags"]["authorization-mode"][0], "RBAC");
     assert_eq!(done(&home, &["flags"]).await, before);
+    let unset = tokenlab(&home, &["flags", "--unset", "profilling"]).await;
+    assert_snapshot!(unset, @"
+    exit code: 1
+    ----- stderr -----
+    error: `profilling` is not set: `tokenlab flags` shows those that are
+    ");
     done(&home, &["down"]).await;
     nothing_left(&home).await;
 }
