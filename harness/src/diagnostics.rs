@@ -100,7 +100,7 @@ impl Subject<'_> {
         limits: Limits,
     ) -> Result<Utf8PathBuf, RunFolderError> {
         let began = Instant::now();
-        let mut bundle = Bundle::begin(folder.path())?;
+        let mut bundle = folder.bundle()?;
         for token in self.tokens {
             bundle.know(token.expose());
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod children;
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use tokenlab_webhook::Token;
 
 use crate::diagnostics;
 use crate::guardian::Guardian;
@@ -45,6 +47,8 @@ pub struct RunFolder {
     kept: AtomicBool,
     evidence: AtomicBool,
     diagnostics: Mutex<Diagnostics>,
+    /// Those that stand in no file here, and may stand in a log.
+    tokens: Mutex<HashSet<Token>>,
 }
 
 /// What is to become of the folder `diagnostics`.
@@ -149,6 +153,7 @@ impl RunFolder {
                     kept: AtomicBool::new(false),
                     evidence: AtomicBool::new(false),
                     diagnostics: Mutex::new(Diagnostics::Nothing),
+                    tokens: Mutex::default(),
                 };
                 if std::env::var(KEEP).is_ok_and(|value| !matches!(&*value, "" | "0")) {
                     folder.keep();
@@ -201,13 +206,31 @@ impl RunFolder {
         }
     }
 
+    /// Has this token redacted in `diagnostics`: one that the lab's webhook may be shown.
+    pub(crate) fn know(&self, token: &Token) {
+        self.tokens().insert(token.clone());
+    }
+
+    /// Begins `diagnostics`.
+    pub(crate) fn bundle(&self) -> Result<diagnostics::Bundle, RunFolderError> {
+        let mut bundle = diagnostics::Bundle::begin(&self.path)?;
+        for token in &*self.tokens() {
+            bundle.know(token.expose());
+        }
+        Ok(bundle)
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, HashSet<Token>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Leaves the folder after a failure, with `diagnostics` in it: copies of what the lab wrote,
     /// with tokens and keys redacted.
     pub(crate) fn keep_evidence(&self) {
         self.keep();
         // One after the other: each failure of a shared lab comes here.
         let mut state = self.state();
-        let copied = diagnostics::Bundle::begin(&self.path).and_then(|mut bundle| {
+        let copied = self.bundle().and_then(|mut bundle| {
             bundle.copy_run_folder();
             bundle.finish("What a lab had written when it, or a test in it, failed.")
         });

@@ -46,6 +46,24 @@ fn evidence_has_a_copy_without_secrets() {
     std::fs::remove_dir_all(&path).expect("must be removed");
 }
 
+/// A webhook that is somebody else's program may log what it is asked.
+#[test]
+fn a_token_that_the_webhook_was_shown_is_no_word_of_the_evidence() {
+    let folder = RunFolder::create().expect("must be made");
+    let path = folder.path().to_owned();
+    folder
+        .write("webhook.log", "asked about opaque\n")
+        .expect("must be written");
+    folder.know(&Token::from("opaque"));
+    assert!(!format!("{folder:?}").contains("opaque"));
+    folder.set_evidence(true);
+    drop(folder);
+    let copy = path.join("diagnostics/run-folder/webhook.log");
+    let copy = std::fs::read_to_string(copy).expect("must be there");
+    assert_eq!(copy, "asked about [REDACTED: credential of this lab]\n");
+    std::fs::remove_dir_all(&path).expect("must be removed");
+}
+
 #[test]
 fn diagnostics_alone_stay() {
     let folder = RunFolder::create().expect("must be made");

@@ -10,6 +10,7 @@ use camino::Utf8Path;
 use serde_json::Value;
 
 use super::mark;
+use crate::lab::CONFIG_FILE;
 
 /// What is shorter is no secret, and stands in every other word.
 const SHORTEST: usize = 4;
@@ -33,13 +34,14 @@ impl Known {
         }
     }
 
-    /// Adds the credentials of all kubeconfigs in a folder.
+    /// Adds the credentials of all kubeconfigs in a folder, and of the apiserver's for its webhook.
     pub(super) fn learn(&mut self, folder: &Utf8Path) {
         for entry in folder.read_dir_utf8().into_iter().flatten().flatten() {
-            if entry.path().extension() != Some("kubeconfig") {
+            let path = entry.path();
+            if path.extension() != Some("kubeconfig") && path.file_name() != Some(CONFIG_FILE) {
                 continue;
             }
-            let text = std::fs::read_to_string(entry.path()).unwrap_or_default();
+            let text = std::fs::read_to_string(path).unwrap_or_default();
             let file: Value = serde_saphyr::from_str(&text).unwrap_or_default();
             for user in file["users"].as_array().into_iter().flatten() {
                 let of_user = |name: &str| user["user"][name].as_str();

@@ -283,12 +283,16 @@ fn kubeconfigs_tell_what_was_handed_out() {
     write("token.kubeconfig", &kubeconfig);
     kubeconfig.identity = Identity::from(&pair);
     write("admin.kubeconfig", &kubeconfig);
+    let (_, of_webhook) = certificates();
+    kubeconfig.identity = Identity::from(&of_webhook);
+    write(crate::lab::CONFIG_FILE, &kubeconfig);
     std::fs::write(path.join("odd.kubeconfig"), "{").expect("must be written");
     let redaction = Redaction::of_folder(path);
-    let line = pair.key_pem().lines().nth(1).expect("must have a body");
-    let shown = redaction.text(&format!("it knew canary-1 and {line}."));
+    let line = |pem: &str| pem.lines().nth(1).expect("must have a body").to_owned();
+    let (line, of_webhook) = (line(pair.key_pem()), line(of_webhook.key_pem()));
+    let shown = redaction.text(&format!("it knew canary-1, {line} and {of_webhook}."));
     let mark = "[REDACTED: credential of this lab]";
-    assert_eq!(shown, format!("it knew {mark} and {mark}."));
+    assert_eq!(shown, format!("it knew {mark}, {mark} and {mark}."));
 }
 
 /// What is redacted is left alone by another round, as files are collected from a folder that

@@ -52,6 +52,9 @@ pub(super) async fn set(
 
 async fn apply(lab: &Lab, switchboard: &Switchboard, change: Change) -> Result<(), Failure> {
     let webhook = lab.webhook();
+    if let Change::Token { token, .. } = &change {
+        lab.folder().know(token);
+    }
     match change {
         Change::Token {
             token,
