@@ -35,6 +35,7 @@ use crate::backend::{MockLab, MockLabError};
 use crate::lab::FlagsError;
 use crate::progress::Progress;
 use crate::run_folder::RunFolderError;
+use journal_log::JournalLog;
 use streams::{Input, Signals};
 
 /// The argument that makes a program a supervisor.
@@ -158,7 +159,7 @@ async fn serve(
         let listener = socket::listen(&folder)?;
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
-        let log = webhook.as_ref().map(|_| journal_log::open(&folder));
+        let log = webhook.as_ref().map(|_| JournalLog::open(&folder));
         let log = log.transpose()?;
         claim.update(|record| record.ready = true)?;
         Ok::<_, Failure>((facts, listener, log))
@@ -181,7 +182,7 @@ async fn serve(
     });
     let mut connections = JoinSet::new();
     if let (Some(webhook), Some(log)) = (&supervisor.webhook, log) {
-        connections.spawn(journal_log::write(webhook.journal.clone(), log));
+        connections.spawn(log.write(webhook.journal.clone()));
     }
     let ready = ready(&supervisor, &folder).await;
     if ready.is_ok() {

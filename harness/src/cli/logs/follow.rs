@@ -14,23 +14,34 @@ use crate::cli::UNWRITABLE;
 /// How often the file is looked at: nobody reads faster.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Prints what is in the file; and, to follow it, what is written to it until it is deleted, which
-/// is at the end of the lab.
+/// Prints what is in the file; and, to follow it, what is written to it, and to the one that takes its
+/// place, until it is deleted, which is at the end of the lab.
 pub(super) async fn print(path: &Utf8Path, follow: bool) -> anyhow::Result<()> {
     let mut file = File::open(path).with_context(|| format!("`{path}` could not be read"))?;
     let mut look = interval(EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         // Asked first: what was written before the end is printed.
-        let deleted = file.metadata().map_or(true, |data| data.nlink() == 0);
+        let current = File::open(path);
         let mut stdout = io::stdout().lock();
         io::copy(&mut file, &mut stdout)
             .and_then(|_| stdout.flush())
             .context(UNWRITABLE)?;
         drop(stdout);
-        if deleted || !follow {
+        let Ok(current) = current else { return Ok(()) };
+        if !follow {
             return Ok(());
         }
-        look.tick().await;
+        if number(&current)? == number(&file)? {
+            look.tick().await;
+        } else {
+            file = current;
+        }
     }
+}
+
+/// What tells a file from another of the same name.
+fn number(file: &File) -> anyhow::Result<u64> {
+    let data = file.metadata();
+    Ok(data.context("the log's file is not known any more")?.ino())
 }
