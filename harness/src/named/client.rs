@@ -51,6 +51,12 @@ pub enum ClientError {
         /// What the system said.
         source: io::Error,
     },
+    /// The connection ended before an answer came: the lab did, or is about to.
+    #[error("the lab `{name}` ended before it answered")]
+    Ended {
+        /// What it is called.
+        name: LabName,
+    },
     /// It answered something that is not understood.
     #[error("what the lab `{name}` answered is not understood")]
     Answer {
@@ -89,6 +95,9 @@ impl ClientError {
                      is left of it"
                 ),
             }),
+            Self::Ended { name } => Some(format!(
+                "`tokenlab list` shows how it stands, `tokenlab up {name}` starts it anew"
+            )),
             Self::Connection { name, .. } | Self::Answer { name, .. } | Self::Other { name } => {
                 Some(format!("`tokenlab down {name}` ends it, whatever it does"))
             }
@@ -130,7 +139,9 @@ impl Client {
     /// Asks, and returns the first answer; a failure is an error.
     pub async fn ask(&self, request: &Request) -> Result<Response, ClientError> {
         let answer = self.open(request).await?.next().await?;
-        answer.ok_or_else(|| self.broken(io::ErrorKind::UnexpectedEof.into()))
+        answer.ok_or_else(|| ClientError::Ended {
+            name: self.name.clone(),
+        })
     }
 
     /// How it is.
@@ -167,7 +178,10 @@ impl Client {
                 _write: write,
             })
         };
-        opened.await.map_err(|error| self.broken(error))
+        opened.await.map_err(|source| ClientError::Connection {
+            name: self.name.clone(),
+            source,
+        })
     }
 
     /// It answered something that was not asked for.
@@ -176,25 +190,21 @@ impl Client {
             name: self.name.clone(),
         }
     }
-
-    fn broken(&self, source: io::Error) -> ClientError {
-        ClientError::Connection {
-            name: self.name.clone(),
-            source,
-        }
-    }
 }
 
 impl Answers {
     /// The next one; a failure is an error. `None` when there are no more.
     pub async fn next(&mut self) -> Result<Option<Response>, ClientError> {
         let line = self.lines.next_line().await;
-        let Some(line) = line.map_err(|source| ClientError::Connection {
-            name: self.name.clone(),
-            source,
-        })?
-        else {
-            return Ok(None);
+        let line = match line {
+            Ok(Some(line)) => line,
+            // What was sent was not read any more.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+            Ok(None) => return Ok(None),
+            Err(source) => {
+                let name = self.name.clone();
+                return Err(ClientError::Connection { name, source });
+            }
         };
         match serde_json::from_str(&line) {
             Ok(Response::Failed(failure)) => Err(failure.into()),
@@ -204,5 +214,38 @@ impl Answers {
                 source,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lab_that_ends_meanwhile_is_told_as_such() {
+        let folder = tempfile::tempdir().expect("must be made");
+        let folder = Utf8PathBuf::from_path_buf(folder.path().to_owned());
+        let folder = folder.expect("must be UTF-8");
+        let listener = socket::listen(&folder).expect("must listen");
+        let client = Client {
+            name: LabName::default(),
+            folder,
+        };
+        let ends = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().expect("must come");
+            let mut line = String::new();
+            let read = BufReader::new(stream).read_line(&mut line);
+            read.expect("must be read");
+        });
+        let error = client.status().await.expect_err("must end");
+        ends.join().expect("must end");
+        assert_eq!(
+            error.to_string(),
+            "the lab `default` ended before it answered"
+        );
+        let hint = error.hint().expect("must be there");
+        assert!(!hint.contains("`tokenlab down"), "{hint}");
     }
 }
