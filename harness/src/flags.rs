@@ -44,6 +44,16 @@ impl Flags {
         self
     }
 
+    /// Gives each of these flags its value, or takes it away where it has none.
+    pub(crate) fn change(&mut self, changes: &[(String, Option<String>)]) {
+        for (name, value) in changes {
+            match value {
+                Some(value) => self.set(name.clone(), value),
+                None => self.unset(name),
+            };
+        }
+    }
+
     /// Gives each flag of `other` the values that it has there.
     pub fn merge(&mut self, other: Self) -> &mut Self {
         self.0.extend(other.0);

@@ -141,7 +141,7 @@ pub struct Status {
     pub webhook: String,
     /// What the operator of a cluster that exists must do, for that to come true.
     pub operator: Option<Operator>,
-    /// The flags of kube-apiserver that the lab was given, `--name=value` each.
+    /// The flags of kube-apiserver that the lab was given, by `up` and since then, `--name=value` each.
     pub flags: Vec<String>,
     /// What it is made of, and how each part is.
     pub health: Vec<Part>,

@@ -16,12 +16,14 @@ mod watch;
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
 
 use camino::Utf8Path;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, RwLock};
 use tokio::task::JoinSet;
 
 use super::launch::Order;
@@ -32,6 +34,7 @@ use super::socket;
 use super::spec::Spec;
 use crate::assets::chain;
 use crate::backend::{MockLab, MockLabError};
+use crate::flags::Flags;
 use crate::lab::FlagsError;
 use crate::progress::Progress;
 use crate::run_folder::RunFolderError;
@@ -46,9 +49,12 @@ pub const SUPERVISE: &str = "supervise";
 pub(super) struct Supervisor {
     record: Record,
     spec: Spec,
+    /// The flags that it was given, at first and since then.
+    given: std::sync::Mutex<Flags>,
     /// What does not change as long as it runs.
     facts: status::Facts,
-    lab: Mutex<MockLab>,
+    /// Written to by who changes the apiserver's flags alone.
+    lab: RwLock<MockLab>,
     /// What the webhook answers, and what it answered: of one that the supervisor serves.
     webhook: Option<set::Switchboard>,
     users: Mutex<user::Users>,
@@ -171,11 +177,16 @@ async fn serve(
             return Err(failure);
         }
     };
+    let mut given = Flags::default();
+    for (name, value) in &spec.flags {
+        given.set(name.clone(), value);
+    }
     let supervisor = std::sync::Arc::new(Supervisor {
         record: claim.record().clone(),
         spec,
+        given: std::sync::Mutex::new(given),
         facts,
-        lab: Mutex::new(lab),
+        lab: RwLock::new(lab),
         webhook,
         users: Mutex::default(),
         stop: Notify::new(),
@@ -257,6 +268,10 @@ async fn send(write: &mut OwnedWriteHalf, response: &Response) -> io::Result<()>
 }
 
 impl Supervisor {
+    fn given(&self) -> MutexGuard<'_, Flags> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Answers a request: one file each. What is a stream sends its answers by itself, with
     /// [`send`], until its client is gone; `None` says so.
     async fn dispatch(

@@ -6,7 +6,7 @@ use crate::diagnostics::Redaction;
 
 /// The flags that it runs with.
 pub(super) async fn running(supervisor: &Supervisor) -> Result<Response, Failure> {
-    let lab = supervisor.lab.lock().await;
+    let lab = supervisor.lab.read().await;
     Ok(shown(&lab, &lab.running_flags().await?))
 }
 
@@ -17,7 +17,7 @@ pub(super) async fn set(
     flags: &[(String, Option<String>)],
 ) -> Result<Response, Failure> {
     crate::lab::check(flags.iter().map(|(name, _)| &**name))?;
-    let mut lab = supervisor.lab.lock().await;
+    let mut lab = supervisor.lab.write().await;
     let borrowed = flags
         .iter()
         .map(|(name, value)| (&**name, value.as_deref()));
@@ -29,6 +29,7 @@ pub(super) async fn set(
             hint: Some("`tokenlab flags` shows what it runs with".to_owned()),
         });
     }
+    supervisor.given().change(flags);
     Ok(shown(&lab, &running))
 }
 

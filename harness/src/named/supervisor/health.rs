@@ -6,8 +6,8 @@ use crate::named::protocol::Part;
 
 /// Each part, and how it is.
 pub(super) async fn of(supervisor: &Supervisor) -> Vec<Part> {
-    // Who holds the lab changes its apiserver, which may take its time.
-    let Ok(mut lab) = supervisor.lab.try_lock() else {
+    // Alone with the lab is who changes its apiserver's flags, and nobody else.
+    let Ok(lab) = supervisor.lab.try_read() else {
         return vec![Part {
             name: "kube-apiserver".to_owned(),
             pid: None,
@@ -15,7 +15,7 @@ pub(super) async fn of(supervisor: &Supervisor) -> Vec<Part> {
             state: "being started anew with other flags".to_owned(),
         }];
     };
-    match &mut *lab {
+    match &*lab {
         MockLab::Bare(lab) => {
             let mut parts = lab.parts();
             // One that is not the lab's own is known by its command, if at all.

@@ -22,7 +22,7 @@ pub(super) async fn set(
     supervisor: &Supervisor,
     changes: Vec<Change>,
 ) -> Result<Response, Failure> {
-    let lab = supervisor.lab.lock().await;
+    let lab = supervisor.lab.read().await;
     let (MockLab::Bare(lab), Some(switchboard)) = (&*lab, &supervisor.webhook) else {
         let backend = supervisor.spec.backend;
         let whose = match &supervisor.spec.webhook {

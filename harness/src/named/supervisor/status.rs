@@ -42,13 +42,8 @@ impl Facts {
 
 /// All that is needed to use it.
 pub(super) async fn status(supervisor: &Supervisor) -> Result<Status, Failure> {
-    let Supervisor {
-        record,
-        spec,
-        facts,
-        ..
-    } = supervisor;
-    let flags = spec.flags.iter();
+    let Supervisor { record, facts, .. } = supervisor;
+    let flags = supervisor.given().args();
     Ok(Status {
         name: record.name.clone(),
         backend: record.backend,
@@ -61,9 +56,7 @@ pub(super) async fn status(supervisor: &Supervisor) -> Result<Status, Failure> {
         kubeconfig: facts.kubeconfig.clone(),
         webhook: facts.webhook.clone(),
         operator: facts.operator.clone(),
-        flags: flags
-            .map(|(name, value)| format!("--{name}={value}"))
-            .collect(),
+        flags,
         health: health::of(supervisor).await,
         logs: facts.logs.clone(),
     })

@@ -17,7 +17,7 @@ pub(super) async fn kubeconfig(supervisor: &Supervisor, token: Token) -> Result<
     if let Some(path) = users.get(&token) {
         return Ok(Response::Kubeconfig(path.clone()));
     }
-    let kubectl = supervisor.lab.lock().await.kubectl_as(&token)?;
+    let kubectl = supervisor.lab.read().await.kubectl_as(&token)?;
     let path = kubectl.kubeconfig().to_owned();
     users.insert(token, path.clone());
     Ok(Response::Kubeconfig(path))
