@@ -20,11 +20,12 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use camino::Utf8Path;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, Notify, RwLock};
 use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use super::launch::Order;
 use super::protocol::{Envelope, Failure, Request, Response, VERSION};
@@ -43,6 +44,16 @@ use streams::{Input, Signals};
 
 /// The argument that makes a program a supervisor.
 pub const SUPERVISE: &str = "supervise";
+
+/// How long a client may take to say what it asks, and how much: it says it at once, in a line.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LONGEST: u64 = 1 << 20;
+
+/// How many are answered at once; more have to wait. Each holds a descriptor, as those do that watch.
+const AT_ONCE: usize = 256;
+
+/// How often it is tried again when no connection can be taken.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// A lab, and what is asked of it.
 #[derive(Debug)]
@@ -104,8 +115,10 @@ impl From<io::Error> for Failure {
 /// standard input what to start, and says on the standard output that it is ready, or why not. The
 /// end of its input before that means that nobody waits for the lab any more.
 ///
-/// To be called before anything is started, for it leaves the session of its terminal.
+/// To be called before anything is started, for it leaves the session of its terminal, and closes what
+/// it inherited but for the three standard streams: the lab stays, and would hold it open.
 pub async fn supervise() -> ExitCode {
+    streams::close_inherited();
     let ended = match Signals::new() {
         Ok(signals) => Box::pin(run(signals)).await,
         Err(error) => Err(error.into()),
@@ -197,9 +210,10 @@ async fn serve(
     }
     let ready = ready(&supervisor, &folder).await;
     if ready.is_ok() {
+        let mut clients = Clients::of(listener);
         loop {
             tokio::select! {
-                accepted = listener.accept() => if let Ok((stream, _)) = accepted {
+                stream = clients.next(), if connections.len() < AT_ONCE => {
                     connections.spawn(answer(supervisor.clone(), stream));
                 },
                 Some(_) = connections.join_next() => {}
@@ -220,20 +234,48 @@ async fn serve(
     ready
 }
 
-/// Says that the lab can be used; from then on nobody reads what is written.
+/// Says that the lab can be used, when nothing can fail any more; from then on nobody reads what is
+/// written.
 async fn ready(supervisor: &Supervisor, folder: &Utf8Path) -> Result<(), Failure> {
     let status = status::status(supervisor).await?;
+    let left = streams::leave(&folder.join("supervisor.log"))?;
     streams::say(&Response::Status(Box::new(status)))?;
-    Ok(streams::leave(&folder.join("supervisor.log"))?)
+    Ok(left.fall_silent()?)
+}
+
+/// Who comes to the socket.
+struct Clients {
+    listener: UnixListener,
+    retry: Interval,
+}
+
+impl Clients {
+    fn of(listener: UnixListener) -> Self {
+        let mut retry = interval(RETRY);
+        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { listener, retry }
+    }
+
+    /// The next one.
+    async fn next(&mut self) -> UnixStream {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => return stream,
+                // No descriptor is left: asked again at once, the system would say the same.
+                Err(_) => _ = self.retry.tick().await,
+            }
+        }
+    }
 }
 
 /// Answers the one request of a connection.
 async fn answer(supervisor: std::sync::Arc<Supervisor>, stream: UnixStream) {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    let read = BufReader::new(read).read_line(&mut line).await;
-    // Who left meanwhile is told nothing.
-    if read.is_ok_and(|length| length > 0) {
+    let mut read = BufReader::new(read.take(LONGEST));
+    let read = timeout(PATIENCE, read.read_line(&mut line)).await;
+    // Who left meanwhile, or says nothing, is told nothing.
+    if matches!(read, Ok(Ok(1..))) {
         let response = match request(&line) {
             Ok(request) => supervisor.dispatch(request, &mut write).await,
             Err(failure) => Err(failure),
@@ -282,8 +324,8 @@ impl Supervisor {
         Ok(Some(match request {
             Request::Status => Response::Status(Box::new(status::status(self).await?)),
             Request::Stop => {
-                // First: with the lab end all connections.
-                send(write, &Response::Done).await?;
+                // First: with the lab end all connections. Who asked may be gone.
+                let _ = send(write, &Response::Done).await;
                 self.stop.notify_one();
                 return Ok(None);
             }

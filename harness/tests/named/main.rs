@@ -9,6 +9,7 @@ mod names;
 mod outlives;
 mod stale;
 mod strays;
+mod supervisor;
 mod support;
 mod users;
 mod uses;

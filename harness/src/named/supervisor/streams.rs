@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, RawFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use camino::Utf8Path;
@@ -46,8 +46,38 @@ pub(super) fn say(response: &Response) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{line}")
 }
 
-/// Leaves the streams, and the folder, of who waited for the lab: nothing of theirs is held open.
-pub(super) fn leave(log: &Utf8Path) -> io::Result<()> {
+/// Closes what it inherited and was not meant for it: a lock of a script's, a pipe whose reader waits
+/// for its end. What this process opened itself is closed in each program that it starts, and so told
+/// from that (`proc_pid_fdinfo(5)`; where there is no `/proc`, nothing is closed).
+pub(super) fn close_inherited() {
+    const CLOSED_BY_EXEC: u32 = nix::libc::O_CLOEXEC.cast_unsigned();
+    let Ok(open) = std::fs::read_dir("/proc/self/fdinfo") else {
+        return;
+    };
+    let inherited = open.flatten().filter_map(|entry| {
+        let number: RawFd = entry.file_name().to_str()?.parse().ok()?;
+        let info = std::fs::read_to_string(entry.path()).ok()?;
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
+        let flags = u32::from_str_radix(flags.trim(), 8).ok()?;
+        (number > 2 && flags & CLOSED_BY_EXEC == 0).then_some(number)
+    });
+    for number in inherited.collect::<Vec<_>>() {
+        let _ = nix::unistd::close(number);
+    }
+}
+
+/// What is still open to who waited for the lab: the standard output.
+pub(super) struct Left(File);
+
+impl Left {
+    /// Leaves that, too.
+    pub(super) fn fall_silent(self) -> io::Result<()> {
+        Ok(dup2_stdout(self.0)?)
+    }
+}
+
+/// Leaves the streams, and the folder, of who waited for the lab, but for what it is to be told by.
+pub(super) fn leave(log: &Utf8Path) -> io::Result<Left> {
     let log = File::options()
         .create(true)
         .append(true)
@@ -55,9 +85,9 @@ pub(super) fn leave(log: &Utf8Path) -> io::Result<()> {
         .open(log)?;
     let nothing = File::options().read(true).write(true).open("/dev/null")?;
     dup2_stdin(&nothing)?;
-    dup2_stdout(&nothing)?;
     dup2_stderr(&log)?;
-    std::env::set_current_dir("/")
+    std::env::set_current_dir("/")?;
+    Ok(Left(nothing))
 }
 
 /// The signals that end a lab.
