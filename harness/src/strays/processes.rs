@@ -124,24 +124,24 @@ impl Processes {
         }
         let programs = self.0.iter().filter(|it| it.is_ours_and_a_program());
         for process in programs {
-            if let Some(owner) = self.lost(process) {
-                let stray = || self.stray(Owner::of(process.pid), owner.as_ref());
-                strays.entry(process.pid).or_insert_with(stray);
+            if let Some(stray) = self.lost(process) {
+                strays.entry(process.pid).or_insert(stray);
             }
         }
         strays.into_values().collect()
     }
 
-    /// The owner that a program has lost, as far as it has a name; `None` when it has one.
-    fn lost(&self, program: &Process) -> Option<Option<Owner>> {
+    /// A program, if it has no owner.
+    fn lost(&self, program: &Process) -> Option<Stray> {
         let folder = program.folder.as_deref()?.as_str();
         // As `/proc` shows one that has been deleted.
         let folder = Utf8Path::new(folder.trim_end_matches(" (deleted)"));
-        match owner(run_folder_of(folder)?) {
-            Some(owner) if owner.lives() => None,
-            None if self.has_an_owner(program.pid) => None,
-            owner => Some(owner),
-        }
+        let owner = owner(run_folder_of(folder)?);
+        let has_one = match &owner {
+            Some(owner) => owner.lives(),
+            None => self.has_an_owner(program.pid),
+        };
+        (!has_one).then(|| self.stray(Owner::of(program.pid), owner.as_ref()))
     }
 
     fn stray(&self, process: Owner, owner: Option<&Owner>) -> Stray {

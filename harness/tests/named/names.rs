@@ -36,7 +36,7 @@ async fn a_second_up_of_a_name_is_refused() {
     nothing_left(&home).await;
 }
 
-/// Both have found the name free.
+/// Whoever comes later is told who has it, and starts nothing.
 #[tokio::test]
 async fn of_two_who_race_for_a_name_one_has_it() {
     let home = Home::new().await;

@@ -31,6 +31,9 @@ pub(super) async fn run(registry: &Registry, choice: Choice) -> anyhow::Result<E
     for lab in &labs {
         end_one(registry, lab, &choice, &mut report).await;
     }
+    if !choice.dry_run {
+        registry.sweep();
+    }
     // Looked for last: what the labs have left is gone by then, or among them.
     let strays = strays::find().await;
     for stray in &strays {

@@ -3,6 +3,7 @@
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -20,6 +21,9 @@ use crate::wait::{Probe, WaitError, until};
 
 /// How often a name is asked for that somebody else just takes or leaves.
 const TRIES: usize = 5;
+
+/// A folder that is younger than this may not have its lock yet.
+const YOUNG: Duration = Duration::from_secs(10 * 60);
 
 /// The right to a lab's name. Dropped, the name is free.
 #[derive(Debug)]
@@ -43,6 +47,7 @@ impl Registry {
         progress: &Progress,
     ) -> Result<Claim, RegistryError> {
         self.prepare()?;
+        self.sweep();
         let draft = self.passing();
         let unwritable = |source| RegistryError::Unwritable {
             path: draft.clone(),
@@ -55,9 +60,8 @@ impl Registry {
         let path = self.of(name);
         guardian.entry(&content, &path).map_err(unwritable)?;
         for _ in 0..TRIES {
-            // Where another folder of this name is, this fails, in one step.
-            match std::fs::rename(&draft, &path) {
-                Ok(()) => {
+            match take(&draft, &path) {
+                Ok(true) => {
                     let _ = guardian.keep(&draft);
                     return Ok(Claim {
                         path,
@@ -66,7 +70,7 @@ impl Registry {
                         _lock: lock,
                     });
                 }
-                Err(error) if taken(&error) => {}
+                Ok(false) => {}
                 Err(source) => return Err(unwritable(source)),
             }
             let Some(found) = self.find(name)? else {
@@ -89,6 +93,23 @@ impl Registry {
         match self.find(name)? {
             Some(found) => refuse(&draft, found),
             None => Err(RegistryError::Contested { name: name.clone() }),
+        }
+    }
+
+    /// Deletes what was on its way in or out when its owner and guardian were killed.
+    pub fn sweep(&self) {
+        let entries = self.folder.read_dir_utf8().into_iter().flatten().flatten();
+        let passing = entries.filter(|entry| entry.file_name().starts_with('.'));
+        for path in passing.map(camino::Utf8DirEntry::into_path) {
+            let age = path.metadata().and_then(|data| data.modified());
+            let old = age.is_ok_and(|age| age.elapsed().is_ok_and(|age| age > YOUNG));
+            // Who has one holds its lock.
+            let lock = File::open(path.join(LOCK));
+            let free = lock.map_or(true, |lock| lock.try_lock().is_ok());
+            if old && free {
+                // What fails stays for the next one.
+                let _ = std::fs::remove_dir_all(&path);
+            }
         }
     }
 
@@ -147,13 +168,13 @@ impl Registry {
     /// has ended what was left of it by now.
     async fn alone(&self, lock: &File, name: &LabName) -> Result<bool, RegistryError> {
         let path = self.of(name).join(LOCK);
-        let look = async || match lock.try_lock() {
+        let ours = async || match lock.try_lock() {
             _ if !is_at(lock, &path) => Probe::Ready(false),
             Ok(()) => Probe::Ready(true),
             Err(TryLockError::WouldBlock) => Probe::NotYet("its lock is held".into()),
             Err(TryLockError::Error(error)) => Probe::Fatal(error),
         };
-        match until("the lock is free", LAST, look).await {
+        match until("the lock is free", LAST, ours).await {
             Ok(alone) => Ok(alone),
             Err(WaitError::Fatal(error)) => Err(self.unreadable(error)),
             Err(WaitError::TimedOut { .. }) => Err(not_gone(name)),
@@ -215,10 +236,14 @@ fn refuse<T>(draft: &Utf8Path, found: Found) -> Result<T, RegistryError> {
     Err(RegistryError::Taken(Box::new(found)))
 }
 
-/// Whether a folder was not moved because another is there.
-fn taken(error: &io::Error) -> bool {
+/// Gives a draft its name, in one step; `false` when another folder has it.
+pub(super) fn take(draft: &Utf8Path, path: &Utf8Path) -> io::Result<bool> {
     use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty};
-    matches!(error.kind(), AlreadyExists | DirectoryNotEmpty)
+    match std::fs::rename(draft, path) {
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.kind(), AlreadyExists | DirectoryNotEmpty) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Moves the folder away, in one step, and deletes it: who takes its name then has another.

@@ -161,3 +161,54 @@ fn a_folder_that_others_may_write_is_refused() {
     let error = world.registry.all().expect_err("must be refused");
     assert!(matches!(error, RegistryError::Open { .. }), "{error}");
 }
+
+/// All of them have found the name free.
+#[test]
+fn of_many_who_race_for_a_name_one_has_it() {
+    const RACERS: usize = 4;
+    let world = World::new();
+    for round in 0..50 {
+        let path = world.registry.folder.join(format!("race-{round}"));
+        let start = std::sync::Barrier::new(RACERS);
+        let race = || {
+            let draft = world.registry.passing();
+            std::fs::create_dir(&draft).expect("must be made");
+            std::fs::write(draft.join(LOCK), draft.as_str()).expect("must be written");
+            start.wait();
+            let taken = claim::take(&draft, &path).expect("must be told");
+            taken.then_some(draft)
+        };
+        let winners: Vec<_> = std::thread::scope(|scope| {
+            let racers: Vec<_> = (0..RACERS).map(|_| scope.spawn(race)).collect();
+            let ended = racers.into_iter().map(std::thread::ScopedJoinHandle::join);
+            ended.filter_map(|won| won.expect("must end")).collect()
+        });
+        let [winner] = &*winners else {
+            panic!("one must have it: {winners:?}");
+        };
+        let content = std::fs::read_to_string(path.join(LOCK)).expect("must be there");
+        assert_eq!(&content, winner);
+    }
+}
+
+#[test]
+fn what_a_kill_left_on_its_way_in_goes() {
+    let world = World::new();
+    let make = |name: &str, hours: u64| {
+        let path = world.registry.folder.join(name);
+        std::fs::create_dir(&path).expect("must be made");
+        let lock = File::create(path.join(LOCK)).expect("must be made");
+        let then = std::time::SystemTime::now() - std::time::Duration::from_secs(hours * 3600);
+        let folder = File::open(&path).expect("must be there");
+        folder.set_modified(then).expect("must be set");
+        (path, lock)
+    };
+    let (left, _) = make(".left", 1);
+    let (young, _) = make(".young", 0);
+    let (held, lock) = make(".held", 1);
+    lock.try_lock().expect("must be free");
+    let (lab, _) = make("lab", 1);
+    world.registry.sweep();
+    assert!(!left.exists());
+    assert!(young.exists() && held.exists() && lab.exists());
+}
