@@ -8,6 +8,7 @@ mod guide;
 mod page;
 mod scenes;
 mod step;
+mod typist;
 mod users;
 mod web;
 
@@ -15,6 +16,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use camino::Utf8Path;
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use tokenlab_harness::Backend;
@@ -27,6 +29,7 @@ use cluster::Clustered;
 use guide::{End, Stage, guide};
 use step::Step;
 
+use super::UNWRITABLE;
 use super::choice::conflict;
 use super::webhook::TOKEN;
 
@@ -85,6 +88,12 @@ fn review() -> serde_json::Value {
     })
 }
 
+/// Has a program where a person would type it.
+fn link(path: &Utf8Path, program: &Utf8Path) -> anyhow::Result<()> {
+    let linked = std::os::unix::fs::symlink(program, path);
+    linked.with_context(|| format!("`{path}` could not be made"))
+}
+
 impl Args {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let Self {
@@ -126,8 +135,7 @@ impl Args {
         };
         if ended? == End::Seen {
             let mut stdout = anstream::stdout().lock();
-            writeln!(stdout, "\nThat is all. Nothing of it is left.")
-                .context("cannot write to the standard output")?;
+            writeln!(stdout, "\nThat is all. Nothing of it is left.").context(UNWRITABLE)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -162,7 +170,7 @@ fn list_steps() -> anyhow::Result<ExitCode> {
             step.name(),
             step.title()
         )
-        .context("cannot write to the standard output")?;
+        .context(UNWRITABLE)?;
     }
     Ok(ExitCode::SUCCESS)
 }

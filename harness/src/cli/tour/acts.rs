@@ -7,10 +7,13 @@ use similar::TextDiff;
 use tokenlab_harness::{Kubectl, Output, SERVICE_NAME, Unauthenticated};
 
 use super::page::TIED;
-use super::review;
+use super::scenes;
 use super::step::Outcome;
+use super::typist::Typist;
 use super::users::Users;
-use super::web::{self, Served};
+
+/// In a webhook's answer to a good token.
+const AUTHENTICATED: &str = "\"authenticated\":true";
 
 /// What kubectl says, in the end, when the apiserver does not know who asks
 /// (`kubectl/pkg/cmd/util/helpers.go`, v0.37.2).
@@ -31,9 +34,15 @@ pub(super) fn expected(output: &Output, is_so: bool, what: &str) -> anyhow::Resu
         bail!("kubectl did not say {what}; it said:\n{output}");
     }
     // What kubectl logs on its way, five times the same, is left out.
-    let logged = |line: &&str| line.contains("memcache.go:");
-    let errors = output.stderr.lines().filter(|line| !logged(line));
-    let lines: Vec<_> = output.stdout.lines().chain(errors).collect();
+    let errors = (output.stderr.lines()).map(|line| {
+        if line.contains("memcache.go:") {
+            "…"
+        } else {
+            line
+        }
+    });
+    let mut lines: Vec<_> = output.stdout.lines().chain(errors).collect();
+    lines.dedup_by(|line, before| *line == "…" && *before == "…");
     Ok(lines.join("\n"))
 }
 
@@ -46,7 +55,7 @@ pub(super) async fn unknown(users: &Users) -> anyhow::Result<Outcome> {
         "that nobody is logged in",
     )?;
     let look = "Unauthorized: 401. The apiserver does not know the token, and asks nobody";
-    Ok(Outcome::new(look).marked(&said))
+    Ok(Outcome::new(look).marked_where(&said, |line| line != "…"))
 }
 
 /// The difference of two texts, line by line.
@@ -93,34 +102,27 @@ pub(super) async fn allowed(users: &mut Users) -> anyhow::Result<Outcome> {
 }
 
 /// Posts the review over plain HTTP, and asks with another method.
-pub(super) async fn plain_http(plain: &Served) -> anyhow::Result<Outcome> {
-    let client = web::client(None, plain.address)?;
-    let posted = client.post(plain.url()).json(&review()).send().await?;
-    let body = posted.error_for_status()?.text().await?;
-    let got = client.get(plain.url()).send().await?;
-    let (status, allow) = (got.status(), got.headers().get(http::header::ALLOW));
-    let allow = allow
-        .and_then(|allow| allow.to_str().ok())
-        .unwrap_or_default();
-    if status != http::StatusCode::METHOD_NOT_ALLOWED {
-        bail!("the webhook answered {status} to a GET");
-    }
-    let got = format!("HTTP/1.1 {status}\nallow: {allow}");
-    Ok(
-        Outcome::new("authenticated: the token is mock's; and nothing but POST is taken")
-            .marked(&body)
-            .plain(&got),
-    )
+pub(super) async fn plain_http(typist: &Typist, address: SocketAddr) -> anyhow::Result<Outcome> {
+    let outcome = Outcome::new("authenticated: the token is mock's; nothing but POST is taken");
+    let outcome = typist.see(outcome, scenes::REVIEW, "TokenReview", false);
+    let posted = scenes::post_plainly(address);
+    let outcome = typist.see(outcome.await?, &posted, AUTHENTICATED, true);
+    let got = scenes::get_plainly(address);
+    typist.see(outcome.await?, &got, " 405 ", true).await
 }
 
 /// What is in the webhook's certificate; and what Go makes of one without names, by this kubectl.
 pub(super) async fn certificates(
-    authority: &str,
-    address: SocketAddr,
+    typist: &Typist,
+    port: u16,
     by_common_name: &Kubectl,
     file: &str,
 ) -> anyhow::Result<Outcome> {
-    let certificate = web::certificate(authority, address).await?;
+    let outcome =
+        Outcome::new("the name that counts is under Subject Alternative Name; CN alone is refused");
+    let name = format!("DNS:{SERVICE_NAME}");
+    let shown = scenes::certificate(port);
+    let outcome = typist.see(outcome, &shown, &name, true).await?;
     let arguments = [
         "create",
         "--raw",
@@ -129,55 +131,46 @@ pub(super) async fn certificates(
         file,
     ];
     let refused = by_common_name.run(arguments).await?;
-    let said = refused.stderr.trim_end();
     // Go's `crypto/x509/verify.go`, `HostnameError`.
-    let is_so = said.contains("certificate relies on legacy Common Name field, use SANs instead");
-    let said = expected(&refused, is_so, "that it wants SANs")?;
-    let name = format!("DNS:{SERVICE_NAME}");
-    Ok(
-        Outcome::new("the name that counts is under Subject Alternative Name; CN alone is refused")
-            .marked_where(&certificate, |line| line.trim() == name)
-            .plain("")
-            .marked(&said),
-    )
+    let why = "certificate relies on legacy Common Name field, use SANs instead";
+    let said = expected(&refused, refused.stderr.contains(why), "that it wants SANs")?;
+    Ok(outcome.marked(&said))
 }
 
 /// Posts the review over TLS, with the CA and without.
-pub(super) async fn tls(authority: &str, address: SocketAddr) -> anyhow::Result<Outcome> {
-    let url = format!(
-        "https://{SERVICE_NAME}:{}{}",
-        address.port(),
-        tokenlab_webhook::PATH
-    );
-    let trusting = web::client(Some(authority), address)?;
-    let posted = trusting.post(&url).json(&review()).send().await?;
-    let body = posted.error_for_status()?.text().await?;
-    let error = (web::client(None, address)?
-        .post(&url)
-        .json(&review())
-        .send()
-        .await)
-        .err()
-        .context("a client without the CA was served")?;
-    let mut why: &dyn std::error::Error = &error;
-    while let Some(source) = why.source() {
-        why = source;
-    }
-    Ok(
-        Outcome::new("who knows the CA gets the answer, and nobody on the way sees the token")
-            .marked(&body)
-            .plain(&format!("without the CA: {why}")),
-    )
+pub(super) async fn tls(typist: &Typist, port: u16) -> anyhow::Result<Outcome> {
+    let outcome = Outcome::new("who knows the CA gets the answer, and nobody on the way sees it");
+    let with = scenes::post(port);
+    let outcome = typist.see(outcome, &with, AUTHENTICATED, true);
+    let without = scenes::post_without_ca(port);
+    // 60: the peer's certificate cannot be verified (curl(1), exit codes).
+    typist
+        .see(outcome.await?, &without, "curl: (60)", true)
+        .await
 }
 
-/// What a request that was not authenticated looks like: to the user, and in the log.
-pub(super) fn failure(said: &str, found: &Unauthenticated) -> anyhow::Result<Outcome> {
-    let cause = found.cause.context("the log does not tell the cause")?;
-    Ok(Outcome::new(format!("the cause by the log: {cause}"))
-        .plain(said)
-        .marked(&format!(
-            "\"Unable to authenticate the request\" err=\"{}\"",
-            found.error
-        ))
-        .plain(&format!("Remedy: {}.", cause.remedy())))
+/// A request that was not authenticated.
+pub(super) struct Broken {
+    /// What kubectl said.
+    pub(super) said: String,
+    /// The line in kube-apiserver's log.
+    pub(super) line: String,
+    /// What that line says.
+    pub(super) found: Unauthenticated,
+}
+
+impl Broken {
+    /// To the user, and in the log.
+    pub(super) fn shown(&self, outcome: Outcome) -> anyhow::Result<Outcome> {
+        let cause = self
+            .found
+            .cause
+            .context("the log does not tell the cause")?;
+        let mut outcome = outcome
+            .plain(&self.said)
+            .marked(&self.line)
+            .plain(&format!("Remedy: {}.", cause.remedy()));
+        outcome.look = format!("the cause by the log: {cause}");
+        Ok(outcome)
+    }
 }

@@ -3,7 +3,6 @@
 mod scenes;
 mod steps;
 
-use anyhow::Context as _;
 use camino::Utf8Path;
 use tokenlab_harness::assets::Wanted;
 use tokenlab_harness::progress::Progress;
@@ -17,10 +16,13 @@ use super::acts;
 use super::audience::Surroundings;
 use super::guide::Stage;
 use super::step::{Outcome, Scene, Step};
+use super::typist::Typist;
 use super::users::Users;
 use super::web::Served;
-use super::{CACHE_FLAG, CACHE_TTL, TOKEN, review};
+use super::{CACHE_FLAG, CACHE_TTL, TOKEN, link, review};
 
+/// The command lines of etcd and kube-apiserver, with all of their flags.
+const CONTROL_PLANE: &str = "control-plane.sh";
 /// The file by which the apiserver is told of another CA.
 const WRONG_CA_FILE: &str = "wrong-ca.yml";
 
@@ -42,12 +44,11 @@ enum Wiring {
 
 pub(super) struct Bare {
     stand: Stand,
+    typist: Typist,
     script: Scripted,
     token: Token,
     plain: Served,
     by_common_name: (Served, Kubeconfig),
-    /// An authority that nobody is told to trust.
-    other: CertificateAuthority,
     progress: Progress,
     wiring: Wiring,
     /// The apiserver may remember that the token was refused.
@@ -79,18 +80,24 @@ impl Bare {
         folder.write("tokenreview.json", &review().to_string())?;
         let by_common_name = Served::by_common_name().await?;
         folder.write("cn-only.kubeconfig", &by_common_name.1.yaml())?;
+        // An authority that nobody is told to trust.
         let other = CertificateAuthority::new("somebody-else")?;
         folder.write("other-ca.crt", other.certificate_pem())?;
-        let kubectl = folder.file("kubectl");
-        std::os::unix::fs::symlink(&plan.assets().kubectl, &kubectl)
-            .with_context(|| format!("`{kubectl}` could not be made"))?;
+        let flags = plan.to_string().replace(" --", " \\\n    --");
+        folder.write(CONTROL_PLANE, &format!("{flags}\n"))?;
+        let assets = plan.assets();
+        // Not beside kubectl: `etcd` is the folder of etcd's data.
+        folder.folder("bin")?;
+        link(&folder.file("bin/etcd"), &assets.etcd)?;
+        link(&folder.file("bin/kube-apiserver"), &assets.kube_apiserver)?;
+        link(&folder.file("kubectl"), &assets.kubectl)?;
         Ok(Self {
+            typist: Typist::new(folder.path()).await?,
             stand: Stand::Planned(Box::new(plan)),
             script,
             token,
             plain: Served::plain().await?,
             by_common_name,
-            other,
             progress,
             wiring: Wiring::Nothing,
             refused: false,
@@ -140,11 +147,11 @@ impl Bare {
 
     /// Has kube-apiserver run, wired so.
     async fn wire(&mut self, wiring: Wiring) -> anyhow::Result<()> {
-        let folder = self.folder();
+        // kube-apiserver runs in the folder.
         let file = match wiring {
             Wiring::Nothing => None,
-            Wiring::Right => Some(folder.join(CONFIG_FILE)),
-            Wiring::WrongCa => Some(folder.join(WRONG_CA_FILE)),
+            Wiring::Right => Some(CONFIG_FILE),
+            Wiring::WrongCa => Some(WRONG_CA_FILE),
         };
         let change = |flags: &mut tokenlab_harness::Flags| {
             match file {
@@ -224,10 +231,10 @@ impl Stage for Bare {
     async fn act(&mut self, step: Step) -> anyhow::Result<Outcome> {
         match step {
             Step::Apiserver => self.start().await,
-            Step::PlainHttp => acts::plain_http(&self.plain).await,
+            Step::PlainHttp => acts::plain_http(&self.typist, self.plain.address).await,
             Step::Certificates => self.certificates().await,
             Step::Tls => self.tls().await,
-            Step::Deploy => Ok(Self::deploy()),
+            Step::Deploy => self.deploy().await,
             Step::Wire => self.wired().await,
             Step::Kubeconfig => acts::kubeconfig(self.users()?).await,
             Step::Forbidden => acts::forbidden(self.users()?).await,

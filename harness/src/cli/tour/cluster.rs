@@ -17,9 +17,10 @@ use super::acts;
 use super::audience::Surroundings;
 use super::guide::Stage;
 use super::step::{Outcome, Scene, Step};
+use super::typist::Typist;
 use super::users::Users;
 use super::web::Served;
-use super::{CACHE_FLAG, CACHE_TTL, TOKEN, review};
+use super::{CACHE_FLAG, CACHE_TTL, TOKEN, link, review};
 
 const NOTHING: &str = "there is no cluster";
 /// The file by which the apiserver is told of another CA, beside the right one.
@@ -44,11 +45,12 @@ enum Wiring {
 pub(super) struct Clustered {
     backend: Backend,
     stand: Stand,
+    typist: Typist,
     token: Token,
     plain: Served,
     by_common_name: (Served, Kubeconfig),
-    /// The webhook on this machine, before it goes into the cluster; and its CA.
-    tls: (Served, String),
+    /// The webhook on this machine, before it goes into the cluster.
+    tls: Served,
     /// An authority that nobody is told to trust.
     other: CertificateAuthority,
     progress: Progress,
@@ -73,14 +75,13 @@ impl Clustered {
         folder.write("tokenreview.json", &review().to_string())?;
         let by_common_name = Served::by_common_name().await?;
         folder.write("cn-only.kubeconfig", &by_common_name.1.yaml())?;
-        let tls = Served::tls().await?;
-        folder.write("webhook-ca.crt", &tls.1)?;
+        let (tls, authority) = Served::tls().await?;
+        folder.write("webhook-ca.crt", &authority)?;
         let other = CertificateAuthority::new("somebody-else")?;
         folder.write("other-ca.crt", other.certificate_pem())?;
-        let kubectl = folder.file("kubectl");
-        std::os::unix::fs::symlink(&plan.assets().kubectl, &kubectl)
-            .with_context(|| format!("`{kubectl}` could not be made"))?;
+        link(&folder.file("kubectl"), &plan.assets().kubectl)?;
         Ok(Self {
+            typist: Typist::new(folder.path()).await?,
             backend,
             stand: Stand::Planned(Box::new(plan)),
             token: Token::from(TOKEN),
@@ -255,9 +256,9 @@ impl Stage for Clustered {
     async fn act(&mut self, step: Step) -> anyhow::Result<Outcome> {
         match step {
             Step::Apiserver => self.start().await,
-            Step::PlainHttp => acts::plain_http(&self.plain).await,
+            Step::PlainHttp => acts::plain_http(&self.typist, self.plain.address).await,
             Step::Certificates => self.certificates().await,
-            Step::Tls => acts::tls(&self.tls.1, self.tls.0.address).await,
+            Step::Tls => acts::tls(&self.typist, self.tls.address.port()).await,
             Step::Deploy => self.deployed().await,
             Step::Wire => self.wired().await,
             Step::Kubeconfig => acts::kubeconfig(self.users()?).await,

@@ -31,9 +31,12 @@ pub(super) fn scene(step: Step, scene: &Scene, width: usize) -> String {
         let first = lines.next().unwrap_or_default();
         // A comment is no command: nothing is typed there.
         let prompt = if first.starts_with('#') { " " } else { "$" };
-        let _ = write!(page, "\n  {DIM}{prompt}{DIM:#} {COMMAND}{first}{COMMAND:#}");
-        for line in lines {
-            let _ = write!(page, "\n    {COMMAND}{line}{COMMAND:#}");
+        let mut begin = format!("\n  {DIM}{prompt}{DIM:#} ");
+        for line in std::iter::once(first).chain(lines) {
+            for part in folded(line, width - 4) {
+                let _ = write!(page, "{begin}{COMMAND}{part}{COMMAND:#}");
+                "\n    ".clone_into(&mut begin);
+            }
         }
     }
     if !scene.commands.is_empty() {
@@ -54,8 +57,8 @@ pub(super) fn outcome(outcome: &Outcome, seconds: f64, width: usize) -> String {
         };
         for (index, part) in wrapped(&line.text, width - 2).iter().enumerate() {
             let begin = if index == 0 { first } else { "  " };
-            let part = spaced(part);
-            let _ = writeln!(page, "{style}{begin}{part}{style:#}");
+            let line = format!("{begin}{}", spaced(part));
+            let _ = writeln!(page, "{style}{}{style:#}", line.trim_end());
         }
     }
     // A time is not broken.
@@ -85,6 +88,34 @@ fn spaced(text: &str) -> String {
     text.replace(TIED, " ")
 }
 
+/// A line of a command in several that a shell reads as one.
+fn folded(line: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = line.to_owned();
+    while rest.chars().count() > width && !rest.starts_with('#') {
+        // A space, and a backslash.
+        let fits: String = rest.chars().take(width - 1).collect();
+        let mut spaces = fits.rmatch_indices(' ').map(|(space, _)| space);
+        // Between apostrophes a backslash is one.
+        let may = |before: &str| {
+            let quotes = before.matches('\'').count();
+            quotes.is_multiple_of(2) && !before.trim_start().is_empty()
+        };
+        let Some(space) = spaces.find(|space| may(&rest[..*space])) else {
+            break;
+        };
+        let behind = rest.split_off(space);
+        if behind.trim() == "\\" {
+            rest.push_str(&behind);
+            break;
+        }
+        lines.push(format!("{rest} \\"));
+        rest = format!("    {}", behind.trim_start());
+    }
+    lines.push(rest);
+    lines
+}
+
 /// Breaks between words alone: a path that is cut cannot be copied.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     if text.is_empty() {
@@ -93,6 +124,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     let indent: String = text.chars().take_while(|char| *char == ' ').collect();
     let options = textwrap::Options::new(width)
         .break_words(false)
+        .word_separator(textwrap::WordSeparator::Custom(words))
         .word_splitter(textwrap::WordSplitter::NoHyphenation)
         .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit)
         .subsequent_indent(&indent);
@@ -101,6 +133,21 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
         .into_iter()
         .map(std::borrow::Cow::into_owned)
         .collect()
+}
+
+/// They end at a space, and behind a comma: JSON has no spaces.
+fn words(line: &str) -> Box<dyn Iterator<Item = textwrap::core::Word<'_>> + '_> {
+    let mut words = Vec::new();
+    let mut rest = line;
+    while !rest.is_empty() {
+        let end = rest.find([' ', ',']).unwrap_or(rest.len());
+        let comma = usize::from(rest[end..].starts_with(','));
+        let spaces = rest[end + comma..].bytes().take_while(|byte| *byte == b' ');
+        let (word, behind) = rest.split_at(end + comma + spaces.count());
+        words.push(textwrap::core::Word::from(word));
+        rest = behind;
+    }
+    Box::new(words.into_iter())
 }
 
 #[cfg(test)]
@@ -112,7 +159,32 @@ mod tests {
     }
 
     #[test]
-    fn prose_is_wrapped_and_commands_are_not() {
+    fn a_command_is_folded_where_a_shell_reads_on() {
+        for (line, parts) in [
+            ("kubectl get ns", &["kubectl get ns"][..]),
+            (
+                "kubectl -n kube-system get pods",
+                &["kubectl -n \\", "    kube-system \\", "    get pods"],
+            ),
+            (
+                "grep 'Unable to authenticate' x",
+                &["grep \\", "    'Unable to authenticate' x"],
+            ),
+            (
+                "cat /a/path/that/is/too/long \\",
+                &["cat \\", "    /a/path/that/is/too/long \\"],
+            ),
+            (
+                "# a comment that is too long",
+                &["# a comment that is too long"],
+            ),
+        ] {
+            assert_eq!(folded(line, 20), parts);
+        }
+    }
+
+    #[test]
+    fn prose_is_wrapped_and_commands_are_not_broken() {
         let path = format!("/tmp/{}", "x".repeat(60));
         let page = scene(
             Step::Forbidden,
@@ -125,9 +197,22 @@ mod tests {
         let expected = format!(
             "\n━━ 8/13 Forbidden for \"mock\" ━━━━━━━━━━━\n\
              The token was recognised, and mock may\ndo nothing.\n\n  \
-             $ cat {path} \\\n        more\n    # by hand\n"
+             $ cat \\\n        {path} \\\n        more\n    # by hand\n"
         );
         assert_eq!(plain(&page), expected);
+    }
+
+    #[test]
+    fn json_is_broken_behind_a_comma() {
+        let answer = Outcome::new("It is so").marked(
+            r#"{"kind":"TokenReview","status":{"authenticated":true,"user":{"groups":["a","b"]}}}"#,
+        );
+        assert_eq!(
+            plain(&outcome(&answer, 0.5, 60)),
+            "▶ {\"kind\":\"TokenReview\",\"status\":{\"authenticated\":true,\n  \
+             \"user\":{\"groups\":[\"a\",\"b\"]}}}\n\
+             ✓ It is so (0.50 s)\n"
+        );
     }
 
     #[test]

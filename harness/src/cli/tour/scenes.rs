@@ -16,7 +16,8 @@ pub(super) fn typed(path: &Utf8Path) -> Cow<'_, str> {
 }
 
 const AS_MOCK: &str = "./kubectl --kubeconfig mock.kubeconfig get ns";
-const LOG: &str = "grep 'Unable to authenticate' logs/kube-apiserver.log | tail -1";
+/// The last refusal in the log of kube-apiserver.
+pub(super) const LOG: &str = "grep 'Unable to authenticate' logs/kube-apiserver.log | tail -1";
 
 /// What happens, and why.
 pub(super) fn why(step: Step) -> String {
@@ -70,23 +71,30 @@ pub(super) fn why(step: Step) -> String {
     .to_owned()
 }
 
+/// Shows what is posted.
+pub(super) const REVIEW: &str = "cat tokenreview.json";
+
 pub(super) fn plain_http(address: SocketAddr) -> Vec<String> {
     vec![
-        "cat tokenreview.json".to_owned(),
+        REVIEW.to_owned(),
         format!("# tokenlab-webhook serve --mock --plain-http --listen {address}"),
-        format!("curl -d @tokenreview.json http://{address}{PATH}"),
-        format!("curl -i http://{address}{PATH}"),
+        post_plainly(address),
+        get_plainly(address),
     ]
+}
+
+pub(super) fn post_plainly(address: SocketAddr) -> String {
+    format!("curl -sS -d @tokenreview.json http://{address}{PATH}")
+}
+
+pub(super) fn get_plainly(address: SocketAddr) -> String {
+    format!("curl -sS -i http://{address}{PATH}")
 }
 
 pub(super) fn certificates(port: u16) -> Vec<String> {
     vec![
         format!("# tokenlab-webhook certs --out . --name {SERVICE_NAME}"),
-        format!(
-            "openssl s_client -connect 127.0.0.1:{port} -servername {SERVICE_NAME} \\\n    \
-             </dev/null 2>/dev/null | openssl x509 -noout -subject -issuer -dates \\\n    \
-             -ext subjectAltName,extendedKeyUsage"
-        ),
+        certificate(port),
         format!(
             "./kubectl --kubeconfig cn-only.kubeconfig create --raw {PATH} \\\n    \
              --filename tokenreview.json"
@@ -94,18 +102,30 @@ pub(super) fn certificates(port: u16) -> Vec<String> {
     ]
 }
 
+/// Shows what is in the certificate of the webhook on this machine.
+pub(super) fn certificate(port: u16) -> String {
+    format!(
+        "openssl s_client -connect 127.0.0.1:{port} </dev/null 2>/dev/null |\n    \
+         openssl x509 -noout -subject -issuer -dates \\\n    \
+         -ext subjectAltName,extendedKeyUsage"
+    )
+}
+
 pub(super) fn tls(port: u16) -> Vec<String> {
-    let without = post(port).replace(" --cacert webhook-ca.crt", "");
-    vec![post(port), without]
+    vec![post(port), post_without_ca(port)]
 }
 
 /// Posts the review to the webhook on this machine.
 pub(super) fn post(port: u16) -> String {
     format!(
-        "curl --cacert webhook-ca.crt -d @tokenreview.json \\\n    \
+        "curl -sS --cacert webhook-ca.crt -d @tokenreview.json \\\n    \
          --resolve {SERVICE_NAME}:{port}:127.0.0.1 \\\n    \
          https://{SERVICE_NAME}:{port}{PATH}"
     )
+}
+
+pub(super) fn post_without_ca(port: u16) -> String {
+    post(port).replace(" --cacert webhook-ca.crt", "")
 }
 
 pub(super) fn kubeconfig() -> Vec<String> {

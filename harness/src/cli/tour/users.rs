@@ -144,8 +144,9 @@ impl Watched {
             after,
         } = self;
         let after = expected(after, is_unauthorized(after), "that nobody is logged in")?;
+        let after = after.lines().last().unwrap_or_default();
         Ok(format!(
-            "at first     {before}, {}\nafter {seconds:.1} s {after}",
+            "at first     … ({before}, {})\nafter {seconds:.1} s {after}",
             times(*count)
         ))
     }

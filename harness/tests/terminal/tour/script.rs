@@ -3,21 +3,54 @@
 use super::assert_page;
 use crate::home::Home;
 use crate::owner::{Running, ended};
-use crate::skipped::skip;
+use crate::skipped::{has, skip};
 
 /// The tutorial's token.
 const TOKEN: &str = "ZGVtbW8tcGFzc3dvcmQ=";
 
 #[tokio::test]
 async fn it_runs_through_and_names_the_causes() {
+    if !["curl", "openssl", "ps"].into_iter().all(has) {
+        let why = "no `curl`, `openssl` or `ps` here, so those lines are not run";
+        skip("tour::script::it_runs_through_and_names_the_causes", why);
+        return;
+    }
     let home = Home::new().await;
     let mut command = home.tokenlab(&["tour", "--script"]).await;
     let output = ended(command.env("COLUMNS", "80")).await;
     assert!(output.status.success(), "{output}");
     assert!(!output.to_string().contains(TOKEN), "{output}");
     assert!(!output.stdout.contains('\u{1b}'), "{output}");
+    assert_fits(&output.stdout);
     assert_page("script", &output.stdout);
     home.nothing_left().await;
+}
+
+/// No line is broken by a terminal of 80 columns, and no page, before and after Enter, is longer
+/// than 24 lines with its prompt.
+fn assert_fits(text: &str) {
+    for line in text.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let pages: Vec<_> = text.split("\n━━ ").skip(1).collect();
+    assert_eq!(pages.len(), 13, "{text}");
+    for page in pages {
+        let mut lines: Vec<_> = page.trim_end().lines().collect();
+        let done = lines.iter().rposition(|line| line.starts_with('✓'));
+        let done = done.expect("must come to something");
+        let until = lines[done..].iter().position(|line| line.is_empty());
+        lines.truncate(until.map_or(lines.len(), |until| done + until));
+        // The commands stand between two blank lines.
+        let typed = lines
+            .iter()
+            .position(|line| line.is_empty())
+            .expect("must be there");
+        let shown = lines[typed + 1..].iter().position(|line| line.is_empty());
+        let shown = typed + 1 + shown.expect("must be there");
+        let prompt = 2;
+        assert!(shown + prompt <= 24, "{page}");
+        assert!(lines.len() - (shown + 1) + prompt <= 24, "{page}");
+    }
 }
 
 /// A step that needs what was before it finds it done.

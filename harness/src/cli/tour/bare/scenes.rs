@@ -6,7 +6,7 @@ use super::super::CACHE_FLAG;
 use super::super::scenes::{self, typed};
 use super::super::step::{Scene, Step};
 use super::super::web;
-use super::{Bare, Stand, WRONG_CA_FILE};
+use super::{Bare, CONTROL_PLANE, Stand, WRONG_CA_FILE};
 
 impl Bare {
     pub(super) fn scene_of(&self, step: Step) -> Scene {
@@ -17,9 +17,9 @@ impl Bare {
             Step::PlainHttp => scenes::plain_http(self.plain.address),
             Step::Certificates => scenes::certificates(port),
             Step::Tls => scenes::tls(port),
-            Step::Deploy => vec![format!("ps -o pid,args -p {}", std::process::id())],
+            Step::Deploy => vec![own_process()],
             Step::Wire => vec![
-                format!("cat {CONFIG_FILE}"),
+                WEBHOOK_CONFIG.to_owned(),
                 format!(
                     "# Ctrl-C, and kube-apiserver again with one more flag:\n--{CONFIG_FILE_FLAG}={CONFIG_FILE}"
                 ),
@@ -33,10 +33,8 @@ impl Bare {
             ],
             Step::Stopped => scenes::broken(&["# Ctrl-C where the webhook runs"]),
             Step::WrongCa => scenes::broken(&[
-                &format!("cp {CONFIG_FILE} {WRONG_CA_FILE}"),
-                &format!(
-                    "./kubectl --kubeconfig {WRONG_CA_FILE} config set-cluster my-authn \\\n    --certificate-authority other-ca.crt --embed-certs"
-                ),
+                &wrong_ca()[0],
+                &wrong_ca()[1],
                 &format!("# kube-apiserver again, with\n--{CONFIG_FILE_FLAG}={WRONG_CA_FILE}"),
             ]),
             Step::WrongVersion => scenes::broken(&[
@@ -44,12 +42,10 @@ impl Bare {
                 &scenes::post(port),
             ]),
         };
-        if step != Step::Apiserver {
-            commands.insert(0, format!("cd {}", typed(self.folder())));
-        }
+        commands.insert(0, format!("cd {}", typed(self.folder())));
         Scene {
             why: Self::why(step),
-            commands,
+            commands: self.typist.shown(commands),
         }
     }
 
@@ -77,15 +73,47 @@ impl Bare {
         }
     }
 
-    /// The command lines of etcd and kube-apiserver, one flag a line.
+    /// The command lines of etcd and kube-apiserver, with the flags that matter here.
     fn command_lines(&self) -> Vec<String> {
         let lines = match &self.stand {
             Stand::Planned(plan) => plan.to_string(),
             Stand::Running(lab) => lab.control_plane().plan().to_string(),
             Stand::Nothing => String::new(),
         };
-        let lines = lines.lines().map(|line| line.replace(" --", " \\\n    --"));
-        let kubectl = "./kubectl --kubeconfig mock.kubeconfig get ns".to_owned();
-        lines.chain([kubectl]).collect()
+        let flag = |name: &str| {
+            let mut words = lines.split_whitespace();
+            let start = format!("--{name}=");
+            words.find(|word| word.starts_with(&start)).unwrap_or("…")
+        };
+        vec![
+            format!("# all of their flags are in {CONTROL_PLANE}"),
+            format!("bin/etcd {} …", flag("listen-client-urls")),
+            format!(
+                "bin/kube-apiserver {} {} \\\n    {} \\\n    {} …",
+                flag("etcd-servers"),
+                flag("secure-port"),
+                flag("authorization-mode"),
+                flag(CACHE_FLAG),
+            ),
+            "./kubectl --kubeconfig mock.kubeconfig get ns".to_owned(),
+        ]
     }
+}
+
+pub(super) const WEBHOOK_CONFIG: &str = "cat webhook-config.yml";
+
+/// The process that serves the webhook: this one.
+pub(super) fn own_process() -> String {
+    format!("ps -o pid,comm -p {}", std::process::id())
+}
+
+/// Makes the file that has another CA.
+pub(super) fn wrong_ca() -> [String; 2] {
+    [
+        format!("cp {CONFIG_FILE} {WRONG_CA_FILE}"),
+        format!(
+            "./kubectl --kubeconfig {WRONG_CA_FILE} config set-cluster my-authn \\\n    \
+             --certificate-authority other-ca.crt --embed-certs"
+        ),
+    ]
 }

@@ -4,12 +4,13 @@ use anyhow::{Context as _, bail};
 use tokenlab_harness::{Cause, Fault, Kubeconfig, LogMark, Probe, Unauthenticated, until};
 use tokenlab_webhook::Decision;
 
-use super::super::acts::{self, expected, is_unauthorized};
-use super::super::review;
+use super::super::acts::{self, Broken, expected, is_unauthorized};
+use super::super::scenes;
 use super::super::step::Outcome;
 use super::super::users::{GET, SOON, Users, times};
 use super::super::web;
-use super::{Bare, WRONG_CA_FILE, Wiring, mock};
+use super::scenes::{WEBHOOK_CONFIG, own_process, wrong_ca};
+use super::{Bare, Wiring, mock};
 
 impl Bare {
     pub(super) async fn start(&mut self) -> anyhow::Result<Outcome> {
@@ -21,20 +22,19 @@ impl Bare {
         let lab = self.lab()?;
         let kubectl = lab.kubectl_with("cn-only", &self.by_common_name.1)?;
         let file = lab.folder().file("tokenreview.json");
-        let webhook = lab.webhook();
-        let authority = webhook.certificate_authority();
-        acts::certificates(authority, web::address(webhook)?, &kubectl, file.as_str()).await
+        let port = web::address(lab.webhook())?.port();
+        acts::certificates(&self.typist, port, &kubectl, file.as_str()).await
     }
 
     pub(super) async fn tls(&self) -> anyhow::Result<Outcome> {
-        let webhook = self.webhook()?;
-        acts::tls(webhook.certificate_authority(), web::address(webhook)?).await
+        acts::tls(&self.typist, web::address(self.webhook()?)?.port()).await
     }
 
-    pub(super) fn deploy() -> Outcome {
-        let pid = std::process::id();
+    pub(super) async fn deploy(&self) -> anyhow::Result<Outcome> {
+        let pid = std::process::id().to_string();
         let look = "on kind and k3s this step has an image, a Deployment and a Service";
-        Outcome::new(look).plain(&format!("process {pid} serves the webhook: this one"))
+        let outcome = Outcome::new(look);
+        self.typist.see(outcome, &own_process(), &pid, true).await
     }
 
     pub(super) async fn wired(&mut self) -> anyhow::Result<Outcome> {
@@ -45,8 +45,12 @@ impl Bare {
             let flags = text.lines().last().unwrap_or_default();
             format!("{}\n", flags.replace(" --", "\n--"))
         };
-        let look = "one more flag; it is read when kube-apiserver starts, so it was started again";
-        Ok(acts::difference(&lines(&before), &lines(&after), look))
+        let look = "one more flag, read at the start: kube-apiserver was started again";
+        let mut outcome = acts::difference(&lines(&before), &lines(&after), look);
+        let file = Outcome::default();
+        let file = self.typist.see(file, WEBHOOK_CONFIG, "server: ", true);
+        outcome.lines.splice(0..0, file.await?.lines);
+        Ok(outcome)
     }
 
     pub(super) async fn revoked(&mut self) -> anyhow::Result<Outcome> {
@@ -75,32 +79,29 @@ impl Bare {
 
     pub(super) async fn stopped(&mut self) -> anyhow::Result<Outcome> {
         self.webhook()?.down().await?;
-        let (said, found) = self.broken(Cause::NothingListens).await?;
-        acts::failure(&said, &found)
+        self.broken(Cause::NothingListens, Outcome::default()).await
     }
 
     pub(super) async fn wrong_ca(&mut self) -> anyhow::Result<Outcome> {
-        let lab = self.lab()?;
-        let kubeconfig = Kubeconfig {
-            certificate_authority: self.other.certificate_pem().to_owned(),
-            ..lab.webhook().kubeconfig()
-        };
-        lab.folder().write(WRONG_CA_FILE, &kubeconfig.yaml())?;
+        let outcome = Outcome::default();
+        let [copy, set] = wrong_ca();
+        let outcome = self.typist.see(outcome, &copy, "", false).await?;
+        let outcome = self.typist.see(outcome, &set, "set.", false).await?;
         self.wire(Wiring::WrongCa).await?;
-        let (said, found) = self.broken(Cause::UnknownAuthority).await?;
-        acts::failure(&said, &found)
+        self.broken(Cause::UnknownAuthority, outcome).await
     }
 
     pub(super) async fn wrong_version(&mut self) -> anyhow::Result<Outcome> {
         let webhook = self.webhook()?;
         webhook.set_fault(Some(Fault::OtherVersion))?;
-        let answer = webhook.post(review().to_string()).await?;
-        let (said, found) = self.broken(Cause::OtherVersion).await?;
-        acts::failure(&format!("{}\n{said}", answer.body), &found)
+        let post = scenes::post(web::address(webhook)?.port());
+        let outcome = Outcome::default();
+        let outcome = self.typist.see(outcome, &post, "k8s.io/v1\"", false);
+        self.broken(Cause::OtherVersion, outcome.await?).await
     }
 
     /// What a token that nobody has shown yet comes to, and why: this must be the reason.
-    async fn broken(&self, cause: Cause) -> anyhow::Result<(String, Unauthenticated)> {
+    async fn broken(&self, cause: Cause, outcome: Outcome) -> anyhow::Result<Outcome> {
         let user = self.fresh()?;
         let lab = self.lab()?;
         let kubectl = lab.kubectl_with("fresh", &user)?;
@@ -125,7 +126,8 @@ impl Bare {
                 found.error
             );
         }
-        Ok((said, found))
+        let line = self.typist.run(scenes::LOG).await?;
+        Broken { said, line, found }.shown(outcome)
     }
 
     /// The kubeconfig of a user whose token nobody has shown yet: `fresh.kubeconfig`.

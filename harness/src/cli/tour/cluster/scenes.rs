@@ -11,7 +11,7 @@ const ADMIN: &str = "./kubectl --kubeconfig admin.kubeconfig";
 
 impl Clustered {
     pub(super) fn scene_of(&self, step: Step) -> Scene {
-        let port = self.tls.0.address.port();
+        let port = self.tls.address.port();
         let mut commands = vec![format!("cd {}", typed(self.folder()))];
         commands.extend(match step {
             Step::Apiserver => {
@@ -84,7 +84,10 @@ impl Clustered {
                 .to_owned(),
             _ => scenes::why(step),
         };
-        Scene { why, commands }
+        Scene {
+            why,
+            commands: self.typist.shown(commands),
+        }
     }
 
     fn commands(&self) -> Commands {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use tokenlab_harness::{Backend, Cause, Kubectl, Poll, Probe, Unauthenticated, until};
 use tokio::process::Command;
 
-use super::super::acts::{self, expected, is_forbidden, is_unauthorized};
+use super::super::acts::{self, Broken, expected, is_forbidden, is_unauthorized};
 use super::super::step::Outcome;
 use super::super::users::{GET, SOON};
 use super::{Clustered, Wiring};
@@ -31,7 +31,8 @@ impl Clustered {
         let cluster = self.cluster()?;
         let kubectl = cluster.kubectl_with("cn-only", &self.by_common_name.1)?;
         let file = cluster.plan().folder().file("tokenreview.json");
-        acts::certificates(&self.tls.1, self.tls.0.address, &kubectl, file.as_str()).await
+        let port = self.tls.address.port();
+        acts::certificates(&self.typist, port, &kubectl, file.as_str()).await
     }
 
     pub(super) async fn deployed(&mut self) -> anyhow::Result<Outcome> {
@@ -102,26 +103,23 @@ impl Clustered {
         let known = |output: &tokenlab_harness::Output| !is_unauthorized(output);
         let watched = self.users()?.watch(&self.progress, known).await?;
         let told = watched.told("mock is known, from the cache")?;
-        let (said, found) = self.broken(Cause::NothingListens).await?;
-        let mut outcome = acts::failure(&said, &found)?;
-        let first = Outcome::new("").plain(&scaled).plain(&told);
-        outcome.lines.splice(0..0, first.lines);
-        Ok(outcome)
+        let broken = self.broken(Cause::NothingListens).await?;
+        broken.shown(Outcome::default().plain(&scaled).plain(&told))
     }
 
     pub(super) async fn wrong_ca(&mut self) -> anyhow::Result<Outcome> {
         self.wire(Wiring::WrongCa).await?;
-        let (said, found) = self.broken(Cause::UnknownAuthority).await?;
-        acts::failure(&said, &found)
+        let broken = self.broken(Cause::UnknownAuthority).await?;
+        broken.shown(Outcome::default())
     }
 
     /// What a token that nobody has shown yet comes to, and why: this must be the reason, at the
     /// latest when all that a Pod leaves behind is gone.
-    async fn broken(&self, cause: Cause) -> anyhow::Result<(String, Unauthenticated)> {
+    async fn broken(&self, cause: Cause) -> anyhow::Result<Broken> {
         let kubectl = self.cluster()?.kubectl_with("fresh", &self.fresh()?)?;
         let look = async || match self.refused(&kubectl).await {
-            Ok((said, found)) if found.cause == Some(cause) => Probe::Ready(Ok((said, found))),
-            Ok((_, found)) => Probe::NotYet(found.error.into()),
+            Ok(broken) if broken.found.cause == Some(cause) => Probe::Ready(Ok(broken)),
+            Ok(broken) => Probe::NotYet(broken.found.error.into()),
             // What is no answer to the question ends it.
             Err(error) => Probe::Ready(Err(error)),
         };
@@ -131,7 +129,7 @@ impl Clustered {
     }
 
     /// kubectl's refusal, and what the log told of it.
-    async fn refused(&self, kubectl: &Kubectl) -> anyhow::Result<(String, Unauthenticated)> {
+    async fn refused(&self, kubectl: &Kubectl) -> anyhow::Result<Broken> {
         let before = Unauthenticated::in_log(&self.log().await?).len();
         let output = kubectl.run(GET).await?;
         let said = expected(
@@ -140,18 +138,21 @@ impl Clustered {
             "that nobody is logged in",
         )?;
         let look = async || match self.log().await {
-            Ok(log) => match Unauthenticated::in_log(&log)
-                .into_iter()
-                .skip(before)
-                .last()
-            {
-                Some(found) => Probe::Ready(Ok(found)),
-                None => Probe::NotYet("the log tells of no request".into()),
+            Ok(log) => match (
+                Unauthenticated::in_log(&log)
+                    .into_iter()
+                    .skip(before)
+                    .last(),
+                (log.lines()).rfind(|line| line.contains("Unable to authenticate")),
+            ) {
+                (Some(found), Some(line)) => Probe::Ready(Ok((found, line.to_owned()))),
+                _ => Probe::NotYet("the log tells of no request".into()),
             },
             Err(error) => Probe::Ready(Err(error)),
         };
         let found = until::<_, std::convert::Infallible, _>("the log tells why", SOON, look);
-        Ok((said, found.await??))
+        let (found, line) = found.await??;
+        Ok(Broken { said, line, found })
     }
 
     /// The log of the apiserver that runs now.
