@@ -93,7 +93,7 @@ async fn it_is_read_and_led_by_keys(#[case] columns: u16) {
     assert!(page(&text).starts_with("━━ 1/13 "), "{text}");
 
     terminal.press(&["?"]).await;
-    let text = terminal.ends_with(&format!("runs.\n\n{BEFORE}")).await;
+    let text = terminal.ends_with(&format!("shortened.\n\n{BEFORE}")).await;
     assert_page(&name("help"), page(&text));
 
     home.has_a_lab();

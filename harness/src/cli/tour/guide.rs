@@ -54,7 +54,8 @@ const HELP: &str = "\
 Enter runs the step, then goes on to the next one. r runs it again. b goes back to the step \
 before. s opens a shell in the lab's folder, with KUBECONFIG set to the admin's; leave it with \
 exit. q or Ctrl-C ends the tour, and with it everything that it started: processes, containers, \
-files. The commands are for any other terminal too, as long as the tour runs.";
+files. The commands are for any other terminal too, as long as the tour runs. … stands where output \
+is shortened.";
 
 /// Shows the steps, from this one on.
 pub(super) async fn guide(
@@ -63,6 +64,9 @@ pub(super) async fn guide(
     from: Step,
 ) -> anyhow::Result<End> {
     let mut step = from;
+    if let Some(first) = before(from) {
+        audience.say(&page::prose(&format!("\n{first}"), audience.width()))?;
+    }
     loop {
         stage.arrange(step).await?;
         audience.say(&page::scene(step, &stage.scene(step), audience.width()))?;
@@ -85,6 +89,19 @@ pub(super) async fn guide(
             },
         };
     }
+}
+
+/// What is done, without being shown, when the tour begins with this step.
+fn before(from: Step) -> Option<String> {
+    let with = match from {
+        Step::Apiserver => return None,
+        _ if from > Step::Wire => " that asks its webhook",
+        _ => "",
+    };
+    let (name, number) = (from.name(), from.number());
+    Some(format!(
+        "Step {number}, {name}, needs a control plane{with}: that is started first."
+    ))
 }
 
 /// Runs a step as often as it is asked for.
@@ -233,6 +250,29 @@ mod tests {
             ]
         );
         assert_eq!(audience.said.matches("This is the first step.").count(), 1);
+    }
+
+    #[tokio::test]
+    async fn begun_later_it_says_what_is_done_first() {
+        for (from, said) in [
+            (
+                Step::Tls,
+                "Step 4, tls, needs a control plane: that is started first.",
+            ),
+            (
+                Step::Allowed,
+                "Step 9, allowed, needs a control plane that asks its webhook: that is",
+            ),
+        ] {
+            let (_, _, audience) = go(&[Key::Quit], from, None).await;
+            assert!(
+                audience.said.starts_with(&format!("\n{said}")),
+                "{}",
+                audience.said
+            );
+        }
+        let (_, _, audience) = go(&[Key::Quit], Step::Apiserver, None).await;
+        assert!(audience.said.starts_with("\n━━ 1/13"), "{}", audience.said);
     }
 
     #[tokio::test]
