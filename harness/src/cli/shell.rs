@@ -1,7 +1,7 @@
 //! `tokenlab shell`: the user's own shell, with the lab's kubectl and kubeconfig.
 
 mod leaving;
-mod program;
+pub(super) mod program;
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::symlink;

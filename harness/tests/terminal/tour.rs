@@ -140,19 +140,19 @@ async fn a_shell_is_opened_and_left() {
     terminal.ends_with(BEFORE).await;
     terminal.press(&["s"]).await;
     terminal
-        .ends_with("exit comes back.\nlab>")
+        .ends_with("exit comes back.\n(lab:tour) lab>")
         .await;
     // The terminal shows again what is typed, and the shell is the lab's.
     terminal
         .line("kubectl auth whoami -o jsonpath={.status.userInfo.username}; echo")
         .await;
-    terminal.ends_with("echo\nlab-admin\nlab>").await;
+    terminal.ends_with("echo\nlab-admin\n(lab:tour) lab>").await;
     // Ctrl-C is the shell's.
     terminal.line("read line").await;
     terminal.press(&["C-c"]).await;
-    terminal.ends_with("^C\nlab>").await;
+    terminal.ends_with("^C\n(lab:tour) lab>").await;
     terminal.line("echo \"$KUBECONFIG\" in \"$PWD\"").await;
-    terminal.ends_with("\nlab>").await;
+    terminal.ends_with("\n(lab:tour) lab>").await;
     terminal.line("exit").await;
     let text = terminal.ends_with(BEFORE).await;
     let from = text.find("A shell in").expect("must be told");

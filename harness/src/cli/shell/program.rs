@@ -15,7 +15,7 @@ const POSIX: &str = include_str!("shrc");
 
 /// A shell.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(in crate::cli) struct Program {
     path: Utf8PathBuf,
     kind: Kind,
 }
@@ -32,7 +32,7 @@ enum Kind {
 
 impl Program {
     /// The one that `SHELL` names; `sh` when it names none.
-    pub(super) fn of_the_user() -> Self {
+    pub(in crate::cli) fn of_the_user() -> Self {
         let named = std::env::var("SHELL").ok().filter(|path| !path.is_empty());
         Self::at(named.unwrap_or_else(|| "/bin/sh".to_owned()).into())
     }
@@ -48,21 +48,21 @@ impl Program {
         Self { path, kind }
     }
 
-    pub(super) fn path(&self) -> &Utf8Path {
+    pub(in crate::cli) fn path(&self) -> &Utf8Path {
         &self.path
     }
 
     /// A name without a folder is looked for on `PATH` when it is run.
-    pub(super) fn may_be_there(&self) -> bool {
+    pub(in crate::cli) fn may_be_there(&self) -> bool {
         !self.path.as_str().contains('/') || self.path.exists()
     }
 
-    pub(super) fn marks_its_prompt(&self) -> bool {
+    pub(in crate::cli) fn marks_its_prompt(&self) -> bool {
         self.kind != Kind::Unknown
     }
 
     /// Its command, and in this folder the files that it reads.
-    pub(super) fn command(&self, folder: &Utf8Path) -> io::Result<Command> {
+    pub(in crate::cli) fn command(&self, folder: &Utf8Path) -> io::Result<Command> {
         let mut command = Command::new(&self.path);
         match self.kind {
             Kind::Bash => {

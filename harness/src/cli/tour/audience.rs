@@ -5,16 +5,16 @@ use std::io::{self, Write as _};
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
 use nix::sys::termios::{self, FlushArg, LocalFlags, SetArg, Termios};
-use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use super::guide::{Audience, Key};
 use super::page;
+use crate::cli::UNWRITABLE;
+use crate::cli::shell::program::Program;
 
 /// Where there is no terminal to ask, and no `COLUMNS`.
 const COLUMNS: usize = 80;
 const UNREADABLE: &str = "cannot read the terminal";
-const UNWRITABLE: &str = "cannot write to the standard output";
 
 /// Whether an error is that nobody is there any more: a terminal that was closed, a pipe that is not
 /// read. Nothing is wrong with the lab then.
@@ -109,24 +109,30 @@ impl Audience for Person {
 
     async fn shell(&mut self) -> anyhow::Result<()> {
         let Surroundings { folder, kubeconfig } = &self.surroundings;
-        let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
-        let shell = shell.unwrap_or_else(|| "/bin/sh".into());
+        let program = Program::of_the_user();
         let path = std::env::var_os("PATH").unwrap_or_default();
         let paths = std::iter::once(folder.into()).chain(std::env::split_paths(&path));
         let path = std::env::join_paths(paths).unwrap_or(path);
-        // The shell wants the terminal as it was.
-        self.keyboard = None;
-        say("A shell in the lab's folder; kubectl is its admin. exit comes back.\n")?;
-        let ended = Command::new(&shell)
+        let files = folder.join("shell");
+        std::fs::create_dir_all(&files).with_context(|| format!("`{files}` cannot be made"))?;
+        let command = program.command(&files);
+        let mut command = command.with_context(|| format!("`{files}` cannot be written to"))?;
+        command
             .current_dir(folder)
             .env("KUBECONFIG", kubeconfig)
             .env("PATH", path)
-            .kill_on_drop(true)
-            .status()
-            .await;
+            .env("TOKENLAB_SHELL", "tour")
+            // For the files that are read behind the user's own, which may set the first two anew.
+            .env("TOKENLAB_BIN", folder)
+            .env("TOKENLAB_KUBECONFIG", kubeconfig)
+            .kill_on_drop(true);
+        // The shell wants the terminal as it was.
+        self.keyboard = None;
+        say("A shell in the lab's folder; kubectl is its admin. exit comes back.\n")?;
+        let ended = command.status().await;
         self.keyboard = Some(Keyboard::new()?);
         if let Err(error) = ended {
-            say(&format!("{}: {error}\n", shell.display()))?;
+            say(&format!("{}: {error}\n", program.path()))?;
         }
         Ok(())
     }
