@@ -16,17 +16,17 @@ const LONG: usize = 8;
 
 /// One TokenReview that was posted to a webhook, and its answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Reviewed {
     /// The version that was asked in: `authentication.k8s.io/v1`.
     pub api_version: String,
     /// The HTTP status.
     pub status: u16,
-    /// From the question to the answer, in milliseconds: a new connection is included, and on a
+    /// From the question to the answer, in microseconds: a new connection is included, and on a
     /// cluster the way through its apiserver.
-    pub milliseconds: f64,
-    /// What the apiserver would make of it.
+    pub latency_us: u64,
+    /// What the apiserver would make of it: as JSON `decision`, and what belongs to it.
+    #[serde(flatten)]
     pub verdict: Verdict,
     /// The answer's body, a text where it is not JSON. Where it repeats the token, a mark stands.
     pub answer: Value,
@@ -34,13 +34,20 @@ pub struct Reviewed {
 
 /// What the apiserver makes of an answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "outcome")]
+#[serde(rename_all = "lowercase", tag = "decision")]
 #[non_exhaustive]
 pub enum Verdict {
     /// The token is good.
     Authenticated {
-        /// Whose it is: `UserInfo`.
-        user: Value,
+        /// The user's name; empty when none was given.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        user: String,
+        /// Its uid; empty: none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        uid: String,
+        /// Its groups.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        groups: Vec<String>,
     },
     /// The token is not good: a user gets 401.
     Refused,
@@ -75,7 +82,7 @@ impl Reviewed {
         Self {
             api_version: version.as_str().to_owned(),
             status: status.as_u16(),
-            milliseconds: took.as_secs_f64() * 1000.0,
+            latency_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             verdict,
             answer,
         }
@@ -115,9 +122,7 @@ impl Verdict {
             };
         }
         match (good, status["error"].as_str()) {
-            (Some(true), _) => Self::Authenticated {
-                user: status["user"].clone(),
-            },
+            (Some(true), _) => Self::of_user(&status["user"]),
             (_, None | Some("")) => Self::Refused,
             (_, Some(error)) => failed(format!("status.error: {error}")),
         }
@@ -130,6 +135,18 @@ fn is_for(asked: &[String], named: &Value) -> bool {
     let named = named.as_array().map(Vec::as_slice).unwrap_or_default();
     let fits = |name: &Value| asked.iter().any(|asked| name.as_str() == Some(asked));
     asked.is_empty() || named.is_empty() || named.iter().any(fits)
+}
+
+impl Verdict {
+    fn of_user(user: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let groups = user["groups"].as_array().map(Vec::as_slice);
+        Self::Authenticated {
+            user: text(&user["username"]),
+            uid: text(&user["uid"]),
+            groups: groups.unwrap_or_default().iter().map(text).collect(),
+        }
+    }
 }
 
 /// Replaces the token wherever the answer repeats it.
@@ -152,10 +169,10 @@ mod tests {
     const V1: &str = "authentication.k8s.io/v1";
 
     #[rstest]
-    #[case::good(200, json!({"authenticated": true, "user": {"username": "ann"}}),
-        Verdict::Authenticated { user: json!({"username": "ann"}) })]
+    #[case::good(200, json!({"authenticated": true, "user": {"username": "ann", "uid": "7", "groups": ["a"]}}),
+        Verdict::Authenticated { user: "ann".to_owned(), uid: "7".to_owned(), groups: vec!["a".to_owned()] })]
     #[case::good_whatever_is_said(200, json!({"authenticated": true, "error": "x", "user": null}),
-        Verdict::Authenticated { user: Value::Null })]
+        Verdict::Authenticated { user: String::new(), uid: String::new(), groups: Vec::new() })]
     #[case::refused(200, json!({"authenticated": false}), Verdict::Refused)]
     #[case::nothing_said(200, json!({}), Verdict::Refused)]
     #[case::undecided(200, json!({"error": "no"}), Verdict::Failed { reason: "status.error: no".to_owned() })]

@@ -29,7 +29,7 @@ struct Row<'a> {
     state: Standing,
     backend: Option<Backend>,
     kubernetes: Option<String>,
-    seconds: Option<u64>,
+    age_s: Option<u64>,
     folder: Option<&'a str>,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Row<'a> {
             state: found.standing,
             backend: record.map(|record| record.backend),
             kubernetes: record.and_then(|record| Some(record.kubernetes.as_ref()?.to_string())),
-            seconds: record.map(|record| record.age().0.as_secs()),
+            age_s: record.map(|record| record.age().0.as_secs()),
             folder: record.and_then(|record| Some(record.folder.as_ref()?.as_str())),
         }
     }

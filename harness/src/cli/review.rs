@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
@@ -16,8 +17,8 @@ use super::token;
 
 const EXAMPLES: &str = "\
 Examples:
-  tokenlab review ZGVtby1wYXNzd29yZA==
-  tokenlab review -l mine --token-file /var/run/secrets/token --audience https://kubernetes.default.svc
+  tokenlab review ZGVtbW8tcGFzc3dvcmQ=
+  tokenlab review -l mine --token-file - --audience https://example.org
   tokenlab review --json anything | jq '.reviews[].answer.status'
 
 It succeeds (exit status 0) only if the token is good in both versions.";
@@ -96,8 +97,9 @@ fn text(review: &Reviewed) -> anyhow::Result<String> {
     let bold = Style::new().bold();
     let dim = Style::new().dimmed();
     let (color, verdict) = match &review.verdict {
-        Verdict::Authenticated { user } => {
-            (AnsiColor::Green, format!("authenticated: {}", who(user)))
+        Verdict::Authenticated { user, uid, groups } => {
+            let who = who(user, uid, groups);
+            (AnsiColor::Green, format!("authenticated: {who}"))
         }
         Verdict::Refused => (AnsiColor::Yellow, "refused".to_owned()),
         Verdict::Failed { reason } => (AnsiColor::Red, format!("failed: {reason}")),
@@ -105,7 +107,8 @@ fn text(review: &Reviewed) -> anyhow::Result<String> {
     };
     let color = color.on_default();
     let version = &review.api_version;
-    let (status, took) = (review.status, review.milliseconds);
+    let took = Duration::from_micros(review.latency_us).as_secs_f64() * 1000.0;
+    let status = review.status;
     let answer = match &review.answer {
         serde_json::Value::String(text) => text.clone(),
         answer => serde_json::to_string_pretty(answer)?,
@@ -116,13 +119,10 @@ fn text(review: &Reviewed) -> anyhow::Result<String> {
 }
 
 /// `ann (uid 7, groups a b)`.
-fn who(user: &serde_json::Value) -> String {
-    let name = user["username"].as_str().unwrap_or("nobody");
-    let uid = user["uid"].as_str().map(|uid| format!("uid {uid}"));
-    let groups = user["groups"].as_array().map(|groups| {
-        let names: Vec<_> = groups.iter().filter_map(|group| group.as_str()).collect();
-        format!("groups {}", names.join(" "))
-    });
+fn who(user: &str, uid: &str, groups: &[String]) -> String {
+    let name = if user.is_empty() { "nobody" } else { user };
+    let uid = (!uid.is_empty()).then(|| format!("uid {uid}"));
+    let groups = (!groups.is_empty()).then(|| format!("groups {}", groups.join(" ")));
     let more: Vec<_> = uid.into_iter().chain(groups).collect();
     if more.is_empty() {
         name.to_owned()
@@ -133,15 +133,13 @@ fn who(user: &serde_json::Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn a_user_in_words() {
-        assert_eq!(who(&json!({"username": "ann"})), "ann");
-        let full = json!({"username": "ann", "uid": "7", "groups": ["a", "b"]});
-        assert_eq!(who(&full), "ann (uid 7, groups a b)");
-        assert_eq!(who(&json!(null)), "nobody");
+        let groups = ["a", "b"].map(str::to_owned);
+        assert_eq!(who("ann", "", &[]), "ann");
+        assert_eq!(who("ann", "7", &groups), "ann (uid 7, groups a b)");
+        assert_eq!(who("", "", &[]), "nobody");
     }
 }

@@ -59,7 +59,7 @@ fn text(status: &Status) -> String {
             "runs",
             format!("Kubernetes {} on {}", status.kubernetes, status.backend),
         ),
-        ("for", Age(Duration::from_secs(status.uptime)).to_string()),
+        ("for", Age(Duration::from_secs(status.age_s)).to_string()),
         ("webhook", status.webhook.clone()),
     ];
     let operator = status.operator.iter();

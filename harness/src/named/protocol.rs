@@ -116,7 +116,6 @@ pub struct Failure {
 
 /// How a lab is, and all that is needed to use it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Status {
     /// What it is called.
@@ -130,7 +129,7 @@ pub struct Status {
     /// The process number of its supervisor.
     pub pid: u32,
     /// How long it has been there, in seconds.
-    pub uptime: u64,
+    pub age_s: u64,
     /// The run folder.
     pub folder: Utf8PathBuf,
     /// kubectl of the same version.
@@ -151,7 +150,6 @@ pub struct Status {
 
 /// A part of a lab.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Part {
     /// `etcd`, `kube-apiserver`, `webhook`, or a container's name.
     pub name: String,

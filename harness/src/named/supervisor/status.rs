@@ -50,7 +50,7 @@ pub(super) async fn status(supervisor: &Supervisor) -> Result<Status, Failure> {
         kubernetes: facts.kubernetes.clone(),
         tokenlab: record.tokenlab.clone(),
         pid: record.owner.pid,
-        uptime: record.age().0.as_secs(),
+        age_s: record.age().0.as_secs(),
         folder: facts.folder.clone(),
         kubectl: facts.kubectl.clone(),
         kubeconfig: facts.kubeconfig.clone(),
