@@ -109,9 +109,14 @@ impl Choice {
     }
 }
 
-/// Ends as a misspelt flag does.
+/// Ends as a misspelt flag does: with the usage of the verb, which is the first word.
 pub(super) fn conflict(said: &str) -> ! {
-    super::Args::command()
+    let mut program = super::Args::command();
+    // With the program's name before those of the verbs.
+    program.build();
+    let verb = std::env::args_os().nth(1).unwrap_or_default();
+    let verb = program.find_subcommand(verb).cloned();
+    verb.unwrap_or(program)
         .error(clap::error::ErrorKind::ArgumentConflict, said)
         .exit()
 }

@@ -8,36 +8,31 @@ use std::process::ExitCode;
 use tokenlab_harness::named::{Found, Registry, RegistryError};
 use tokenlab_harness::progress::Progress;
 
-use super::selection::NameOrNone;
+use super::selection::Named;
 
 const EXAMPLES: &str = "\
 Examples:
   tokenlab down                   end the only lab that runs
   tokenlab down mine
-  tokenlab down --all             end all labs, and take away what lost its owner
+  tokenlab down --all             all labs, and what lost its owner
   tokenlab down --all --dry-run   see what that would be
-  tokenlab down --all --kept      and the run folders that were kept on purpose
+  tokenlab down --all --kept      and the run folders that were kept
 
-What lost its owner, by whatever version of tokenlab, is: run folders in the folder for temporary
-files (TMPDIR), etcd and kube-apiserver that work in one, and containers, networks and images of
-labs. Nothing is touched that has a living owner, is another user's, or of which nobody can tell.";
+What lost its owner, by whatever version of tokenlab, is: run folders in the
+folder for temporary files (TMPDIR), etcd and kube-apiserver that work in one,
+and containers, networks and images of labs. Nothing is touched that has a
+living owner, is another user's, or of which nobody can tell.";
 
 /// End a lab
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch")]
 pub(super) struct Args {
-    /// The lab [default: the only one that runs]
-    #[arg(
-        env = "LAB_NAME",
-        default_value = "",
-        hide_default_value = true,
-        conflicts_with = "all"
-    )]
-    name: NameOrNone,
+    #[command(flatten)]
+    lab: Named,
 
     /// End all labs of this user, and take away what lost its owner
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["name", "lab"])]
     all: bool,
 
     /// With --all: take away the run folders, too, that were kept on purpose, or that a failure
@@ -57,7 +52,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let Self {
-            name,
+            lab,
             all,
             kept,
             dry_run,
@@ -75,7 +70,7 @@ impl Args {
             )
             .await;
         }
-        let found = registry.select(name.0.as_ref())?;
+        let found = lab.find()?;
         end(&registry, &found).await?;
         if json {
             super::print_json(&serde_json::json!({ "ended": [found.name] }))?;
@@ -90,6 +85,9 @@ async fn end(registry: &Registry, found: &Found) -> Result<(), RegistryError> {
     let progress = Progress::stderr().brief();
     progress.step(&title, registry.end(found)).await?;
     note(&format!("the lab `{}` has ended", found.name));
+    if std::env::var(super::shell::NESTED).is_ok_and(|name| name == found.name.as_str()) {
+        note("this shell was made for it, and is of no more use: `exit` leaves it");
+    }
     if let Some(folder) = found.folder().filter(|folder| folder.exists()) {
         note(&format!("its run folder is kept: {folder}"));
     }

@@ -1,36 +1,54 @@
 //! Which lab is meant, for each command that uses one.
 
-use std::str::FromStr;
+use std::env;
 
-use tokenlab_harness::named::{Client, Found, LabName, LabNameError, Registry};
+use anyhow::Context as _;
+use tokenlab_harness::named::{Client, Found, LabName, Registry};
+
+use super::choice::conflict;
+
+/// It names the lab where the command line does not. clap's `env` would take it for something that
+/// was typed, and so for a contradiction to what is.
+pub(super) const VARIABLE: &str = "LAB_NAME";
 
 /// A lab that is there.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Selection {
-    /// The lab [default: the only one that runs]
-    #[arg(
-        short,
-        long,
-        value_name = "NAME",
-        env = "LAB_NAME",
-        default_value = "",
-        hide_default_value = true
-    )]
-    lab: NameOrNone,
+    /// The lab [default: `LAB_NAME`, or the only one that runs]
+    #[arg(short, long, value_name = "NAME", value_parser = name)]
+    lab: Option<LabName>,
 }
 
-/// A lab's name, or none: where the variable is not set, or empty, as a script may have it.
-#[derive(Clone, Debug)]
-pub(super) struct NameOrNone(pub(super) Option<LabName>);
+/// The same, for a command that takes nothing else: its name may stand alone.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Named {
+    /// The same as --lab
+    #[arg(conflicts_with = "lab")]
+    name: Option<LabName>,
 
-impl FromStr for NameOrNone {
-    type Err = LabNameError;
+    #[command(flatten)]
+    selection: Selection,
+}
 
-    fn from_str(text: &str) -> Result<Self, LabNameError> {
-        Ok(Self(match text {
-            "" => None,
-            text => Some(text.parse()?),
-        }))
+/// Whoever means kubectl's `-l` is told where that stands.
+fn name(text: &str) -> Result<LabName, String> {
+    let name = text.parse::<LabName>().map_err(|error| error.to_string());
+    name.map_err(|error| {
+        if text.contains('=') {
+            format!("{error}; kubectl's `-l` stands behind its first word, or behind `--`")
+        } else {
+            error
+        }
+    })
+}
+
+/// What the variable says; an empty one, as a script may set it, says nothing. Ends the program, as
+/// a misspelt option does, when it is no name.
+pub(super) fn from_env() -> Option<LabName> {
+    let text = env::var_os(VARIABLE).filter(|text| !text.is_empty())?;
+    match text.to_string_lossy().parse() {
+        Ok(name) => Some(name),
+        Err(error) => conflict(&format!("{VARIABLE}: {error}")),
     }
 }
 
@@ -42,6 +60,33 @@ impl Selection {
 
     /// The lab, however it stands.
     pub(super) fn find(&self) -> anyhow::Result<Found> {
-        Ok(Registry::from_env()?.select(self.lab.0.as_ref())?)
+        let registry = Registry::from_env()?;
+        if let Some(name) = &self.lab {
+            return Ok(registry.select(Some(name))?);
+        }
+        match from_env() {
+            None => Ok(registry.select(None)?),
+            // Who has forgotten the variable looks for the name in vain.
+            Some(name) => registry.select(Some(&name)).context(VARIABLE),
+        }
+    }
+}
+
+impl Named {
+    /// The lab, which must be ready.
+    pub(super) fn connect(self) -> anyhow::Result<Client> {
+        self.selection().connect()
+    }
+
+    /// The lab, however it stands.
+    pub(super) fn find(self) -> anyhow::Result<Found> {
+        self.selection().find()
+    }
+
+    fn selection(self) -> Selection {
+        let Self { name, selection } = self;
+        Selection {
+            lab: name.or(selection.lab),
+        }
     }
 }

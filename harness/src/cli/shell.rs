@@ -5,6 +5,7 @@ pub(super) mod program;
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -21,13 +22,14 @@ Examples:
   tokenlab shell -l mine --down     end the lab when the shell is left
   SHELL=zsh tokenlab shell
 
-In it, `kubectl` is that of the lab's version and talks to the lab as its admin, `tokenlab` means this
-lab, and the prompt begins with `(lab:NAME)`. Your own settings are read first: ~/.bashrc of bash, zsh's
-.zshenv and .zshrc, fish's configuration, the file that ENV names of another sh. A shell of another
-kind has all but the mark.";
+In it, `kubectl` is that of the lab's version and talks to the lab as its
+admin, `tokenlab` means this lab, and the prompt begins with `(lab:NAME)`.
+Your own settings are read first: ~/.bashrc of bash, zsh's .zshenv and .zshrc,
+fish's configuration, the file that ENV names of another sh. A shell of
+another kind has all but the mark.";
 
 /// The variable by which a shell in a shell is noticed: the lab's name.
-const NESTED: &str = "TOKENLAB_SHELL";
+pub(super) const NESTED: &str = "TOKENLAB_SHELL";
 
 /// Open a shell in which kubectl talks to a lab
 #[derive(Debug, clap::Args)]
@@ -98,20 +100,19 @@ fn prepared(program: &Program, status: &Status) -> io::Result<tokio::process::Co
     let folder = status.folder.join("shell");
     let bin = folder.join("bin");
     std::fs::create_dir_all(&bin)?;
-    link(&status.kubectl, &bin.join("kubectl"))?;
-    if let Ok(this) = std::env::current_exe()
-        && let Some(this) = Utf8Path::from_path(&this)
-    {
-        link(this, &bin.join("tokenlab"))?;
-    }
+    link(status.kubectl.as_std_path(), &bin.join("kubectl"))?;
+    let this = std::env::current_exe()?;
+    link(&this, &bin.join("tokenlab"))?;
     let mut command = program.command(&folder)?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::iter::once(bin.clone().into()).chain(std::env::split_paths(&path));
+    // Last: when the lab has ended, and `bin` with it, this program is still found.
+    let path = path.chain(this.parent().map(Into::into));
     command
         .env("PATH", std::env::join_paths(path).map_err(io::Error::other)?)
         .env("KUBECONFIG", &status.kubeconfig)
         .env("KUBECACHEDIR", status.folder.join("kubectl-cache"))
-        .env("LAB_NAME", status.name.as_str())
+        .env(super::selection::VARIABLE, status.name.as_str())
         .env(NESTED, status.name.as_str())
         // For the files that are read behind the user's own, which may set the first two anew.
         .env("TOKENLAB_BIN", bin)
@@ -120,7 +121,7 @@ fn prepared(program: &Program, status: &Status) -> io::Result<tokio::process::Co
 }
 
 /// One step: another shell of the lab may do the same, or use it.
-fn link(target: &Utf8Path, path: &Utf8Path) -> io::Result<()> {
+fn link(target: &Path, path: &Utf8Path) -> io::Result<()> {
     let draft = path.with_extension(std::process::id().to_string());
     symlink(target, &draft)?;
     std::fs::rename(&draft, path)

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
-use tokenlab_harness::named::{Age, Client, Registry, Status};
+use tokenlab_harness::named::{Age, Status};
 
-use super::selection::NameOrNone;
+use super::selection::Named;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,9 +22,8 @@ It succeeds (exit status 0) only if every part of the lab runs.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The lab [default: the only one that runs]
-    #[arg(env = "LAB_NAME", default_value = "", hide_default_value = true)]
-    name: NameOrNone,
+    #[command(flatten)]
+    lab: Named,
 
     /// Print JSON
     #[arg(long)]
@@ -33,10 +32,8 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let Self { name, json } = self;
-        let registry = Registry::from_env()?;
-        let client = Client::connect(&registry, name.0.as_ref())?;
-        let status = client.status().await?;
+        let Self { lab, json } = self;
+        let status = lab.connect()?.status().await?;
         if json {
             super::print_json(&status)?;
         } else {

@@ -10,25 +10,31 @@ use tokenlab_harness::named::{LabName, Registry, Spec, Status, launch};
 use tokenlab_harness::{Backend, KEPT_FLAGS};
 
 use super::choice::{Choice, conflict};
+use super::selection;
 
 const EXAMPLES: &str = "\
 Examples:
-  tokenlab up                                start a lab, which is called `default`
-  tokenlab up mine --backend kind            another one, on a real cluster
+  tokenlab up                       start a lab, which is called `default`
+  tokenlab up mine --backend kind   another one, on a real cluster
   tokenlab up --flag authentication-token-webhook-cache-ttl=0s
-  tokenlab up --webhook-command './authn --listen {address} --cert {cert} --key {key}'
+  tokenlab up --webhook-command './authn {address} {cert} {key}'
   tokenlab up --backend existing --kubeconfig theirs.yaml
   tokenlab up --json | jq -r .kubeconfig
 
-The lab stays until `tokenlab down`. Ctrl-C while it is being started leaves nothing of it.";
+The lab stays until `tokenlab down`. Ctrl-C while it is being started leaves
+nothing of it.";
 
 /// Start a lab with a name, and leave it running
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// What to call it: lower-case letters, digits and `-`
-    #[arg(default_value_t, env = "LAB_NAME", value_parser = or_default)]
-    name: LabName,
+    /// What to call it: lower-case letters, digits and `-` [default: `LAB_NAME`, or `default`]
+    #[arg(conflicts_with = "lab")]
+    name: Option<LabName>,
+
+    /// The same as NAME
+    #[arg(short, long, value_name = "NAME")]
+    lab: Option<LabName>,
 
     #[command(flatten)]
     choice: Choice,
@@ -40,12 +46,6 @@ pub(super) struct Args {
     /// Print how it is, and all that is needed to use it, as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// An empty name, as a script may set it, is none.
-fn or_default(text: &str) -> Result<LabName, tokenlab_harness::named::LabNameError> {
-    let super::selection::NameOrNone(name) = text.parse()?;
-    Ok(name.unwrap_or_default())
 }
 
 /// `--name=value` is taken as well: it is copied from a manifest.
@@ -73,6 +73,7 @@ impl Args {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let Self {
             name,
+            lab,
             choice,
             flags,
             json,
@@ -95,6 +96,8 @@ impl Args {
             webhook,
             kubernetes,
         } = choice;
+        let name = name.or(lab).or_else(selection::from_env);
+        let name = name.unwrap_or_default();
         // What is missing, or there already, is told before anything is started.
         Registry::from_env()?.check_free(&name)?;
         backend.check().await?;
@@ -143,24 +146,28 @@ fn usage(status: &Status) -> String {
     let name = &status.name;
     let rows = [
         (
-            format!("tokenlab kubectl -l {name} -- get ns"),
-            "as its admin",
+            format!("tokenlab kubectl -l {name} get ns"),
+            "kubectl as its admin",
         ),
         (
-            format!("tokenlab kubectl -l {name} --as-token TOKEN -- get ns"),
-            "as whom the webhook takes the token for",
+            format!("tokenlab kubectl -l {name} --as-token T get ns"),
+            "and as a token's user",
         ),
+        (format!("tokenlab shell -l {name}"), "a shell with all that"),
+        (format!("tokenlab review -l {name} T"), "ask the webhook"),
         (
-            format!("tokenlab shell -l {name}"),
-            "a shell with kubectl and its kubeconfig",
+            format!("tokenlab set -l {name} T --refuse"),
+            "change what it answers",
         ),
+        (format!("tokenlab watch -l {name}"), "see what it is asked"),
         (
-            format!("tokenlab review -l {name} TOKEN"),
-            "what the webhook answers",
+            format!("tokenlab flags -l {name}"),
+            "kube-apiserver's flags",
         ),
+        (format!("tokenlab logs -l {name}"), "and what it writes"),
         (
             format!("tokenlab status {name}"),
-            "how it is, and where its files are",
+            "how it is, and its files",
         ),
         (format!("tokenlab down {name}"), "its end"),
     ];

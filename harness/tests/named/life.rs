@@ -21,12 +21,16 @@ async fn it_stays_and_is_listed_asked_and_ended() {
     assert_snapshot!(filtered(&started.stdout), @"
     ✓ the lab `default` is ready: Kubernetes [version] on bare ([time])
 
-      tokenlab kubectl -l default -- get ns                   as its admin
-      tokenlab kubectl -l default --as-token TOKEN -- get ns  as whom the webhook takes the token for
-      tokenlab shell -l default                               a shell with kubectl and its kubeconfig
-      tokenlab review -l default TOKEN                        what the webhook answers
-      tokenlab status default                                 how it is, and where its files are
-      tokenlab down default                                   its end
+      tokenlab kubectl -l default get ns               kubectl as its admin
+      tokenlab kubectl -l default --as-token T get ns  and as a token's user
+      tokenlab shell -l default                        a shell with all that
+      tokenlab review -l default T                     ask the webhook
+      tokenlab set -l default T --refuse               change what it answers
+      tokenlab watch -l default                        see what it is asked
+      tokenlab flags -l default                        kube-apiserver's flags
+      tokenlab logs -l default                         and what it writes
+      tokenlab status default                          how it is, and its files
+      tokenlab down default                            its end
     ");
 
     assert_snapshot!(filtered(&done(&home, &["list"]).await), @"

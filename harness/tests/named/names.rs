@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 use nix::sys::signal::Signal;
 
 use crate::home::Home;
-use crate::owner::Running;
+use crate::owner::{Running, ended};
 use crate::support::{done, filtered, never_up, nothing_left, stands, tokenlab, up};
 
 #[tokio::test]
@@ -93,6 +93,18 @@ async fn without_a_name_the_only_one_is_meant() {
 
     hint: say which: `--lab NAME`, or LAB_NAME
     ");
+    // Each command takes what the hint says.
+    for args in [["status", "--lab"], ["down", "-l"], ["logs", "-l"]] {
+        let unknown = tokenlab(&home, &[&args[..], &["three"]].concat()).await;
+        assert_eq!(unknown.status.code(), Some(1), "{unknown}");
+        let error =
+            "error: there is no lab `three`; there are `one` and `two`\n\nhint: `tokenlab list`";
+        assert!(unknown.stderr.starts_with(error), "{unknown}");
+    }
+    let mut third = home.tokenlab(&["status"]).await;
+    let third = ended(third.env("LAB_NAME", "three")).await;
+    let error = "error: LAB_NAME: there is no lab `three`;";
+    assert!(third.stderr.starts_with(error), "{third}");
     let early = tokenlab(&home, &["logs", "-l", "one"]).await;
     assert_eq!(early.status.code(), Some(1), "{early}");
     assert_snapshot!(early.stderr, @"
@@ -117,10 +129,34 @@ async fn without_a_name_the_only_one_is_meant() {
 #[tokio::test]
 async fn what_is_no_name_is_wrong_usage() {
     let home = Home::new().await;
-    for args in [["up", "Ä"], ["status", "a b"], ["logs", "-l=.."]] {
+    // The last one is what a script says whose variable is not set.
+    for args in [
+        ["up", "Ä"],
+        ["status", "a b"],
+        ["logs", "-l=.."],
+        ["down", ""],
+    ] {
         let output = tokenlab(&home, &args).await;
         assert_eq!(output.status.code(), Some(2), "{output}");
         assert!(output.stderr.contains("is no name for a lab"), "{output}");
+    }
+    let mut status = home.tokenlab(&["status"]).await;
+    let output = ended(status.env("LAB_NAME", "Ä")).await;
+    assert_eq!(output.status.code(), Some(2), "{output}");
+    assert!(
+        output
+            .stderr
+            .starts_with("error: LAB_NAME: `Ä` is no name for a lab"),
+        "{output}"
+    );
+    for args in [
+        ["status", "a", "-l", "b"],
+        ["down", "a", "-l", "b"],
+        ["up", "a", "-l", "b"],
+    ] {
+        let output = tokenlab(&home, &args).await;
+        assert_eq!(output.status.code(), Some(2), "{output}");
+        assert!(output.stderr.contains("cannot be used with"), "{output}");
     }
     let kept = tokenlab(&home, &["down", "--kept"]).await;
     assert_eq!(kept.status.code(), Some(2), "{kept}");
@@ -139,4 +175,25 @@ async fn the_environment_names_one() {
     let output = owner.ended().await;
     assert_eq!(output.status.code(), Some(130), "{output}");
     nothing_left(&home).await;
+}
+
+/// It is set in each shell of a lab, and is nothing that was typed.
+#[tokio::test]
+async fn the_environment_contradicts_nothing() {
+    let home = Home::new().await;
+    for (args, code) in [
+        (&["down", "--all", "--dry-run"][..], 0),
+        (&["status", "typed"], 1),
+        (&["down", "-l", "typed"], 1),
+    ] {
+        let mut command = home.tokenlab(args).await;
+        command.env("DOCKER_HOST", "unix:///nowhere");
+        let output = ended(command.env("LAB_NAME", "named")).await;
+        assert_eq!(output.status.code(), Some(code), "{output}");
+        assert_eq!(
+            output.stderr.contains("no lab `typed`"),
+            code == 1,
+            "{output}"
+        );
+    }
 }

@@ -185,6 +185,32 @@ async fn each_shell_is_marked_and_has_the_labs_kubectl(#[case] name: &str) {
 }
 
 #[tokio::test]
+async fn a_shell_whose_lab_is_ended_in_it() {
+    let (home, _) = lab().await;
+    let command = shell(&home, "/bin/bash", &[]).await;
+    let name = "shell::a_shell_whose_lab_is_ended_in_it";
+    if let Some(terminal) = Terminal::start(name, command, (80, 24)).await {
+        terminal.ends_with("(lab:shown) ann$").await;
+        terminal.line("tokenlab down --all").await;
+        let told = "this shell was made for it, and is of no more use: `exit` leaves it";
+        terminal
+            .ends_with(&format!("{told}\n(lab:shown) ann$"))
+            .await;
+        // It is not in the lab's folder any more.
+        terminal.line("tokenlab list").await;
+        terminal
+            .ends_with("no labs; `tokenlab up` starts one\n(lab:shown) ann$")
+            .await;
+        terminal.line("exit").await;
+        let (code, text) = terminal.ended().await;
+        assert_eq!(code, 0, "{text}");
+        terminal.close().await;
+        return home.nothing_left().await;
+    }
+    down(&home).await;
+}
+
+#[tokio::test]
 async fn a_shell_that_is_killed_gives_the_terminal_back() {
     let (home, _) = lab().await;
     let command = shell(&home, "/bin/bash", &[]).await;

@@ -150,9 +150,6 @@ impl RegistryError {
                      name gives another lab: `tokenlab up NAME`"
                 ))
             }
-            Self::Unknown { others, name } if others.is_empty() => {
-                Some(format!("`tokenlab up {name}` starts it"))
-            }
             Self::Unknown { .. } => Some("`tokenlab list` shows those that there are".to_owned()),
             Self::None => Some("`tokenlab up` starts one".to_owned()),
             Self::Several { .. } => Some("say which: `--lab NAME`, or LAB_NAME".to_owned()),
@@ -180,7 +177,8 @@ fn taken(found: &Found) -> String {
 fn but(others: &[LabName]) -> String {
     match others {
         [] => String::new(),
-        others => format!("; there is {}", list(others)),
+        [one] => format!("; there is `{one}`"),
+        others => format!("; there are {}", list(others)),
     }
 }
 

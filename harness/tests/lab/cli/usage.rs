@@ -262,7 +262,7 @@ async fn a_flag_for_real_clusters_on_the_bare_backend() {
     ----- stderr -----
     error: `--wire` is for a real cluster: add `--backend kind`
 
-    Usage: tokenlab <COMMAND>
+    Usage: tokenlab demo [OPTIONS]
 
     For more information, try '--help'.
     ");
@@ -275,7 +275,7 @@ async fn a_flag_of_k3s_without_it() {
     ----- stderr -----
     error: `--no-agent` is for k3s: add `--backend k3s`
 
-    Usage: tokenlab <COMMAND>
+    Usage: tokenlab demo [OPTIONS]
 
     For more information, try '--help'.
     ");
