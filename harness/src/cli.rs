@@ -23,6 +23,7 @@ mod supervise;
 mod table;
 mod token;
 mod tour;
+mod unread;
 mod up;
 mod watch;
 mod webhook;

@@ -140,6 +140,9 @@ pub enum WebhookError {
         /// What went wrong.
         source: PostError,
     },
+    /// It was asked before the lab is started, and it failed.
+    #[error(transparent)]
+    Probe(Box<Self>),
     /// What answers there is no webhook for TokenReviews.
     #[error("the webhook at `{url}` answers a TokenReview with {status}, and no TokenReview")]
     NoReview {
@@ -171,6 +174,12 @@ impl WebhookError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Command(error) => return error.hint(),
+            Self::Probe(error) => match &**error {
+                Self::Post { source, .. } if source.may_pass() => {
+                    "start it first; or do not look: `--no-probe`, and it may come later"
+                }
+                error => return error.hint(),
+            },
             Self::Post { source, .. } => match source {
                 PostError::Authority(_) => "give the authority of its certificate: `--ca`",
                 PostError::Name(_) => {
@@ -181,9 +190,7 @@ impl WebhookError {
                     "give a certificate that it takes: `--client-cert` and `--client-key`"
                 }
                 PostError::NotTls(_) => "it must serve TLS: kube-apiserver sends tokens",
-                error if error.may_pass() => {
-                    "start it first; or do not look: `--no-probe`, and it may come later"
-                }
+                error if error.may_pass() => "it must run: start it",
                 _ => return None,
             },
             Self::NoReview { .. } => "the URL has the path too, such as `/authenticate`",
@@ -241,7 +248,8 @@ impl Webhook {
             journal: Journal::new(),
         };
         if elsewhere.is_probed() {
-            let answer = webhook.post(post::question(version)).await?;
+            let answer = webhook.post(post::question(version)).await;
+            let answer = answer.map_err(|error| WebhookError::Probe(error.into()))?;
             if !answer.is_review() {
                 return Err(WebhookError::NoReview {
                     url: webhook.url(),

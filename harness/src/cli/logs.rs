@@ -2,29 +2,33 @@
 
 mod follow;
 
+use std::ffi::OsStr;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
-use tokenlab_harness::named::{Log, LogName};
+use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
+use clap::error::{ContextKind, ContextValue};
+use tokenlab_harness::named::{LabName, Log, LogName};
 
 use super::selection::Selection;
 
 const EXAMPLES: &str = "\
 Examples:
   tokenlab logs                 kube-apiserver's
-  tokenlab logs -f etcd         and what comes, until Ctrl-C or the end of the lab
+  tokenlab logs -f etcd         and what comes, until the lab ends
   tokenlab logs node -l mine    the node of a real cluster
 
-Without -f it ends with what there is. The webhook of a bare lab writes a JSON object for each review,
-without the token; `tokenlab watch` shows the same for people.";
+Without -f it ends with what there is. The webhook of a bare lab writes a JSON
+object for each review, without the token; `tokenlab watch` shows the same for
+people.";
 
 /// Print a log of a lab
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Whose
-    #[arg(value_enum, default_value = "apiserver")]
+    #[arg(value_parser = Parser::default(), default_value = "apiserver")]
     log: LogName,
 
     /// Go on with what comes, until the lab ends
@@ -33,6 +37,43 @@ pub(super) struct Args {
 
     #[command(flatten)]
     selection: Selection,
+}
+
+/// Of a log's name. Who says a lab's instead, as to other commands, is told how it is done here.
+#[derive(Clone)]
+struct Parser(EnumValueParser<LogName>);
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self(EnumValueParser::new())
+    }
+}
+
+impl TypedValueParser for Parser {
+    type Value = LogName;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<LogName, clap::Error> {
+        let mut parsed = self.0.parse_ref(command, arg, value);
+        if let Err(error) = &mut parsed
+            && let Some(name) = value
+                .to_str()
+                .filter(|name| name.parse::<LabName>().is_ok())
+        {
+            let tip = format!("'-l {name}' says which lab");
+            let tip = ContextValue::StyledStrs(vec![tip.into()]);
+            error.insert(ContextKind::Suggested, tip);
+        }
+        parsed
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
 }
 
 impl Args {

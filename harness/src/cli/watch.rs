@@ -3,7 +3,7 @@
 mod line;
 mod log;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -13,6 +13,7 @@ use tokenlab_harness::named::{Client, Request, Response};
 
 use super::UNWRITABLE;
 use super::selection::Selection;
+use super::unread::unread;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,14 +21,15 @@ Examples:
   tokenlab watch --past                     begin with the last thousand
   tokenlab watch --json | jq .decision      a JSON object each line
 
-  TIME      TOKEN         AUDIENCES               DECISION        LATENCY  SOURCE
-  10:44:46  3fa9c1d2e4b5  kubernetes.default.svc  ✓ mock          0.05 ms  asked
-  10:44:47  3fa9c1d2e4b5                          ✓ mock                   cached
+TIME      TOKEN         AUDIENCES               DECISION        LATENCY  SOURCE
+10:44:46  3fa9c1d2e4b5  kubernetes.default.svc  ✓ mock          0.05 ms  asked
+10:44:47  3fa9c1d2e4b5                          ✓ mock                   cached
 
-The time is UTC. TOKEN is a hash: the same token has the same in this lab, and in no other.
-`asked` is a review of the apiserver's, `direct` one of somebody else, such as `tokenlab review`.
-`cached` is a request that the apiserver answered by what it remembered; which token it had is told
-where only one can be. `no-call` is a request that was refused, and no review of it came: the
+The time is UTC. TOKEN is a hash: the same token has the same in this lab, and
+in no other. `asked` is a review of the apiserver's, `direct` one of somebody
+else, such as `tokenlab review`. `cached` is a request that the apiserver
+answered by what it remembered; which token it had is told where only one can
+be. `no-call` is a request that was refused, and no review of it came: the
 apiserver could not reach the webhook, or the request had no token.
 
 It ends by Ctrl-C (exit status 130), or with the lab (1).";
@@ -54,9 +56,15 @@ impl Args {
         let client = lab.connect()?;
         let out = Out { json };
         let status = client.status().await?;
-        match status.backend {
-            Backend::Bare => follow(&client, past, &out).await?,
-            _ => log::follow(&status, past, &out).await?,
+        let followed = async {
+            match status.backend {
+                Backend::Bare => follow(&client, past, &out).await,
+                _ => log::follow(&status, past, &out).await,
+            }
+        };
+        tokio::select! {
+            followed = followed => followed?,
+            error = unread() => return Err(error).context(UNWRITABLE),
         }
         anyhow::bail!("the lab `{}` has ended", client.name())
     }
@@ -87,9 +95,9 @@ struct Out {
 }
 
 impl Out {
-    /// The head, for a person who looks on.
+    /// The head.
     fn begin(&self) -> anyhow::Result<()> {
-        if self.json || !std::io::stdout().is_terminal() {
+        if self.json {
             return Ok(());
         }
         let bold = anstyle::Style::new().bold();

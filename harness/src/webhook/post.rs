@@ -77,7 +77,8 @@ impl PostError {
         use CertificateError as C;
         use rustls::Error as E;
         let Some(tls) = tls(&error) else {
-            return Self::Http(error);
+            // The URL in it has another name than the one that the webhook is known by.
+            return Self::Http(error.without_url());
         };
         match tls {
             E::InvalidMessage(_) => Self::NotTls(tls.clone()),

@@ -155,6 +155,11 @@ async fn set_and_watch() {
         status.stdout.contains("down, until `tokenlab set --up`"),
         "{status}"
     );
+    let review = tokenlab(&lab.home, &["review", "any"]).await;
+    assert_eq!(review.status.code(), Some(1), "{review}");
+    let hint = "\nhint: `tokenlab set --up` has it listen again\n";
+    assert!(review.stderr.ends_with(hint), "{review}");
+    assert!(!review.stderr.contains("my-authn"), "{review}");
     assert_eq!(lab.ask(down).await, 401);
     let event = watch.next().await;
     assert_eq!(
@@ -218,8 +223,13 @@ async fn ends(lab: Lab, watch: Watch) {
     let mut other = other.spawn().expect("must start");
     let stdout = other.stdout.take().expect("must be a pipe");
     let mut lines = BufReader::new(stdout).lines();
-    let line = lines.next_line().await;
-    let line = line.expect("must be read").expect("must be there");
+    let mut line = async || {
+        let line = lines.next_line().await;
+        line.expect("must be read").expect("must be there")
+    };
+    let head = line().await;
+    assert!(head.starts_with("TIME "), "{head}");
+    let line = line().await;
     assert!(line.ends_with("  asked"), "{line}");
     assert!(line.contains("  kubernetes.default.svc  ✓ ann "), "{line}");
     signal(other.id().expect("must run"), Signal::SIGINT);

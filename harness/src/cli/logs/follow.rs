@@ -10,6 +10,7 @@ use camino::Utf8Path;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cli::UNWRITABLE;
+use crate::cli::unread::unread;
 
 /// How often the file is looked at: nobody reads faster.
 const EVERY: Duration = Duration::from_millis(100);
@@ -20,6 +21,7 @@ pub(super) async fn print(path: &Utf8Path, follow: bool) -> anyhow::Result<()> {
     let mut file = File::open(path).with_context(|| format!("`{path}` could not be read"))?;
     let mut look = interval(EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut unread = std::pin::pin!(unread());
     loop {
         // Asked first: what was written before the end is printed.
         let current = File::open(path);
@@ -32,10 +34,13 @@ pub(super) async fn print(path: &Utf8Path, follow: bool) -> anyhow::Result<()> {
         if !follow {
             return Ok(());
         }
-        if number(&current)? == number(&file)? {
-            look.tick().await;
-        } else {
+        if number(&current)? != number(&file)? {
             file = current;
+            continue;
+        }
+        tokio::select! {
+            _ = look.tick() => {}
+            error = &mut unread => return Err(error).context(UNWRITABLE),
         }
     }
 }

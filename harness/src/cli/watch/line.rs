@@ -27,12 +27,15 @@ pub(super) fn of(event: &ReviewEvent) -> String {
     let audiences = event.audiences.iter();
     let audiences = audiences.map(|audience| audience.strip_prefix("https://").unwrap_or(audience));
     let audiences = audiences.collect::<Vec<_>>().join(" ");
-    let (decision, style) = decision(&event.outcome);
+    let (decision, style) = decision(event);
     let latency = event.latency.map(latency).unwrap_or_default();
-    let source = match event.fault {
-        Some(fault) => format!("{}, {fault}", event.source),
-        None => event.source.to_string(),
-    };
+    let mut source = event.source.to_string();
+    if let Some(fault) = event.fault {
+        source = format!("{source}, {fault}");
+    }
+    if let Outcome::Undecided { reason } = &event.outcome {
+        source = format!("{source}: {reason}");
+    }
     let token = token.unwrap_or_default();
     columns(
         [&time, &token, &audiences, &decision, &latency, &source],
@@ -48,18 +51,20 @@ fn columns(cells: [&str; 6], style: Style) -> String {
 }
 
 /// With a mark, so that a user who is called `refused` is not taken for a refusal.
-fn decision(outcome: &Outcome) -> (String, Style) {
-    match outcome {
+fn decision(event: &ReviewEvent) -> (String, Style) {
+    let yellow = AnsiColor::Yellow.on_default();
+    match &event.outcome {
+        // The apiserver cannot read it.
+        Outcome::Authenticated { user, .. } if event.fault.is_some() => {
+            (format!("? {user}"), yellow)
+        }
         Outcome::Authenticated { user, .. } if user.is_empty() => {
             ("✓ recognised".to_owned(), AnsiColor::Green.on_default())
         }
         Outcome::Authenticated { user, .. } => (format!("✓ {user}"), AnsiColor::Green.on_default()),
         Outcome::Refused => ("✗ refused".to_owned(), AnsiColor::Red.on_default()),
-        Outcome::Undecided { reason } => {
-            let text = format!("? undecided: {reason}");
-            (text, AnsiColor::Yellow.on_default())
-        }
-        _ => ("? unanswered".to_owned(), AnsiColor::Yellow.on_default()),
+        Outcome::Undecided { .. } => ("? undecided".to_owned(), yellow),
+        _ => ("? unanswered".to_owned(), yellow),
     }
 }
 
@@ -101,13 +106,19 @@ mod tests {
         let spoiled = event(
             r#"{"when":"2026-11-26T10:44:48Z","token":"3fa9c1d2e4b5","audiences":["a","https://b"],"decision":"undecided","reason":"no answer from there","latency_us":1500000,"source":"asked","fault":"other-version"}"#,
         );
-        let lines = [head(), plain(&asked), plain(&cached), plain(&spoiled)];
-        let lines = lines.map(|line| anstream::adapter::strip_str(&line).to_string());
+        let unread = event(
+            r#"{"when":"2026-11-26T10:44:49Z","token":"3fa9c1d2e4b5","decision":"authenticated","user":"mock","latency_us":48,"source":"direct","fault":"other-version"}"#,
+        );
+        let events = [&asked, &cached, &spoiled, &unread].map(plain);
+        let lines: Vec<_> = std::iter::once(head()).chain(events).collect();
+        let strip = |line: String| anstream::adapter::strip_str(&line).to_string();
+        let lines: Vec<_> = lines.into_iter().map(strip).collect();
         insta::assert_snapshot!(lines.join("\n"), @"
         TIME      TOKEN         AUDIENCES               DECISION        LATENCY  SOURCE
         10:44:46  3fa9c1d2e4b5  kubernetes.default.svc  ✓ mock          0.05 ms  asked
         10:44:47                                        ✗ refused                cached
-        10:44:48  3fa9c1d2e4b5  a b                     ? undecided: no answer from there   1.50 s  asked, other-version
+        10:44:48  3fa9c1d2e4b5  a b                     ? undecided      1.50 s  asked, other-version: no answer from there
+        10:44:49  3fa9c1d2e4b5                          ? mock          0.05 ms  direct, other-version
         ");
         assert!(lines[..3].iter().all(|line| line.chars().count() <= 80));
     }

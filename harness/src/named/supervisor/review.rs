@@ -3,6 +3,7 @@
 use tokenlab_webhook::{ApiVersion, Token};
 
 use super::{Failure, Response, Supervisor};
+use crate::backend::{MockLab, MockLabError};
 
 /// Posts it and returns the answers.
 pub(super) async fn post(
@@ -16,7 +17,20 @@ pub(super) async fn post(
     let mut answers = Vec::new();
     // The one that the apiserver speaks by default comes first.
     for version in [ApiVersion::V1Beta1, ApiVersion::V1] {
-        answers.push(lab.review(version, token, audiences).await?);
+        match lab.review(version, token, audiences).await {
+            Ok(answer) => answers.push(answer),
+            Err(error) => return Err(failure(&lab, error).await),
+        }
     }
     Ok(Response::Reviewed(answers))
+}
+
+async fn failure(lab: &MockLab, error: MockLabError) -> Failure {
+    let mut failure = Failure::from(error);
+    if let MockLab::Bare(lab) = lab
+        && matches!(lab.webhook().is_up().await, Ok(false))
+    {
+        failure.hint = Some("`tokenlab set --up` has it listen again".to_owned());
+    }
+    failure
 }

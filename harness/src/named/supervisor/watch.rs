@@ -7,6 +7,8 @@ use tokio::net::unix::OwnedWriteHalf;
 
 use super::{Failure, Response, Supervisor, send};
 use crate::journal::Next;
+use crate::named::spec::Spec;
+use crate::named::webhook::SpecWebhook;
 
 /// Tells of each event until the client is gone.
 pub(super) async fn watch(
@@ -15,11 +17,7 @@ pub(super) async fn watch(
     write: &mut OwnedWriteHalf,
 ) -> Result<Option<Response>, Failure> {
     let Some(webhook) = &supervisor.webhook else {
-        let backend = supervisor.spec.backend;
-        return Err(Failure {
-            message: format!("the webhook of a lab on {backend} has its journal in its log alone"),
-            hint: Some("`tokenlab logs webhook --follow` shows it".to_owned()),
-        });
+        return Err(unseen(&supervisor.spec));
     };
     let (events, mut live) = webhook.journal.follow_from_start();
     send(write, &Response::Watching).await?;
@@ -41,6 +39,22 @@ pub(super) async fn watch(
         if send(write, &response).await.is_err() {
             return Ok(None);
         }
+    }
+}
+
+/// Nobody here sees what it is asked.
+fn unseen(spec: &Spec) -> Failure {
+    let message = match &spec.webhook {
+        None => format!(
+            "the webhook of a lab on {} has its journal in its log alone",
+            spec.backend
+        ),
+        Some(_) => "the webhook is not tokenlab's own: what it is asked is not seen".to_owned(),
+    };
+    let has_log = !matches!(spec.webhook, Some(SpecWebhook::Elsewhere(_)));
+    Failure {
+        message,
+        hint: has_log.then(|| "`tokenlab logs webhook --follow` shows what it writes".to_owned()),
     }
 }
 
