@@ -16,12 +16,13 @@ const EXAMPLES: &str = "\
 Examples:
   tokenlab kubectl get ns
   tokenlab kubectl -l mine -- get pods --all-namespaces
-  tokenlab kubectl --as-token ZGVtby1wYXNzd29yZA== auth whoami
+  tokenlab kubectl --as-token ZGVtbW8tcGFzc3dvcmQ= auth whoami
   pass show token | tokenlab kubectl --as-token-file - auth whoami
 
-What begins with kubectl's first word, or stands behind `--`, is kubectl's. It becomes this process:
-its exit status, its input and output, Ctrl-C. A token reaches it by a kubeconfig in the lab's
-folder, never on its command line; with `--as-token-file` it stands on none at all.";
+What begins with kubectl's first word, or stands behind `--`, is kubectl's. It
+becomes this process: its exit status, its input and output, Ctrl-C. A token
+reaches it by a kubeconfig in the lab's folder, never on its command line; with
+`--as-token-file` it stands on none at all.";
 
 /// Run the kubectl of a lab's version, as its admin or with a token
 #[derive(Debug, clap::Args)]
@@ -31,7 +32,7 @@ pub(super) struct Args {
     selection: Selection,
 
     /// Be whom the webhook takes this token for, not the admin
-    #[arg(long, value_name = "TOKEN", value_parser = token::parse_some)]
+    #[arg(long, value_name = "TOKEN", value_parser = token::parse_as)]
     as_token: Option<Token>,
 
     /// The same, with the token in a file; `-`: on the standard input, all of it
@@ -39,11 +40,7 @@ pub(super) struct Args {
     as_token_file: Option<Utf8PathBuf>,
 
     /// kubectl's arguments
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "ARGS"
-    )]
+    #[arg(trailing_var_arg = true, value_name = "ARGS")]
     words: Vec<OsString>,
 }
 

@@ -18,17 +18,17 @@ use super::token;
 
 const EXAMPLES: &str = "\
 Examples:
-  tokenlab set                                         show what is set
-  tokenlab set abc --user ann --group dev              the token `abc` is ann's
-  tokenlab set abc --refuse                            … and now it is nobody's
-  tokenlab set abc --forget                            … and now as any other: the mock's
-  tokenlab set --token-file token.txt --user ann       the same, with the token in a file
-  tokenlab set --undecided 'no answer' --token-file -  from the standard input
-  tokenlab set --latency 200ms                         every answer comes later
-  tokenlab set --down                                  connections are refused
-  tokenlab set --up --latency 0 --no-fault             all as it was
+  tokenlab set                                    show what is set
+  tokenlab set abc --user ann --group dev         the token `abc` is ann's
+  tokenlab set abc --refuse                       … and now it is nobody's
+  tokenlab set abc --forget                       … and now the mock's again
+  tokenlab set --token-file token --user ann      the same, by a file
+  tokenlab set --undecided 'why' --token-file -   by the standard input
+  tokenlab set --latency 200ms                    every answer comes later
+  tokenlab set --down                             connections are refused
+  tokenlab set --up --latency 0 --no-fault        all as it was
 
-What a command line has, every user of this machine can read while the command runs.
+What a command line has, every user of this machine can read while it runs.
 
 The apiserver remembers answers: 2 minutes unless its flag
 authentication-token-webhook-cache-ttl says otherwise, and good tokens
@@ -52,7 +52,7 @@ const NO_USER: [&str; 3] = ["refuse", "undecided", "forget"];
 pub(super) struct Args {
     /// The token
     #[arg(value_name = "TOKEN", group = "the-token", requires = "answer",
-        value_parser = token::parse_some)]
+        value_parser = token::parse)]
     token: Option<Token>,
 
     /// A file with the token; `-`: the standard input, all of it
@@ -96,7 +96,7 @@ pub(super) struct Args {
     forget: bool,
 
     /// How much later than it could the webhook answers: 200ms, 1.5s, 0
-    #[arg(long, value_name = "TIME", value_parser = latency)]
+    #[arg(long, value_name = "TIME", value_parser = latency, allow_hyphen_values = true)]
     latency: Option<Duration>,
 
     /// Have the webhook listen no more: connections are refused

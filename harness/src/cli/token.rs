@@ -1,6 +1,5 @@
 //! Tokens that a command is given, by its command line or by a file.
 
-use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -9,17 +8,20 @@ use camino::Utf8Path;
 use tokenlab_webhook::{BODY_LIMIT, Token};
 
 /// On the command line, where other users of this machine may see it.
-#[expect(clippy::unnecessary_wraps, reason = "a parser of clap's may fail")]
-pub(super) fn parse(text: &str) -> Result<Token, Infallible> {
-    Ok(Token::from(text))
+pub(super) fn parse(text: &str) -> Result<Token, &'static str> {
+    match text {
+        "" => Err("it is empty"),
+        "-" => Err("the standard input is read by `--token-file -`"),
+        text => Ok(Token::from(text)),
+    }
 }
 
-/// The same, for those to whom an empty one means none.
-pub(super) fn parse_some(text: &str) -> Result<Token, &'static str> {
-    if text.is_empty() {
-        return Err("it is empty");
+/// The same, where the option for a file has another name.
+pub(super) fn parse_as(text: &str) -> Result<Token, &'static str> {
+    match text {
+        "-" => Err("the standard input is read by `--as-token-file -`"),
+        text => parse(text),
     }
-    Ok(Token::from(text))
 }
 
 /// From a file, or for `-` from the standard input; the end of its last line is none of it.

@@ -8,8 +8,8 @@ use nix::sys::signal::Signal;
 use rstest::rstest;
 use tokenlab_harness::named::Status;
 
-use crate::home::Home;
-use crate::owner::Running;
+use crate::home::{Home, SOON};
+use crate::owner::{Running, ended};
 use crate::support::{done, filtered, nothing_left, tokenlab, up};
 
 /// A token that must be found where it belongs, and nowhere else.
@@ -37,8 +37,6 @@ async fn kubectl_is_its_admin_or_whom_a_token_belongs_to() {
     ----- stderr -----
     Error from server (Forbidden): namespaces is forbidden: User "mock" cannot list resource "namespaces" in API group "" at the cluster scope
     "#);
-    let nothing = tokenlab(&home, &["kubectl", "--as-token", "", "get", "ns"]).await;
-    assert_eq!(nothing.status.code(), Some(2), "{nothing}");
 
     done(&home, &["down"]).await;
     let gone = tokenlab(&home, &["kubectl", "get", "ns"]).await;
@@ -152,18 +150,33 @@ async fn a_review_is_answered_in_both_versions() {
     }
     "#);
     // To this one the webhook says nothing that the apiserver could use.
-    let refused = tokenlab(&home, &["review", "--json", ""]).await;
+    done(&home, &["set", "--other-version"]).await;
+    let refused = tokenlab(&home, &["review", "--json", "any"]).await;
     assert_eq!(refused.status.code(), Some(1), "{refused}");
     let report: serde_json::Value = serde_json::from_str(&refused.stdout).expect("must be JSON");
     assert_eq!(report["lab"], "used");
     assert_eq!(report["authenticated"], false);
     let reviews = report["reviews"].as_array().expect("must be there");
     assert_eq!(reviews.len(), 2);
-    assert_eq!(reviews[0]["apiVersion"], "authentication.k8s.io/v1beta1");
-    assert_eq!(reviews[1]["apiVersion"], "authentication.k8s.io/v1");
+    for (review, [asked, answered]) in reviews.iter().zip([["v1beta1", "v1"], ["v1", "v1beta1"]]) {
+        assert_eq!(
+            review["api_version"],
+            format!("authentication.k8s.io/{asked}")
+        );
+        assert!(review["latency_us"].is_u64(), "{review}");
+        assert_eq!(review["decision"], "failed");
+        let reason = format!(
+            "its apiVersion is `authentication.k8s.io/{answered}`, not that of the question"
+        );
+        assert_eq!(review["reason"], reason);
+    }
+    done(&home, &["set", "--no-fault"]).await;
+    let good = done(&home, &["review", "--json", "any"]).await;
+    let good: serde_json::Value = serde_json::from_str(&good).expect("must be JSON");
+    let good = &good["reviews"][1];
     assert_eq!(
-        reviews[1]["verdict"]["reason"],
-        "HTTP status 400 Bad Request"
+        (&good["decision"], &good["user"]),
+        (&"authenticated".into(), &"mock".into())
     );
     done(&home, &["down"]).await;
     nothing_left(&home).await;
@@ -248,16 +261,67 @@ async fn a_bad_flag_is_rolled_back() {
 }
 
 #[rstest]
-#[case::no_value(&["--set", "profiling"])]
-#[case::a_value(&["--unset", "profiling=true"])]
-#[case::twice(&["--set", "v=1", "--unset", "v"])]
+#[case::no_value(&["flags", "--set", "profiling"], "a flag is `NAME=VALUE`")]
+#[case::a_value(&["flags", "--unset", "profiling=true"], "is taken away by its name alone")]
+#[case::twice(&["flags", "--set", "v=1", "--unset", "v"], "`v` is given twice\n\nUsage: tokenlab flags ")]
+#[case::empty(&["kubectl", "--as-token", "", "get", "ns"], "it is empty")]
+#[case::dash(&["kubectl", "--as-token", "-", "get", "ns"], "read by `--as-token-file -`")]
+#[case::misspelt(&["kubectl", "--as-tokn", "t", "get", "ns"], "a similar argument exists: '--as-token'")]
+#[case::label(&["kubectl", "-l", "app=x", "get", "pods"], "kubectl's `-l` stands behind its first word")]
+#[case::nothing(&["review", ""], "it is empty")]
+#[case::no_token(&["review", "-"], "read by `--token-file -`")]
+#[case::a_lab(&["logs", "two"], "tip: '-l two' says which lab")]
 #[tokio::test]
-async fn a_change_that_says_nothing_is_refused(#[case] args: &[&str]) {
+async fn wrong_usage(#[case] args: &[&str], #[case] said: &str) {
     let home = Home::new().await;
-    let args = [&["flags"], args].concat();
-    let refused = tokenlab(&home, &args).await;
+    let refused = tokenlab(&home, args).await;
     assert_eq!(refused.status.code(), Some(2), "{refused}");
     assert_eq!(refused.stdout, "");
+    assert!(refused.stderr.contains(said), "{refused}");
+}
+
+#[tokio::test]
+async fn a_webhook_elsewhere_is_not_seen() {
+    let home = Home::new().await;
+    let ca = home.file("ca.crt");
+    let names = ["elsewhere".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).expect("must be made");
+    std::fs::write(&ca, made.cert.pem()).expect("must be written");
+    // Nobody listens there.
+    let url = "https://127.0.0.1:1/authenticate";
+    let line = format!("up used --webhook-url {url} --ca {ca} --no-probe");
+    done(&home, &words(&line)).await;
+    let watch = tokenlab(&home, &["watch"]).await;
+    assert_snapshot!(watch, @"
+    exit code: 1
+    ----- stderr -----
+    error: the webhook is not tokenlab's own: what it is asked is not seen
+    ");
+    let review = tokenlab(&home, &["review", "any"]).await;
+    assert_eq!(review.status.code(), Some(1), "{review}");
+    let hint = "\nhint: it must run: start it\n";
+    assert!(review.stderr.ends_with(hint), "{review}");
+    done(&home, &["down"]).await;
+    nothing_left(&home).await;
+}
+
+/// Nothing is written there by itself.
+#[rstest]
+#[case::logs(&["logs", "-f", "webhook"])]
+#[case::watch(&["watch", "--json"])]
+#[tokio::test]
+async fn it_ends_with_its_reader(#[case] args: &[&str]) {
+    let home = Home::new().await;
+    up(&home, "used").await;
+    let (reader, writer) = std::io::pipe().expect("must be made");
+    drop(reader);
+    let mut command = home.tokenlab(args).await;
+    let read = tokio::time::timeout(SOON.within, ended(command.stdout(writer))).await;
+    let read = read.expect("must end");
+    assert_eq!(read.status.code(), Some(141), "{read}");
+    assert_eq!(read.stderr, "");
+    done(&home, &["down"]).await;
+    nothing_left(&home).await;
 }
 
 /// With another one it would run, and nobody would reach it.
