@@ -83,7 +83,10 @@ fn verdict(folder: &Utf8Path, processes: &Processes, owners: &[u32]) -> Option<(
         },
     };
     Some(match found {
-        (Verdict::Lost, _) if kept => (Verdict::Kept, "it was kept on purpose".to_owned()),
+        (Verdict::Lost, _) if kept => (
+            Verdict::Kept,
+            "it was kept, on purpose or for a failure".to_owned(),
+        ),
         found => found,
     })
 }

@@ -82,11 +82,15 @@ async fn all_that_lost_its_owner_goes_and_nothing_else() {
     );
     says(
         &dry,
-        &format!("left: run folder {kept} (it was kept on purpose): --kept removes it"),
+        &format!(
+            "left: run folder {kept} (it was kept, on purpose or for a failure): --kept removes it"
+        ),
     );
     says(
         &dry,
-        &format!("left: run folder {evidence} (it was kept on purpose): --kept removes it"),
+        &format!(
+            "left: run folder {evidence} (it was kept, on purpose or for a failure): --kept removes it"
+        ),
     );
     says(
         &dry,
