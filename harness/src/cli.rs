@@ -40,33 +40,34 @@ const EXAMPLES: &str = "\
 Examples:
   tokenlab                           on a terminal: the guided tour
   tokenlab tour --script             the same without keys, to read or to record
-  tokenlab demo                      a real kube-apiserver with the webhook wired in, to Forbidden
-                                     for \"mock\"
-  tokenlab demo --backend kind       the same on a real cluster, which needs Docker
+  tokenlab demo                      a real kube-apiserver with the webhook
+                                     wired in, to Forbidden for \"mock\"
+  tokenlab demo --backend kind       the same on a real cluster (Docker)
   tokenlab demo --json | jq .kubectl what came of it, for scripts
   tokenlab up                        a lab that stays, in the background
   tokenlab kubectl --as-token abc get ns
                                      kubectl with a token, in that lab
   tokenlab set abc --user ann        the token is ann's from now on
-  tokenlab watch                     each token that is decided about, as it happens
+  tokenlab watch                     each token that is decided about, live
   tokenlab down                      the lab's end
-  tokenlab demo --webhook-command './authn --listen {address} --cert {cert} --key {key}'
+  tokenlab demo --webhook-command './authn {address} {cert} {key}'
                                      a webhook of yours, started and asked
   tokenlab demo --backend existing --kubeconfig FILE
-                                     into a cluster of yours, without touching its flags
-  tokenlab assets list               where etcd, kube-apiserver and kubectl come from
-  tokenlab image build               the webhook's container image, as an archive
+                                     into a cluster of yours, flags untouched
+  tokenlab assets list               where Kubernetes' programs come from
+  tokenlab image build               the webhook's container image, a file
   tokenlab completions zsh >~/.zfunc/_tokenlab
 
 Environment:
-  LAB_KUBERNETES    the version of Kubernetes: 1.37 (the newest patch) or v1.37.2
-  LAB_BACKEND       what a lab runs on: bare (the default), kind, k3s or existing
+  LAB_KUBERNETES    the version of Kubernetes: 1.37 (newest patch) or v1.37.2
+  LAB_BACKEND       what a lab runs on: bare (default), kind, k3s or existing
   LAB_NAME          the lab that is meant, where `-l` does not say
-  LAB_K3S_IMAGE     the image of k3s, if not rancher/k3s in the version of Kubernetes
-  LAB_DEBIAN_MIRROR where a node image's packages come from, if not from apt's mirror
-  LAB_KEEP=1        keep the run folder: logs, keys, kubeconfigs, command lines
+  LAB_K3S_IMAGE     the image of k3s, if not rancher/k3s in that version
+  LAB_DEBIAN_MIRROR where a node image's packages come from, if not apt's mirror
+  LAB_KEEP=1        keep the run folder: logs, keys, kubeconfigs, commands
   LAB_ENVTEST_INDEX another index to download Kubernetes' programs by
-  KUBEBUILDER_ASSETS, TEST_ASSET_ETCD, TEST_ASSET_KUBE_APISERVER, TEST_ASSET_KUBECTL
+  KUBEBUILDER_ASSETS, TEST_ASSET_ETCD, TEST_ASSET_KUBE_APISERVER,
+  TEST_ASSET_KUBECTL
                     programs that are there already, named as for envtest
   NO_COLOR          no colours
 
@@ -213,5 +214,24 @@ impl Signals {
             _ = self.terminate.recv() => 143,
             _ = self.hangup.recv() => 129,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    /// clap wraps what is wider than the terminal, which has 80 columns: examples that cannot be pasted then, and
+    /// paragraphs with lines of one word.
+    #[test]
+    fn what_follows_the_help_fits_a_usual_terminal() {
+        fn check(command: &clap::Command) {
+            let after = command.get_after_help().map(ToString::to_string);
+            for line in after.unwrap_or_default().lines() {
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&super::Args::command());
     }
 }

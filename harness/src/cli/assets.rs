@@ -19,13 +19,14 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  tokenlab assets list                        what each place has, and which one would be taken
-  tokenlab assets fetch --kubernetes 1.36     get the newest 1.36 that can be had
+  tokenlab assets list                      what each place has
+  tokenlab assets fetch --kubernetes 1.36   get the newest 1.36 that can be had
   export KUBEBUILDER_ASSETS=$(tokenlab assets path)
 
-Places, in this order: TEST_ASSET_ETCD, TEST_ASSET_KUBE_APISERVER and TEST_ASSET_KUBECTL;
-KUBEBUILDER_ASSETS; the store that setup-envtest fills too; a download by the envtest
-index (LAB_ENVTEST_INDEX names a mirror); a build from Go modules (LAB_GO names the go).";
+Places, in this order: TEST_ASSET_ETCD, TEST_ASSET_KUBE_APISERVER and
+TEST_ASSET_KUBECTL; KUBEBUILDER_ASSETS; the store that setup-envtest fills
+too; a download by the envtest index (LAB_ENVTEST_INDEX names a mirror); a build
+from Go modules (LAB_GO names the go).";
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {

@@ -32,19 +32,20 @@ Examples:
   tokenlab demo
   tokenlab demo --verbose
   tokenlab demo --kubernetes 1.36
-  tokenlab demo --backend kind               on a real cluster, the webhook deployed in it
+  tokenlab demo --backend kind             on a real cluster, the webhook in it
   tokenlab demo --backend kind --wire create --reach dns
-  tokenlab demo --backend k3s --no-agent     on a control plane alone, the webhook beside it
+  tokenlab demo --backend k3s --no-agent   on a control plane alone
   tokenlab demo --json | jq -r .kubectl.stderr
 
 Your own webhook:
-  tokenlab demo --webhook-command './authn --listen {address} --cert {cert} --key {key}'
-  tokenlab demo --webhook-url https://127.0.0.1:8443/authenticate --ca ca.crt --token-file token
-  tokenlab demo --backend kind --webhook-image me/authn:dev --webhook-args '--port {port}'
+  tokenlab demo --webhook-command './authn {address} {cert} {key}'
+  tokenlab demo --webhook-url https://127.0.0.1:8443/authenticate --ca ca.crt
+  tokenlab demo --backend kind --webhook-image me/authn:dev
   tokenlab demo --backend existing --kubeconfig theirs.yaml --hold
 
-It succeeds (exit status 0) only if the apiserver recognises \"mock\" and forbids it to list
-namespaces; with your own webhook, if the apiserver does as that says of the token.";
+It succeeds (exit status 0) only if the apiserver recognises \"mock\" and
+forbids it to list namespaces; with your own webhook, if that says what the
+token is worth and the apiserver does so.";
 
 /// From nothing to Forbidden for "mock": a webhook, a real kube-apiserver that asks it, and
 /// `kubectl get ns` under a token

@@ -17,11 +17,12 @@ const EXAMPLES: &str = "\
 Examples:
   tokenlab flags
   tokenlab flags --set authentication-token-webhook-cache-ttl=0s
-  tokenlab flags --set authentication-token-webhook-version=v1 --unset profiling
+  tokenlab flags --set event-ttl=2h --unset profiling
   tokenlab flags --json | jq -r '.flags[\"authorization-mode\"][]'
 
-A change starts kube-apiserver anew, and is shown when it runs with it. When it does not come up,
-that is told with the last lines of its log, and it runs as before.";
+A change starts kube-apiserver anew, and is shown when it runs with it. When
+it does not come up, that is told with the last lines of its log, and it runs
+as before.";
 
 /// Show the flags of a lab's kube-apiserver, or change them
 #[derive(Debug, clap::Args)]

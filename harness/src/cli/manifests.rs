@@ -10,13 +10,14 @@ use tokenlab_webhook::pki::CertificateAuthority;
 
 const EXAMPLES: &str = "\
 Examples:
-  tokenlab manifests --webhook-config webhook-config.yml >authn-webhook-deploy.yml
-  tokenlab manifests --cluster-ip 10.96.0.53 --webhook-config webhook-config.yml |
+  tokenlab manifests --webhook-config webhook-config.yml >deploy.yml
+  tokenlab manifests --cluster-ip 10.96.0.53 --webhook-config config.yml |
     kubectl apply --server-side -f -
 
-webhook-config.yml is for kube-apiserver's --authentication-token-webhook-config-file. With
---cluster-ip its URL has that address; without, the name my-authn.kube-system.svc, which must
-then be made resolvable where the apiserver runs.";
+The file that --webhook-config names is for kube-apiserver's
+--authentication-token-webhook-config-file. With --cluster-ip its URL has that
+address; without, the name my-authn.kube-system.svc, which must then be made
+resolvable where the apiserver runs.";
 
 /// Print the webhook's Deployment and Service, with a fresh certificate, as YAML
 ///

@@ -17,9 +17,10 @@ Examples:
   tokenlab node-image remove v1.37.2
   tokenlab node-image remove --all
 
-A build needs root, Docker, debootstrap and Go. It takes Debian's packages from the mirror of this
-machine's apt (LAB_DEBIAN_MIRROR names another) and everything else from Go modules. Interrupted,
-the next one goes on with what there is. Where kindest/node is to be had, no such image is needed.";
+A build needs root, Docker, debootstrap and Go. It takes Debian's packages
+from the mirror of this machine's apt (LAB_DEBIAN_MIRROR names another), and
+all else from Go modules. Interrupted, the next one goes on with what there is.
+Where kindest/node is to be had, no such image is needed.";
 
 /// Make, list and remove images for kind's nodes, without a registry
 #[derive(Debug, clap::Args)]

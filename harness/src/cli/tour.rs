@@ -40,11 +40,11 @@ const CACHE_TTL: &str = "2s";
 
 const EXAMPLES: &str = "\
 Examples:
-  tokenlab tour                    Enter goes on, b back, s opens a shell, q quits
+  tokenlab tour                    Enter goes on, b back, s is a shell, q quits
   tokenlab tour --list             the steps
-  tokenlab tour --from forbidden   begin there; what it needs is done without a word
-  tokenlab tour --script           all of it without keys, to read or to record
-  tokenlab tour --backend kind     on a real cluster, the webhook deployed in it
+  tokenlab tour --from forbidden   begin there; what it needs is done before
+  tokenlab tour --script           all of it without keys, to read or record
+  tokenlab tour --backend kind     on a real cluster, the webhook in it
 
 Whichever way it ends, nothing that it started is left.";
 

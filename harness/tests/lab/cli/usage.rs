@@ -50,33 +50,34 @@ async fn help() {
     Examples:
       tokenlab                           on a terminal: the guided tour
       tokenlab tour --script             the same without keys, to read or to record
-      tokenlab demo                      a real kube-apiserver with the webhook wired in, to Forbidden
-                                         for "mock"
-      tokenlab demo --backend kind       the same on a real cluster, which needs Docker
+      tokenlab demo                      a real kube-apiserver with the webhook
+                                         wired in, to Forbidden for "mock"
+      tokenlab demo --backend kind       the same on a real cluster (Docker)
       tokenlab demo --json | jq .kubectl what came of it, for scripts
       tokenlab up                        a lab that stays, in the background
       tokenlab kubectl --as-token abc get ns
                                          kubectl with a token, in that lab
       tokenlab set abc --user ann        the token is ann's from now on
-      tokenlab watch                     each token that is decided about, as it happens
+      tokenlab watch                     each token that is decided about, live
       tokenlab down                      the lab's end
-      tokenlab demo --webhook-command './authn --listen {address} --cert {cert} --key {key}'
+      tokenlab demo --webhook-command './authn {address} {cert} {key}'
                                          a webhook of yours, started and asked
       tokenlab demo --backend existing --kubeconfig FILE
-                                         into a cluster of yours, without touching its flags
-      tokenlab assets list               where etcd, kube-apiserver and kubectl come from
-      tokenlab image build               the webhook's container image, as an archive
+                                         into a cluster of yours, flags untouched
+      tokenlab assets list               where Kubernetes' programs come from
+      tokenlab image build               the webhook's container image, a file
       tokenlab completions zsh >~/.zfunc/_tokenlab
 
     Environment:
-      LAB_KUBERNETES    the version of Kubernetes: 1.37 (the newest patch) or v1.37.2
-      LAB_BACKEND       what a lab runs on: bare (the default), kind, k3s or existing
+      LAB_KUBERNETES    the version of Kubernetes: 1.37 (newest patch) or v1.37.2
+      LAB_BACKEND       what a lab runs on: bare (default), kind, k3s or existing
       LAB_NAME          the lab that is meant, where `-l` does not say
-      LAB_K3S_IMAGE     the image of k3s, if not rancher/k3s in the version of Kubernetes
-      LAB_DEBIAN_MIRROR where a node image's packages come from, if not from apt's mirror
-      LAB_KEEP=1        keep the run folder: logs, keys, kubeconfigs, command lines
+      LAB_K3S_IMAGE     the image of k3s, if not rancher/k3s in that version
+      LAB_DEBIAN_MIRROR where a node image's packages come from, if not apt's mirror
+      LAB_KEEP=1        keep the run folder: logs, keys, kubeconfigs, commands
       LAB_ENVTEST_INDEX another index to download Kubernetes' programs by
-      KUBEBUILDER_ASSETS, TEST_ASSET_ETCD, TEST_ASSET_KUBE_APISERVER, TEST_ASSET_KUBECTL
+      KUBEBUILDER_ASSETS, TEST_ASSET_ETCD, TEST_ASSET_KUBE_APISERVER,
+      TEST_ASSET_KUBECTL
                         programs that are there already, named as for envtest
       NO_COLOR          no colours
 
@@ -205,19 +206,20 @@ async fn help_of_demo() {
       tokenlab demo
       tokenlab demo --verbose
       tokenlab demo --kubernetes 1.36
-      tokenlab demo --backend kind               on a real cluster, the webhook deployed in it
+      tokenlab demo --backend kind             on a real cluster, the webhook in it
       tokenlab demo --backend kind --wire create --reach dns
-      tokenlab demo --backend k3s --no-agent     on a control plane alone, the webhook beside it
+      tokenlab demo --backend k3s --no-agent   on a control plane alone
       tokenlab demo --json | jq -r .kubectl.stderr
 
     Your own webhook:
-      tokenlab demo --webhook-command './authn --listen {address} --cert {cert} --key {key}'
-      tokenlab demo --webhook-url https://127.0.0.1:[port]/authenticate --ca ca.crt --token-file token
-      tokenlab demo --backend kind --webhook-image me/authn:dev --webhook-args '--port {port}'
+      tokenlab demo --webhook-command './authn {address} {cert} {key}'
+      tokenlab demo --webhook-url https://127.0.0.1:[port]/authenticate --ca ca.crt
+      tokenlab demo --backend kind --webhook-image me/authn:dev
       tokenlab demo --backend existing --kubeconfig theirs.yaml --hold
 
-    It succeeds (exit status 0) only if the apiserver recognises "mock" and forbids it to list
-    namespaces; with your own webhook, if the apiserver does as that says of the token.
+    It succeeds (exit status 0) only if the apiserver recognises "mock" and
+    forbids it to list namespaces; with your own webhook, if that says what the
+    token is worth and the apiserver does so.
     "#);
 }
 
