@@ -271,7 +271,7 @@ async fn get_namespaces(story: &mut Story, lab: &Lab) -> anyhow::Result<(Utf8Pat
 }
 
 /// A path as one would type it.
-fn typed(path: &Utf8Path) -> Cow<'_, str> {
+pub(super) fn typed(path: &Utf8Path) -> Cow<'_, str> {
     // A NUL, the one thing that cannot be quoted, no path can hold either.
     shlex::try_quote(path.as_str()).unwrap_or(Cow::Borrowed(path.as_str()))
 }

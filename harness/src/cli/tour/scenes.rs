@@ -1,19 +1,11 @@
 //! What is said of the steps, and typed for them, that is the same on every backend.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use camino::Utf8Path;
 use tokenlab_harness::SERVICE_NAME;
 use tokenlab_webhook::PATH;
 
 use super::step::Step;
-
-/// A path as one would type it.
-pub(super) fn typed(path: &Utf8Path) -> Cow<'_, str> {
-    // A NUL, the one thing that cannot be quoted, no path can hold either.
-    shlex::try_quote(path.as_str()).unwrap_or(Cow::Borrowed(path.as_str()))
-}
 
 const AS_MOCK: &str = "./kubectl --kubeconfig mock.kubeconfig get ns";
 /// The last refusal in the log of kube-apiserver.

@@ -3,10 +3,11 @@
 use tokenlab_harness::{CONFIG_FILE, CONFIG_FILE_FLAG};
 
 use super::super::CACHE_FLAG;
-use super::super::scenes::{self, typed};
+use super::super::scenes;
 use super::super::step::{Scene, Step};
 use super::super::web;
 use super::{Bare, CONTROL_PLANE, Stand, WRONG_CA_FILE};
+use crate::cli::demo::typed;
 
 impl Bare {
     pub(super) fn scene_of(&self, step: Step) -> Scene {

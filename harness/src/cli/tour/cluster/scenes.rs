@@ -2,10 +2,11 @@
 
 use tokenlab_harness::{Backend, CONFIG_FILE};
 
-use super::super::scenes::{self, typed};
+use super::super::scenes;
 use super::super::step::{Scene, Step};
 use super::{Clustered, WRONG_CA_FILE};
 use crate::cli::demo::commands::Commands;
+use crate::cli::demo::typed;
 
 const ADMIN: &str = "./kubectl --kubeconfig admin.kubeconfig";
 
