@@ -77,8 +77,9 @@ impl Reviewed {
     ) -> Self {
         let Answer { status, body } = answer;
         let mut answer = serde_json::from_str(body).unwrap_or_else(|_| Value::from(body.trim()));
-        let verdict = Verdict::new(version, audiences, *status, &answer);
+        let mut verdict = Verdict::new(version, audiences, *status, &answer);
         hide(&mut answer, token.expose());
+        verdict.hide(token.expose());
         Self {
             api_version: version.as_str().to_owned(),
             status: status.as_u16(),
@@ -138,6 +139,18 @@ fn is_for(asked: &[String], named: &Value) -> bool {
 }
 
 impl Verdict {
+    /// What the webhook said of the token may have it.
+    fn hide(&mut self, token: &str) {
+        match self {
+            Self::Authenticated { user, uid, groups } => {
+                let texts = [user, uid].into_iter().chain(groups);
+                texts.for_each(|text| hide_in(text, token));
+            }
+            Self::Failed { reason } => hide_in(reason, token),
+            Self::Refused => {}
+        }
+    }
+
     fn of_user(user: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let groups = user["groups"].as_array().map(Vec::as_slice);
@@ -152,11 +165,18 @@ impl Verdict {
 /// Replaces the token wherever the answer repeats it.
 fn hide(answer: &mut Value, token: &str) {
     match answer {
-        Value::String(text) if text == token => MARK.clone_into(text),
-        Value::String(text) if token.len() >= LONG => *text = text.replace(token, MARK),
+        Value::String(text) => hide_in(text, token),
         Value::Array(values) => values.iter_mut().for_each(|value| hide(value, token)),
         Value::Object(fields) => fields.values_mut().for_each(|value| hide(value, token)),
         _ => {}
+    }
+}
+
+fn hide_in(text: &mut String, token: &str) {
+    if text == token {
+        MARK.clone_into(text);
+    } else if token.len() >= LONG {
+        *text = text.replace(token, MARK);
     }
 }
 
@@ -235,6 +255,13 @@ mod tests {
         let body = json!({"spec": {"token": "canary-1"}, "said": ["no canary-1 here", 1]});
         let expected = json!({"spec": {"token": MARK}, "said": ["no [the token] here", 1]});
         assert_eq!(reviewed("canary-1", &body).answer, expected);
+        let body = json!({"apiVersion": V1, "kind": "TokenReview",
+            "status": {"error": "canary-1 is bad"}});
+        let reason = format!("status.error: {MARK} is bad");
+        assert_eq!(
+            reviewed("canary-1", &body).verdict,
+            Verdict::Failed { reason }
+        );
         // One that is a word of everybody's is hidden where it stands alone.
         let body = json!({"spec": {"token": "a"}, "said": "a a"});
         let expected = json!({"spec": {"token": MARK}, "said": "a a"});
