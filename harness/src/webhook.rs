@@ -183,8 +183,7 @@ impl WebhookError {
             Self::Post { source, .. } => match source {
                 PostError::Authority(_) => "give the authority of its certificate: `--ca`",
                 PostError::Name(_) => {
-                    "give a name that its certificate has: `--server-name`; the apiserver looks at \
-                     subject alternative names alone, not at the common name"
+                    "give one of its certificate's subject alternative names: `--server-name`"
                 }
                 PostError::Caller(_) => {
                     "give a certificate that it takes: `--client-cert` and `--client-key`"
