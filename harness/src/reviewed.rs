@@ -128,17 +128,7 @@ impl Verdict {
             (_, Some(error)) => failed(format!("status.error: {error}")),
         }
     }
-}
 
-/// Whether an answer is for one of the audiences that were asked for. One that names none is for those
-/// of the apiserver, which are those that it asks for.
-fn is_for(asked: &[String], named: &Value) -> bool {
-    let named = named.as_array().map(Vec::as_slice).unwrap_or_default();
-    let fits = |name: &Value| asked.iter().any(|asked| name.as_str() == Some(asked));
-    asked.is_empty() || named.is_empty() || named.iter().any(fits)
-}
-
-impl Verdict {
     /// What the webhook said of the token may have it.
     fn hide(&mut self, token: &str) {
         match self {
@@ -160,6 +150,14 @@ impl Verdict {
             groups: groups.unwrap_or_default().iter().map(text).collect(),
         }
     }
+}
+
+/// Whether an answer is for one of the audiences that were asked for. One that names none is for those
+/// of the apiserver, which are those that it asks for.
+fn is_for(asked: &[String], named: &Value) -> bool {
+    let named = named.as_array().map(Vec::as_slice).unwrap_or_default();
+    let fits = |name: &Value| asked.iter().any(|asked| name.as_str() == Some(asked));
+    asked.is_empty() || named.is_empty() || named.iter().any(fits)
 }
 
 /// Replaces the token wherever the answer repeats it.

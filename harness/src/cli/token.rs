@@ -20,6 +20,7 @@ pub(super) fn parse(text: &str) -> Result<Token, &'static str> {
 pub(super) fn parse_as(text: &str) -> Result<Token, &'static str> {
     match text {
         "-" => Err("the standard input is read by `--as-token-file -`"),
+        text if !is_sendable(text) => Err("no `Authorization: Bearer` header can carry it"),
         text => parse(text),
     }
 }
@@ -42,10 +43,15 @@ pub(super) fn read(path: &Utf8Path) -> anyhow::Result<Token> {
 pub(super) fn sendable(token: Token) -> anyhow::Result<Token> {
     anyhow::ensure!(!token.expose().is_empty(), "the token is empty");
     anyhow::ensure!(
-        token.expose().bytes().all(|byte| byte.is_ascii_graphic()),
+        is_sendable(token.expose()),
         "the token has a character in it that no `Authorization: Bearer` header can carry"
     );
     Ok(token)
+}
+
+/// An apiserver cuts a token at a blank.
+fn is_sendable(token: &str) -> bool {
+    token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// No more than any webhook would take: a device may have no end.
