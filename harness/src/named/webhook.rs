@@ -28,8 +28,7 @@ impl SpecWebhook {
         match backend {
             Backend::Bare => self.of_processes().is_some(),
             Backend::Kind | Backend::K3s => self.of_a_cluster().is_some(),
-            // That says by itself what it takes.
-            Backend::Existing => true,
+            Backend::Existing => self.of_an_existing_cluster().is_some(),
         }
     }
 
