@@ -167,7 +167,12 @@ impl Terminal {
         match *fields {
             [Some(1), Some(code), _] => Some(code),
             [Some(1), None, Some(signal)] => Some(128 + signal),
-            // Its screen is closed before tmux has heard how it ended.
+            // Its screen is closed before tmux has heard how it ended; tmux 3.3a may miss that word
+            // for good. When a job of its own ends it looks for all that have.
+            [Some(1), None, None] => {
+                succeeds(self.client(&["run-shell", "true"])).await;
+                None
+            }
             _ => None,
         }
     }
