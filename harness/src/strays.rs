@@ -2,7 +2,7 @@
 //! of this program that had a fault.
 //!
 //! Nothing is touched that has a living owner, or of which nobody can tell. Each run folder names its
-//! owner (see [`Owner`](crate::named::Owner)), as does all that is made in the container engine. What
+//! owner (see [`Owner`]), as does all that is made in the container engine. What
 //! an older version left names none: a guardian that runs then speaks for a living owner.
 
 mod engine;
