@@ -33,7 +33,14 @@ async fn each_has_labs_of_their_own() {
         std::fs::set_permissions(folder, Permissions::from_mode(0o755)).expect("must be set");
     }
     let program = home.file("tokenlab");
-    std::fs::copy(env!("CARGO_BIN_EXE_tokenlab"), &program).expect("must be copied");
+    // Not by this process: a child of another test would hold it open for writing, and then it cannot
+    // be run.
+    let copied = std::process::Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_tokenlab"))
+        .arg(&program)
+        .status()
+        .expect("cp must run");
+    assert!(copied.success(), "must be copied");
     let other = async |args: &[&str]| {
         let mut command = home.command("setpriv").await;
         command

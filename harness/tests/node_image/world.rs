@@ -79,8 +79,13 @@ impl World {
     pub(crate) fn of_nobody(mut self) -> Self {
         if nix::unistd::geteuid().is_root() {
             let program = self.folder.join("tokenlab");
-            // Where the real one lies, nobody may have no business.
-            fs::copy(&self.program, &program).expect("must be copied");
+            // Where the real one lies, nobody may have no business. Not copied by this process: a
+            // child of another test would hold it open for writing, and then it cannot be run.
+            let copied = std::process::Command::new("cp")
+                .args([&self.program, &program])
+                .status()
+                .expect("cp must run");
+            assert!(copied.success(), "must be copied");
             for path in [&self.folder, &program] {
                 fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("must be set");
             }
