@@ -32,7 +32,17 @@ async fn refused(command: WebhookCommand) -> LabError {
         .webhook(command)
         .plan()
         .await;
-    plan.expect_err("must be refused")
+    let error = plan.expect_err("must be refused");
+    // The run folder stays for its log, which the error names.
+    let text = error.to_string();
+    let log = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("log: "));
+    if let Some(log) = log {
+        let folder = log.strip_suffix("/logs/webhook.log");
+        std::fs::remove_dir_all(folder.expect("must be a lab's log")).expect("must be there");
+    }
+    error
 }
 
 #[tokio::test]
