@@ -53,10 +53,7 @@ impl Apiserver<'_> {
         manifest: &str,
         flags: Flags<'_>,
     ) -> Result<Result<(), String>, WiringError> {
-        let now = self.node.run(&["date", "+%s%N"]).await?;
-        // Where that cannot be told, none counts as started since.
-        let began: u128 = now.trim().parse().unwrap_or(u128::MAX);
-        self.replace(manifest).await?;
+        let began = self.replace(manifest).await?;
         match self.back(flags, began).await {
             Ok(()) => Ok(Ok(())),
             Err(WaitError::Fatal(WiringError::RolledBack { reason })) => Ok(Err(reason)),
@@ -70,7 +67,10 @@ impl Apiserver<'_> {
 
     /// In one command, which the node runs to its end even when its caller is gone. When the
     /// kubelet does not tidy up in time, the new manifest comes in all the same.
-    async fn replace(&self, manifest: &str) -> Result<(), DockerError> {
+    ///
+    /// Returns the moment before that, in nanoseconds since 1970: what was made by then is of the
+    /// old manifest, also where the kubelet had just started that once more.
+    async fn replace(&self, manifest: &str) -> Result<u128, DockerError> {
         const REPLACE: &str = r#"
             manifest=$1 place=$2 container=$3 pod=$4 pods=/var/lib/kubelet/pods
             gone() {
@@ -88,13 +88,16 @@ impl Apiserver<'_> {
                 gone "$pods/$pod"
                 mkdir "$pods/tokenlab" && gone "$pods/tokenlab"
             fi
+            date +%s%N
             mv "$place.new" "$manifest"
         "#;
         let place = format!("{FOLDER}/kube-apiserver.yaml");
         self.node.write(&format!("{place}.new"), manifest).await?;
         let pod = self.pod().await?;
         let args = ["sh", "-c", REPLACE, "sh", MANIFEST, &place, CONTAINER, &pod];
-        self.node.run(&args).await.map(drop)
+        let now = self.node.run(&args).await?;
+        // Where that cannot be told, none counts as made since.
+        Ok(now.trim().parse().unwrap_or(u128::MAX))
     }
 
     /// The identifier of its Pod: the hash of its manifest. Empty when none runs.
