@@ -41,6 +41,8 @@ mod readme {}
 
 mod authenticator;
 mod decision;
+mod health;
+mod metrics;
 mod mock;
 pub mod pki;
 pub mod review;
@@ -53,6 +55,8 @@ mod token;
 
 pub use authenticator::{Authenticator, BoxAuthenticator};
 pub use decision::{Decision, User};
+pub use health::{Health, health_router};
+pub use metrics::{Handshake, Metrics};
 pub use mock::Mock;
 pub use review::{ApiVersion, Caller, Review};
 pub use router::{BODY_LIMIT, PATH, router};
