@@ -63,8 +63,11 @@ impl User {
     }
 }
 
-/// An authenticator's answer. Each is sent with status 200: anything else is to the apiserver an
-/// error of the webhook (`apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2).
+/// An authenticator's answer.
+///
+/// To the apiserver all but the first two are errors of the webhook: it refuses the user's request,
+/// logs the reason and remembers nothing, so that the token is asked about again each time
+/// (`apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Decision {
@@ -81,10 +84,21 @@ pub enum Decision {
     /// The token is not good. The apiserver remembers that too. It learns no reason: one in
     /// `status.error` would make the refusal an error, and errors are asked again every time.
     Refused,
-    /// Whether it is good could not be found out: sent as `status.error`. The apiserver refuses
-    /// the request, logs the reason, remembers nothing, and does not retry.
+    /// Whether it is good could not be found out: sent with 200 as `status.error`. The apiserver
+    /// does not retry.
     Undecided {
         /// Why not; goes into this server's log and the apiserver's, so without secrets.
+        reason: String,
+    },
+    /// What the authenticator needs is not there now: sent as 503. The apiserver does not retry.
+    Unavailable {
+        /// What is missing; goes into this server's log and the apiserver's, so without secrets.
+        reason: String,
+    },
+    /// There is too much to do: sent as 429. The apiserver asks up to five times within five
+    /// seconds, so it must be cheap to say.
+    Overloaded {
+        /// Of what; goes into this server's log and the apiserver's, so without secrets.
         reason: String,
     },
 }
@@ -123,17 +137,10 @@ impl Decision {
     /// Why it was not decided.
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
-            Self::Undecided { reason } => Some(reason),
+            Self::Undecided { reason }
+            | Self::Unavailable { reason }
+            | Self::Overloaded { reason } => Some(reason),
             Self::Authenticated { .. } | Self::Refused => None,
-        }
-    }
-
-    /// One word for logs and metrics.
-    pub(crate) fn outcome(&self) -> &'static str {
-        match self {
-            Self::Authenticated { .. } => "authenticated",
-            Self::Refused => "refused",
-            Self::Undecided { .. } => "undecided",
         }
     }
 }

@@ -74,8 +74,9 @@ pub struct Review {
     pub audiences: Vec<String>,
     /// The version that the question came in and the answer goes out in.
     pub api_version: ApiVersion,
-    /// When the caller gives up, by the request's `?timeout=` (the apiserver's says `30s`) from
-    /// the moment that its head was read. Only told to the authenticator, not enforced.
+    /// When the router gives the review up and answers 503: its own limit after the request's
+    /// head was read, or shortly before the caller stops waiting by the request's `?timeout=` (the
+    /// apiserver's says `30s`). None when it did not come over the wire.
     pub deadline: Option<Instant>,
     /// Who asks. None when the router was not served by [`Server`](crate::Server).
     pub caller: Option<Caller>,

@@ -11,7 +11,9 @@ use crate::{Decision, User};
 /// Writes the answer: `apiVersion`, `kind` and `status`, without the question's `spec` (nobody
 /// needs the token back) and `metadata`. `authenticated` is always there, empty fields never.
 ///
-/// The decision is written as it is; [`Decision::narrowed`] comes before.
+/// The decision is written as it is; [`Decision::narrowed`] comes before. A reason becomes
+/// `status.error`; [`router`](crate::router()) sends those of [`Decision::Unavailable`] and
+/// [`Decision::Overloaded`] as a `metav1.Status` instead.
 pub fn encode(api_version: ApiVersion, decision: &Decision) -> Bytes {
     let status = match decision {
         Decision::Authenticated { user, audiences } => Status {
@@ -21,7 +23,9 @@ pub fn encode(api_version: ApiVersion, decision: &Decision) -> Bytes {
             error: "",
         },
         Decision::Refused => Status::default(),
-        Decision::Undecided { reason } => Status {
+        Decision::Undecided { reason }
+        | Decision::Unavailable { reason }
+        | Decision::Overloaded { reason } => Status {
             // Empty, it would be a refusal, which the apiserver remembers.
             error: if reason.is_empty() {
                 "undecided"

@@ -64,7 +64,7 @@ pub enum DecodeError {
 pub struct Quoted(Option<String>);
 
 impl Quoted {
-    fn new(text: Option<&str>) -> Self {
+    pub(crate) fn new(text: Option<&str>) -> Self {
         Self(text.map(|text| text.chars().take(64).collect()))
     }
 }

@@ -1,0 +1,26 @@
+//! A request's body.
+
+use axum::body::{Body, HttpBody as _};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
+
+use crate::status::Rejection;
+
+/// Reads a body until it ends or becomes too large: no more than the limit is ever held.
+pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, Rejection> {
+    let too_large = || Rejection::TooLarge { limit };
+    let announced = body.size_hint().lower();
+    if usize::try_from(announced).map_or(true, |announced| announced > limit) {
+        return Err(too_large());
+    }
+    let mut frames = body.into_data_stream();
+    let mut whole = BytesMut::new();
+    while let Some(frame) = frames.next().await {
+        let frame = frame.map_err(Rejection::Cut)?;
+        if whole.len() + frame.len() > limit {
+            return Err(too_large());
+        }
+        whole.extend_from_slice(&frame);
+    }
+    Ok(whole.freeze())
+}

@@ -1,0 +1,139 @@
+//! How a webhook is put together.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tokio::sync::Semaphore;
+
+use super::webhook::{self, Webhook};
+use super::{BODY_LIMIT, Observer, PATH};
+use crate::Authenticator;
+use crate::status::Rejection;
+
+/// How long an authenticator may take: 10 s. The apiserver waits 30 s
+/// (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2).
+const REVIEW_LIMIT: Duration = Duration::from_secs(10);
+
+/// What every clock can count to.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How many reviews may be in flight: 1024, and with them as many bodies of [`BODY_LIMIT`]. An
+/// apiserver asks about one token once at a time, and authenticates before it counts its own
+/// requests in flight (`apiserver/pkg/server/config.go`, `DefaultBuildHandlerChain`, v0.37.2).
+const MAX_IN_FLIGHT: usize = 1024;
+
+/// Makes [`router`](crate::router())'s routes with settings of one's own.
+///
+/// ```
+/// use std::time::Duration;
+/// use tokenlab_webhook::{Mock, RouterBuilder};
+///
+/// let router = RouterBuilder::new(Mock)
+///     .review_limit(Duration::from_secs(2))
+///     .max_in_flight(Some(100))
+///     .build();
+/// # let _: axum::Router = router;
+/// ```
+pub struct RouterBuilder<A> {
+    webhook: Webhook<A>,
+}
+
+impl<A: Authenticator> RouterBuilder<A> {
+    /// The routes that [`router`](crate::router()) makes, unless something else is said.
+    pub fn new(authenticator: A) -> Self {
+        Self {
+            webhook: Webhook {
+                authenticator,
+                observer: Box::new(()),
+                body_limit: BODY_LIMIT,
+                lenient_content_type: false,
+                allow_reserved: false,
+                in_flight: Some(Semaphore::new(MAX_IN_FLIGHT)),
+                review_limit: REVIEW_LIMIT,
+                retry_after: None,
+            },
+        }
+    }
+
+    /// The largest body that is read, in octets; a larger one is answered with 413. Default
+    /// [`BODY_LIMIT`].
+    #[must_use]
+    pub fn body_limit(mut self, octets: usize) -> Self {
+        self.webhook.body_limit = octets;
+        self
+    }
+
+    /// Whether a body is taken whatever `Content-Type` says, as from `curl -d`. Otherwise it must
+    /// be `application/json`, or the answer is 415. Default false.
+    #[must_use]
+    pub fn lenient_content_type(mut self, lenient: bool) -> Self {
+        self.webhook.lenient_content_type = lenient;
+        self
+    }
+
+    /// Whether the authenticator may name users and groups that begin with `system:`, those that
+    /// Kubernetes gives rights of its own to. Otherwise such a decision becomes an error. Default
+    /// false.
+    #[must_use]
+    pub fn allow_reserved(mut self, allow: bool) -> Self {
+        self.webhook.allow_reserved = allow;
+        self
+    }
+
+    /// How many reviews may be in flight; one more is answered with 429 before its body is read.
+    /// None: any number. Default 1024.
+    #[must_use]
+    pub fn max_in_flight(mut self, reviews: Option<usize>) -> Self {
+        let permits = |reviews: usize| Semaphore::new(reviews.min(Semaphore::MAX_PERMITS));
+        self.webhook.in_flight = reviews.map(permits);
+        self
+    }
+
+    /// How long a review may take from its head; `?timeout=` in its query shortens that. Then the
+    /// answer is 503 and the authenticator's future is dropped. Default 10 s, at most a day.
+    #[must_use]
+    pub fn review_limit(mut self, limit: Duration) -> Self {
+        self.webhook.review_limit = limit.min(LONGEST);
+        self
+    }
+
+    /// What `Retry-After` says in answers with 429 and 503, in whole seconds, rounded up. None, the
+    /// default, leaves it out: with it the apiserver calls up to 55 times for one token instead of
+    /// 5 times (429) or once (503).
+    #[must_use]
+    pub fn retry_after(mut self, delay: Option<Duration>) -> Self {
+        self.webhook.retry_after = delay;
+        self
+    }
+
+    /// Who learns of each request. Default nobody.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.webhook.observer = Box::new(observer);
+        self
+    }
+
+    /// The routes.
+    pub fn build(self) -> Router {
+        let authenticate = post(webhook::answer::<A>).fallback(async |state| {
+            webhook::reject::<A>(state, Rejection::Method { allow: "POST" })
+        });
+        let livez = get(async || "ok").fallback(async |state| {
+            webhook::reject::<A>(state, Rejection::Method { allow: "GET, HEAD" })
+        });
+        Router::new()
+            .route(PATH, authenticate)
+            .route("/livez", livez)
+            .fallback(async |state| webhook::reject::<A>(state, Rejection::Path { path: PATH }))
+            .with_state(Arc::new(self.webhook))
+    }
+}
+
+impl<A> fmt::Debug for RouterBuilder<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouterBuilder").finish_non_exhaustive()
+    }
+}

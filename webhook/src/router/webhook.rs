@@ -1,0 +1,120 @@
+//! From an HTTP request to a decision and back.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use futures::FutureExt as _;
+use http::header::CONTENT_TYPE;
+use http::{StatusCode, Uri};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout_at;
+
+use super::exchange::Exchange;
+use super::{Observer, Outcome, body, guard, media_type};
+use crate::review::{Caller, Review, decode, encode};
+use crate::status::{JSON, Rejection};
+use crate::{Authenticator, Decision, timeout};
+
+/// An authenticator, and how it is asked.
+pub(super) struct Webhook<A> {
+    pub(super) authenticator: A,
+    pub(super) observer: Box<dyn Observer>,
+    pub(super) body_limit: usize,
+    pub(super) lenient_content_type: bool,
+    pub(super) allow_reserved: bool,
+    pub(super) in_flight: Option<Semaphore>,
+    pub(super) review_limit: Duration,
+    pub(super) retry_after: Option<Duration>,
+}
+
+/// Answers a request for a review.
+pub(super) async fn answer<A: Authenticator>(
+    State(webhook): State<Arc<Webhook<A>>>,
+    request: Request,
+) -> Response {
+    let mut exchange = Exchange::start(&*webhook.observer);
+    match webhook.review(request, &mut exchange).await {
+        Ok(decision) => decided(&decision, exchange),
+        Err(rejection) => webhook.rejected(rejection, exchange),
+    }
+}
+
+/// Answers a request for anything else.
+pub(super) fn reject<A: Authenticator>(
+    State(webhook): State<Arc<Webhook<A>>>,
+    rejection: Rejection,
+) -> Response {
+    webhook.rejected(rejection, Exchange::start(&*webhook.observer))
+}
+
+impl<A: Authenticator> Webhook<A> {
+    async fn review(
+        &self,
+        request: Request,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<Decision, Rejection> {
+        let _permit = self.admit()?;
+        let (head, body) = request.into_parts();
+        if !self.lenient_content_type {
+            media_type::check(&head.headers)?;
+        }
+        let limit = self.limit(&head.uri);
+        let deadline = exchange.arrived + limit;
+        let body = timeout_at(deadline, body::collect(body, self.body_limit)).await;
+        let mut review = decode(&body.map_err(|_| Rejection::SlowBody { limit })??)?;
+        review.deadline = Some(deadline);
+        review.caller = head.extensions.get::<Caller>().cloned();
+        let review = exchange.review.insert(review);
+        let decision = timeout_at(deadline, self.decide(review)).await;
+        let decision = decision.map_err(|_| Rejection::TimedOut { limit })??;
+        match decision.narrowed(&review.audiences) {
+            Decision::Unavailable { reason } => Err(Rejection::Unavailable { reason }),
+            Decision::Overloaded { reason } => Err(Rejection::Overloaded { reason }),
+            decision => Ok(guard::checked(decision, self.allow_reserved)),
+        }
+    }
+
+    fn admit(&self) -> Result<Option<SemaphorePermit<'_>>, Rejection> {
+        let permit = self.in_flight.as_ref().map(Semaphore::try_acquire);
+        permit.transpose().map_err(|_| Rejection::Full)
+    }
+
+    /// How long this request may take.
+    fn limit(&self, uri: &Uri) -> Duration {
+        let asked = uri.query().and_then(timeout::from_query);
+        asked.map_or(self.review_limit, |asked| {
+            timeout::before(asked).min(self.review_limit)
+        })
+    }
+
+    async fn decide(&self, review: &Review) -> Result<Decision, Rejection> {
+        // An authenticator that panics leaves nothing half done of ours, and answers for its own.
+        let decision = AssertUnwindSafe(async { self.authenticator.authenticate(review).await });
+        // What it said is not looked at: it may quote the token.
+        decision
+            .catch_unwind()
+            .await
+            .map_err(|_| Rejection::Panicked)
+    }
+
+    fn rejected(&self, rejection: Rejection, exchange: Exchange<'_>) -> Response {
+        let reason = rejection.to_string();
+        let response = rejection.respond(&reason, self.retry_after);
+        exchange.end(rejection.outcome(), response.status(), None, Some(&reason));
+        response
+    }
+}
+
+fn decided(decision: &Decision, exchange: Exchange<'_>) -> Response {
+    let api_version = exchange.api_version();
+    let (outcome, user, reason) = match decision {
+        Decision::Authenticated { user, .. } => (Outcome::Authenticated, Some(user), None),
+        Decision::Refused => (Outcome::Refused, None, None),
+        _ => (Outcome::Undecided, None, decision.reason()),
+    };
+    exchange.end(outcome, StatusCode::OK, user, reason);
+    ([(CONTENT_TYPE, JSON)], encode(api_version, decision)).into_response()
+}
