@@ -1,10 +1,13 @@
 //! The accept loop.
 
 mod connection;
+mod limits;
+mod observer;
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,14 +18,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::{Caller, Tls};
-use connection::Protocol;
+use observer::{Observer, Open};
 
-/// How long a client may take for its TLS handshake: 10 s, the apiserver's own limit
-/// (`TLSHandshakeTimeout` in `client-go/transport/cache.go`, v0.37.2).
-const HANDSHAKE: Duration = Duration::from_secs(10);
-
-/// How long running reviews may take after a stop: 5 s.
-const DRAIN: Duration = Duration::from_secs(5);
+pub use limits::Limits;
+pub use observer::{ConnectionObserver, Handshake, Protocol};
 
 /// How long to rest when a connection cannot be accepted, for instance because all of the
 /// process's file descriptors are used: nothing announces the moment when one is free again.
@@ -34,8 +33,8 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<Tls>,
-    handshake: Duration,
-    drain: Duration,
+    limits: Limits,
+    observer: Observer,
 }
 
 impl Server {
@@ -52,22 +51,36 @@ impl Server {
             address: listener.local_addr()?,
             listener,
             tls,
-            handshake: HANDSHAKE,
-            drain: DRAIN,
+            limits: Limits::default(),
+            observer: None,
         })
     }
 
-    /// How long a client may take for its TLS handshake before it is dropped. Default 10 s.
+    /// Other limits than the default ones.
     #[must_use]
-    pub fn with_handshake_limit(mut self, limit: Duration) -> Self {
-        self.handshake = limit;
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
-    /// How long running reviews may take after a stop before they are dropped. Default 5 s.
+    /// Tells `observer` of handshakes and connections. Default: nobody.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn ConnectionObserver>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// [`Limits::handshake`] alone.
+    #[must_use]
+    pub fn with_handshake_limit(mut self, limit: Duration) -> Self {
+        self.limits.handshake = limit;
+        self
+    }
+
+    /// [`Limits::drain`] alone.
     #[must_use]
     pub fn with_drain_limit(mut self, limit: Duration) -> Self {
-        self.drain = limit;
+        self.limits.drain = limit;
         self
     }
 
@@ -95,7 +108,7 @@ impl Server {
                         let tls = self.tls.clone();
                         let reception = connection::Reception::new(router.clone(), Caller::new(peer));
                         let stopped = stopped.clone();
-                        connections.spawn(receive(stream, tls, self.handshake, reception, stopped));
+                        connections.spawn(receive(stream, tls, self.limits.handshake, self.observer.clone(), reception, stopped));
                     }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
@@ -109,7 +122,7 @@ impl Server {
         }
         drop(self.listener);
         stopping.send_replace(true);
-        let drained = timeout(self.drain, async {
+        let drained = timeout(self.limits.drain, async {
             while let Some(ended) = connections.join_next().await {
                 report(ended);
             }
@@ -127,6 +140,7 @@ async fn receive(
     stream: TcpStream,
     tls: Option<Tls>,
     limit: Duration,
+    observer: Observer,
     reception: connection::Reception,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -135,8 +149,16 @@ async fn receive(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
     }
+    let tell = |outcome| {
+        if let Some(observer) = &observer {
+            observer.handshake(outcome);
+        }
+    };
     let ended = match tls {
-        None => connection::drive(stream, Protocol::Either, reception, stopped).await,
+        None => {
+            let _open = Open::new(observer, Protocol::Plain);
+            connection::drive(stream, Protocol::Plain, reception, stopped).await
+        }
         Some(tls) => {
             let handshake = timeout(limit, TlsAcceptor::from(tls.config()).accept(stream));
             let accepted = tokio::select! {
@@ -149,15 +171,35 @@ async fn receive(
                         Some(b"h2") => Protocol::Http2,
                         _ => Protocol::Http1,
                     };
+                    tell(Handshake::Completed);
+                    let _open = Open::new(observer, protocol);
                     connection::drive(stream, protocol, reception, stopped).await
                 }
-                Ok(Err(error)) => return tracing::warn!(%peer, %error, "TLS handshake failed"),
-                Err(_) => return tracing::warn!(%peer, ?limit, "TLS handshake took too long"),
+                Ok(Err(error)) => {
+                    tell(outcome(&error));
+                    return tracing::warn!(%peer, %error, "TLS handshake failed");
+                }
+                Err(_) => {
+                    tell(Handshake::TimedOut);
+                    return tracing::warn!(%peer, ?limit, "TLS handshake took too long");
+                }
             }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, error, "connection failed");
+    }
+}
+
+/// How a handshake that failed is counted.
+fn outcome(error: &io::Error) -> Handshake {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_)) => {
+            Handshake::ClientCertificate
+        }
+        Some(rustls::Error::AlertReceived(_)) => Handshake::Alert,
+        _ => Handshake::Failed,
     }
 }
 

@@ -21,15 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tower::Service as _;
 
+use super::Protocol;
 use crate::Caller;
-
-/// What a connection speaks, as far as it is known before its first octet.
-pub(super) enum Protocol {
-    Http1,
-    Http2,
-    /// Without TLS nothing is agreed upon; HTTP/2's preface tells.
-    Either,
-}
 
 /// Gives each of a connection's requests to the router, with its caller.
 pub(super) struct Reception {
@@ -88,7 +81,7 @@ pub(super) async fn drive(
     let builder = match protocol {
         Protocol::Http1 => builder.http1_only(),
         Protocol::Http2 => builder.http2_only(),
-        Protocol::Either => builder,
+        Protocol::Plain => builder,
     };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), reception));
     let mut stop = pin!(stopped.wait_for(|stopped| *stopped));
