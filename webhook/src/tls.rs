@@ -1,16 +1,24 @@
 //! What a server needs to speak TLS.
 
+mod client;
+mod files;
+
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{InconsistentKeys, ServerConfig};
+use rustls::server::{NoClientAuth, NoServerSessionStorage, VerifierBuilderError};
+use rustls::version::{TLS12, TLS13};
+use rustls::{CertificateError, InconsistentKeys, ServerConfig};
+use time::OffsetDateTime;
 
 use crate::pki::Certificate;
 
-/// Why a certificate and a key cannot be served.
+pub use files::{TlsFiles, TlsFilesError, TlsReload};
+
+/// Why a certificate, a key and a client CA cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -29,15 +37,44 @@ pub enum TlsError {
     /// A certificate that is none, or a key of a kind that is not supported.
     #[error("the certificate or the key is not usable")]
     Unusable(#[source] rustls::Error),
+    /// Something in the client CA's PEM is broken.
+    #[error("the client CA is not PEM")]
+    ClientCa(#[source] pem::Error),
+    /// No `CERTIFICATE` block: nobody could connect.
+    #[error("no certificate is in the client CA's PEM")]
+    NoClientCa,
+    /// A certificate in the client CA's PEM is none.
+    #[error("a certificate of the client CA is not usable")]
+    UnusableClientCa(#[source] rustls::Error),
+    /// The client CA's certificates are sound, but no verifier can be made of them.
+    #[error("the client CA is not usable")]
+    Verifier(#[from] VerifierBuilderError),
+    /// Names of clients were given, but no client CA: nobody would be asked for a certificate.
+    #[error("names of clients need a client CA")]
+    NamesWithoutClientCa,
 }
 
-/// A server's certificate and key, for TLS 1.3 and 1.2, HTTP/2 and HTTP/1.1 (ALPN `h2`,
-/// `http/1.1`). Clients are not asked for certificates. Cloning shares it.
+/// A server's side of TLS: its certificate and key, and which clients it takes. HTTP/2 and
+/// HTTP/1.1 by ALPN (`h2`, `http/1.1`).
+///
+/// Cloning shares it: what [`replace`](Self::replace) puts in is served by every clone, from the
+/// next connection on.
+///
+/// Sessions are not resumed. Each connection shows its certificate anew, so that a client CA that
+/// was taken away, or a certificate that has expired, opens none; and the apiserver, which keeps
+/// one connection, does not ask for it (Go's `tls.Config.ClientSessionCache` is nil in
+/// `client-go/transport/transport.go`, v0.37.2).
 #[derive(Clone)]
-pub struct Tls(Arc<ServerConfig>);
+pub struct Tls(Arc<RwLock<Current>>);
+
+#[derive(Clone)]
+struct Current {
+    config: Arc<ServerConfig>,
+    not_after: OffsetDateTime,
+}
 
 impl Tls {
-    /// Serves a certificate of this crate's making.
+    /// Serves a certificate of this crate's making, over TLS 1.3, to clients without a certificate.
     pub fn from_certificate(certificate: &Certificate) -> Result<Self, TlsError> {
         Self::from_pem(
             certificate.certificate_pem().as_bytes(),
@@ -45,19 +82,114 @@ impl Tls {
         )
     }
 
-    /// Serves a chain of PEM certificates, the server's own first, with its key as PEM (PKCS#8,
-    /// SEC1 or PKCS#1). Text around the PEM blocks is skipped.
+    /// Serves what [`builder`](Self::builder) takes, over TLS 1.3, to clients without a certificate.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        let chain = CertificateDer::pem_slice_iter(chain)
+        Self::builder(chain, key).build()
+    }
+
+    /// Begins with a chain of PEM certificates, the server's own first, and its key as PEM
+    /// (PKCS#8, SEC1 or PKCS#1). Text around the PEM blocks is skipped.
+    pub fn builder<'a>(chain: &'a [u8], key: &'a [u8]) -> TlsBuilder<'a> {
+        TlsBuilder {
+            chain,
+            key,
+            client_ca: None,
+            client_names: &[],
+            tls12: false,
+        }
+    }
+
+    /// When the certificate that is served now ends to be valid.
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.current().not_after
+    }
+
+    /// Serves what `with` serves now, in all clones of this. Connections that stand are kept, with
+    /// what they were opened under.
+    pub fn replace(&self, with: &Self) {
+        let current = with.current();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = current;
+    }
+
+    /// What the next connection is accepted with.
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        self.current().config
+    }
+
+    fn current(&self) -> Current {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        current.clone()
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tls").finish_non_exhaustive()
+    }
+}
+
+/// What [`Tls::builder`] began.
+#[derive(Clone, Copy)]
+#[must_use]
+pub struct TlsBuilder<'a> {
+    chain: &'a [u8],
+    key: &'a [u8],
+    client_ca: Option<&'a [u8]>,
+    client_names: &'a [String],
+    tls12: bool,
+}
+
+impl<'a> TlsBuilder<'a> {
+    /// Takes only clients with a certificate that one of these CAs (PEM) has signed for clients
+    /// (extended key usage `clientAuth`). By default clients are not asked for one.
+    pub fn client_ca(mut self, pem: &'a [u8]) -> Self {
+        self.client_ca = Some(pem);
+        self
+    }
+
+    /// Of those takes only clients with one of these names: the certificate's common name, or a
+    /// DNS name or URI among its subject alternative names. None, the default, takes all.
+    pub fn client_names(mut self, names: &'a [String]) -> Self {
+        self.client_names = names;
+        self
+    }
+
+    /// Whether TLS 1.2 is spoken beside 1.3. Default no: every apiserver since Kubernetes 1.15
+    /// (Go 1.12) speaks 1.3.
+    pub fn tls12(mut self, allowed: bool) -> Self {
+        self.tls12 = allowed;
+        self
+    }
+
+    /// Reads all of it.
+    pub fn build(self) -> Result<Tls, TlsError> {
+        let chain = CertificateDer::pem_slice_iter(self.chain)
             .collect::<Result<Vec<_>, _>>()
             .map_err(TlsError::Chain)?;
-        if chain.is_empty() {
+        let Some(own) = chain.first() else {
             return Err(TlsError::NoCertificate);
-        }
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(TlsError::NoKey)?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        };
+        let not_after = x509_parser::parse_x509_certificate(own)
+            .map(|(_, own)| own.validity().not_after.to_datetime())
+            .map_err(|_| TlsError::Unusable(CertificateError::BadEncoding.into()))?;
+        let key = PrivateKeyDer::from_pem_slice(self.key).map_err(TlsError::NoKey)?;
+        let provider = Arc::new(ring::default_provider());
+        let clients = match self.client_ca {
+            Some(pem) => client::verifier(pem, self.client_names, Arc::clone(&provider))?,
+            None if self.client_names.is_empty() => Arc::new(NoClientAuth),
+            None => return Err(TlsError::NamesWithoutClientCa),
+        };
+        let versions: &[_] = if self.tls12 {
+            &[&TLS13, &TLS12]
+        } else {
+            &[&TLS13]
+        };
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .and_then(|builder| {
+                let builder = builder.with_client_cert_verifier(clients);
+                builder.with_single_cert(chain, key)
+            })
             .map_err(|error| match error {
                 rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                     TlsError::Mismatch
@@ -65,17 +197,19 @@ impl Tls {
                 error => TlsError::Unusable(error),
             })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(config)))
-    }
-
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0)
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        let config = Arc::new(config);
+        Ok(Tls(Arc::new(RwLock::new(Current { config, not_after }))))
     }
 }
 
-impl fmt::Debug for Tls {
+impl fmt::Debug for TlsBuilder<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Tls").finish_non_exhaustive()
+        f.debug_struct("TlsBuilder")
+            .field("client_names", &self.client_names)
+            .field("tls12", &self.tls12)
+            .finish_non_exhaustive()
     }
 }
 
