@@ -40,9 +40,10 @@
 mod readme {}
 
 mod authenticator;
+pub mod authenticators;
 mod decision;
-mod health;
-mod metrics;
+pub mod duration;
+mod keyed_hash;
 mod mock;
 pub mod pki;
 pub mod reload;

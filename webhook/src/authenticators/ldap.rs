@@ -1,0 +1,5 @@
+//! Users and passwords of an LDAP directory.
+
+mod config;
+
+pub use config::{LdapBind, LdapConfig, LdapGroups, LdapSearch};

@@ -1,0 +1,122 @@
+//! What an operator says about the directory.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::duration;
+
+/// Where the directory is, and how users and groups are found in it.
+///
+/// ```yaml
+/// url: ldaps://directory.example.org
+/// caFile: /etc/tokenlab/directory-ca.crt
+/// bind:
+///   template: uid={username},ou=people,dc=example,dc=org
+/// groups:
+///   base: ou=groups,dc=example,dc=org
+///   filter: (member={dn})
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct LdapConfig {
+    /// `ldaps://HOST[:636]`, TLS from the start, or `ldap://HOST[:389]`, where TLS is begun by
+    /// StartTLS before anything else is said. There is no way without TLS.
+    pub url: String,
+    /// The authorities that may have signed the directory's certificate, PEM. The system's are not
+    /// asked. The certificate must name the host of `url`.
+    pub ca_file: PathBuf,
+    /// How a user's name becomes the DN that the password is tried for.
+    pub bind: LdapBind,
+    /// The attribute of the user's entry that has the name for Kubernetes; that is not taken from
+    /// the token, where one user can be written in several ways. Of several values, the one
+    /// that is the token's but for case. Default: `uid`.
+    #[serde(default = "username_attribute")]
+    pub username_attribute: String,
+    /// The attribute that has the uid for Kubernetes, for example `entryUUID`. Default: none, and
+    /// no uid.
+    #[serde(default)]
+    pub uid_attribute: Option<String>,
+    /// How a user's groups are found. Default: not looked for, no groups.
+    #[serde(default)]
+    pub groups: Option<LdapGroups>,
+    /// The most connections to the directory, and so the most reviews that are decided at once;
+    /// more wait for one. They are kept open. Default: 8.
+    #[serde(default = "connections")]
+    pub connections: NonZeroUsize,
+    /// How long a review may take in all, waiting for a connection included. Default: 5 s, and
+    /// never longer than the review's own deadline.
+    #[serde(default = "timeout", deserialize_with = "duration::deserialize")]
+    pub timeout: Duration,
+}
+
+/// How the DN of a user is known.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum LdapBind {
+    /// It is written: `uid={username},ou=people,dc=example,dc=org`. Users must be allowed to read
+    /// their own entry, and the groups.
+    Template(String),
+    /// It is looked for, by somebody who may look.
+    Search(LdapSearch),
+}
+
+/// A search for a user's entry.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct LdapSearch {
+    /// The DN under which all users are.
+    pub base: String,
+    /// What tells the user, with `{username}` in it. Default: `(uid={username})`.
+    #[serde(default = "user_filter")]
+    pub filter: String,
+    /// Who searches, for users and groups.
+    pub bind_dn: String,
+    /// The file with that one's password; a line end at its end is not part of it.
+    pub password_file: PathBuf,
+}
+
+/// A search for a user's groups.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct LdapGroups {
+    /// The DN under which all groups are.
+    pub base: String,
+    /// What tells the groups, with the user's DN as `{dn}` or the name as `{username}` in it.
+    /// Default: `(member={dn})`.
+    #[serde(default = "group_filter")]
+    pub filter: String,
+    /// The attribute that has the group's name for Kubernetes. Default: `cn`.
+    #[serde(default = "name_attribute")]
+    pub name_attribute: String,
+}
+
+fn username_attribute() -> String {
+    "uid".to_owned()
+}
+
+fn name_attribute() -> String {
+    "cn".to_owned()
+}
+
+fn user_filter() -> String {
+    "(uid={username})".to_owned()
+}
+
+fn group_filter() -> String {
+    "(member={dn})".to_owned()
+}
+
+fn connections() -> NonZeroUsize {
+    NonZeroUsize::new(8).expect("8 must not be 0")
+}
+
+fn timeout() -> Duration {
+    Duration::from_secs(5)
+}
