@@ -61,7 +61,7 @@ pub use health::{Health, health_router};
 pub use metrics::{Handshake, Metrics};
 pub use mock::Mock;
 pub use review::{ApiVersion, Caller, Review};
-pub use router::{BODY_LIMIT, PATH, router};
+pub use router::{BODY_LIMIT, Ended, Observer, Outcome, PATH, RouterBuilder, router};
 pub use server::Server;
 pub use tls::{Tls, TlsBuilder, TlsError, TlsFiles, TlsFilesError, TlsReload};
 pub use token::Token;

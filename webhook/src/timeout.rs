@@ -12,6 +12,15 @@ pub(crate) fn from_query(query: &str) -> Option<Duration> {
         .and_then(parse)
 }
 
+/// When to answer a caller that waits for `timeout`: a tenth earlier, one second at most, so that
+/// the answer arrives while it still waits. Zero is no limit, as in Go's clients.
+pub(crate) fn before(timeout: Duration) -> Duration {
+    if timeout.is_zero() {
+        return Duration::MAX;
+    }
+    timeout - (timeout / 10).min(Duration::from_secs(1))
+}
+
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
