@@ -1,7 +1,6 @@
 //! What the webhook counts, for Prometheus.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -13,7 +12,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use time::OffsetDateTime;
 
-use crate::ApiVersion;
+use crate::reload::ReloadEvent;
+use crate::{ApiVersion, ConnectionObserver, Ended, Handshake, Observer, Protocol};
 
 /// The histogram's buckets, in seconds. The apiserver gives up after 30.
 const BUCKETS: [f64; 15] = [
@@ -21,31 +21,22 @@ const BUCKETS: [f64; 15] = [
     30.0,
 ];
 
-/// How a TLS handshake ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Handshake {
-    /// The client is in.
-    Ok,
-    /// It spoke no TLS, had no certificate that is taken, or went away.
-    Failed,
-    /// It took longer than it may.
-    TimedOut,
-}
-
 /// What the webhook has done, in the format of Prometheus. Cloning shares the counters.
+///
+/// It observes a router ([`RouterBuilder::observer`](crate::RouterBuilder::observer)) and a server
+/// ([`Server::with_observer`](crate::Server::with_observer)).
 ///
 /// | name | type | labels |
 /// |---|---|---|
-/// | `tokenreview_requests_total` | counter | `version` (`v1`, `v1beta1`; empty for what could not be read), `outcome`, `code` |
+/// | `tokenreview_requests_total` | counter | `version`: `v1`, `v1beta1`, or empty for what could not be read; `outcome`: [`Outcome`](crate::Outcome); `code`: the status, empty if nobody waited for it |
 /// | `tokenreview_duration_seconds` | histogram | `outcome` |
 /// | `tokenreview_in_flight` | gauge | |
-/// | `tokenreview_tls_handshakes_total` | counter | `result`: `ok`, `failed`, `timeout` |
-/// | `tokenreview_connections` | gauge | `proto`: `h2`, `http/1.1` |
-/// | `tokenreview_cert_not_after_seconds` | gauge | |
-/// | `tokenreview_reload_total` | counter | `what`, `result`: `ok`, `failed` |
-/// | `tokenreview_mode` | gauge | `mode`: the authenticator, such as `mock` |
-/// | `tokenreview_build_info` | gauge | `version` |
+/// | `tokenreview_tls_handshakes_total` | counter | `result`: [`Handshake`] |
+/// | `tokenreview_connections` | gauge | `proto`: [`Protocol`] |
+/// | `tokenreview_cert_not_after_seconds` | gauge, seconds since 1970 | |
+/// | `tokenreview_reload_total` | counter | `what`: `certificate`, for instance; `result`: `ok`, `failed` |
+/// | `tokenreview_mode` | gauge, always 1 | `mode`: who decides, for instance `mock` |
+/// | `tokenreview_build_info` | gauge, always 1 | `version` |
 ///
 /// No label has a token, a user or a caller in it, so there are few series whatever is sent.
 #[derive(Clone, Debug)]
@@ -57,7 +48,7 @@ struct Inner {
     requests: Family<Request, Counter>,
     durations: Family<Outcome, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
-    handshakes: Family<Ended, Counter>,
+    handshakes: Family<Shaken, Counter>,
     connections: Family<Spoken, Gauge>,
     not_after: Gauge,
     reloads: Family<Reload, Counter>,
@@ -68,7 +59,7 @@ struct Inner {
 struct Request {
     version: &'static str,
     outcome: &'static str,
-    code: u16,
+    code: Option<u16>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -77,7 +68,7 @@ struct Outcome {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Ended {
+struct Shaken {
     result: &'static str,
 }
 
@@ -120,9 +111,15 @@ impl Metrics {
             "Requests that wait for their answer",
             in_flight.clone(),
         );
-        let handshakes = Family::default();
+        let handshakes = Family::<Shaken, Counter>::default();
         registry.register("tls_handshakes", "TLS handshakes", handshakes.clone());
-        let connections = Family::default();
+        for outcome in Handshake::ALL {
+            handshakes.get_or_create_owned(&outcome.into());
+        }
+        let connections = Family::<Spoken, Gauge>::default();
+        for protocol in Protocol::ALL {
+            connections.get_or_create_owned(&protocol.into());
+        }
         registry.register("connections", "Open connections", connections.clone());
         let not_after = Gauge::default();
         registry.register(
@@ -152,63 +149,21 @@ impl Metrics {
         }))
     }
 
-    /// A request was answered: in which version (none when it was not understood), with which
-    /// outcome (one word of a fixed set) and status code, after which time.
-    pub fn request(
-        &self,
-        version: Option<ApiVersion>,
-        outcome: &'static str,
-        code: u16,
-        took: Duration,
-    ) {
-        let version = match version {
-            Some(ApiVersion::V1) => "v1",
-            Some(ApiVersion::V1Beta1) => "v1beta1",
-            None => "",
-        };
-        let request = Request {
-            version,
-            outcome,
-            code,
-        };
-        self.0.requests.get_or_create(&request).inc();
-        let durations = self.0.durations.get_or_create(&Outcome { outcome });
-        durations.observe(took.as_secs_f64());
-    }
-
-    /// A request is in flight until what is returned is dropped.
-    #[must_use]
-    pub fn in_flight(&self) -> Counted {
-        Counted::new(self.0.in_flight.clone())
-    }
-
-    /// A TLS handshake ended so.
-    pub fn handshake(&self, ended: Handshake) {
-        let result = match ended {
-            Handshake::Ok => "ok",
-            Handshake::Failed => "failed",
-            Handshake::TimedOut => "timeout",
-        };
-        self.0.handshakes.get_or_create(&Ended { result }).inc();
-    }
-
-    /// A connection is open until what is returned is dropped. `protocol` is what it speaks, by
-    /// its ALPN name: `h2` or `http/1.1`.
-    #[must_use]
-    pub fn connection(&self, protocol: &'static str) -> Counted {
-        let spoken = Spoken { proto: protocol };
-        Counted::new(self.0.connections.get_or_create_owned(&spoken))
-    }
-
     /// The certificate that is served from now on ends at that time.
     pub fn certificate(&self, not_after: OffsetDateTime) {
         self.0.not_after.set(not_after.unix_timestamp());
     }
 
-    /// Files were read again after a change; `what` is one of few words, such as `certificate`.
-    pub fn reload(&self, what: &'static str, succeeded: bool) {
-        let result = if succeeded { "ok" } else { "failed" };
-        let reload = Reload { what, result };
+    /// Files were read again after a change.
+    pub fn reloaded(&self, event: &ReloadEvent) {
+        let reload = Reload {
+            what: event.what,
+            result: if event.outcome.is_ok() {
+                "ok"
+            } else {
+                "failed"
+            },
+        };
         self.0.reloads.get_or_create(&reload).inc();
     }
 
@@ -237,49 +192,131 @@ impl Default for Metrics {
     }
 }
 
-/// Something that counts as long as it lives.
-#[derive(Debug)]
-#[must_use = "it counts as long as it is held"]
-pub struct Counted(Gauge);
+impl Observer for Metrics {
+    fn started(&self) {
+        self.0.in_flight.inc();
+    }
 
-impl Counted {
-    fn new(gauge: Gauge) -> Self {
-        gauge.inc();
-        Self(gauge)
+    fn ended(&self, request: &Ended<'_>) {
+        self.0.in_flight.dec();
+        let version = request.review.map(|review| match review.api_version {
+            ApiVersion::V1 => "v1",
+            ApiVersion::V1Beta1 => "v1beta1",
+        });
+        let outcome = request.outcome.as_str();
+        let counted = Request {
+            version: version.unwrap_or_default(),
+            outcome,
+            code: request.code.map(|code| code.as_u16()),
+        };
+        self.0.requests.get_or_create(&counted).inc();
+        let durations = self.0.durations.get_or_create(&Outcome { outcome });
+        durations.observe(request.duration.as_secs_f64());
     }
 }
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
+impl ConnectionObserver for Metrics {
+    fn handshake(&self, outcome: Handshake) {
+        self.0.handshakes.get_or_create(&outcome.into()).inc();
+    }
+
+    fn opened(&self, protocol: Protocol) {
+        self.0.connections.get_or_create(&protocol.into()).inc();
+    }
+
+    fn closed(&self, protocol: Protocol) {
+        self.0.connections.get_or_create(&protocol.into()).dec();
+    }
+}
+
+impl From<Handshake> for Shaken {
+    fn from(outcome: Handshake) -> Self {
+        let result = outcome.as_str();
+        Self { result }
+    }
+}
+
+impl From<Protocol> for Spoken {
+    fn from(protocol: Protocol) -> Self {
+        let proto = protocol.as_str();
+        Self { proto }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use http::StatusCode;
     use insta::assert_snapshot;
 
     use super::*;
+    use crate::Review;
 
     #[test]
     fn as_prometheus_reads_them() {
         let metrics = Metrics::new();
-        let version = Some(ApiVersion::V1Beta1);
-        metrics.request(version, "authenticated", 200, Duration::from_micros(150));
-        metrics.request(None, "malformed", 400, Duration::from_micros(20));
-        metrics.handshake(Handshake::Failed);
+        let review = Review::new("canary");
+        let ended = Ended {
+            outcome: crate::Outcome::Authenticated,
+            code: Some(StatusCode::OK),
+            duration: Duration::from_micros(150),
+            review: Some(&review),
+            user: None,
+            reason: None,
+        };
+        metrics.started();
+        metrics.started();
+        metrics.ended(&ended);
+        metrics.handshake(Handshake::ClientCertificate);
+        metrics.opened(Protocol::Http2);
+        metrics.opened(Protocol::Http2);
+        metrics.closed(Protocol::Http2);
         metrics.certificate(OffsetDateTime::UNIX_EPOCH + Duration::from_secs(86_400));
-        metrics.reload("certificate", false);
+        metrics.reloaded(&ReloadEvent {
+            what: "certificate",
+            outcome: Err("no".into()),
+        });
         metrics.mode("mock");
-        let closed = metrics.connection("http/1.1");
-        let _open = (metrics.connection("h2"), metrics.in_flight());
-        drop(closed);
         let text = metrics.encode();
-        let text: Vec<_> = text
+        assert_eq!(
+            text.matches("_bucket{").count(),
+            BUCKETS.len() + 1,
+            "{text}"
+        );
+        // The labels of one name come in any order.
+        let mut lines: Vec<_> = text
             .lines()
-            .filter(|line| !line.contains("_bucket{") || line.ends_with('1'))
-            .filter(|line| !line.contains("_bucket{le=\"0.00"))
+            .filter(|line| !line.starts_with("# HELP") && !line.contains("_bucket{"))
             .collect();
-        assert_snapshot!(text.join("\n"), @"");
+        lines.sort_unstable();
+        assert_snapshot!(lines.join("\n"), @r#"
+        # EOF
+        # TYPE tokenreview_build info
+        # TYPE tokenreview_cert_not_after_seconds gauge
+        # TYPE tokenreview_connections gauge
+        # TYPE tokenreview_duration_seconds histogram
+        # TYPE tokenreview_in_flight gauge
+        # TYPE tokenreview_mode gauge
+        # TYPE tokenreview_reload counter
+        # TYPE tokenreview_requests counter
+        # TYPE tokenreview_tls_handshakes counter
+        tokenreview_build_info{version="0.1.0"} 1
+        tokenreview_cert_not_after_seconds 86400
+        tokenreview_connections{proto="h2"} 1
+        tokenreview_connections{proto="http/1.1"} 0
+        tokenreview_connections{proto="plain"} 0
+        tokenreview_duration_seconds_count{outcome="authenticated"} 1
+        tokenreview_duration_seconds_sum{outcome="authenticated"} 0.00015
+        tokenreview_in_flight 1
+        tokenreview_mode{mode="mock"} 1
+        tokenreview_reload_total{what="certificate",result="failed"} 1
+        tokenreview_requests_total{version="v1",outcome="authenticated",code="200"} 1
+        tokenreview_tls_handshakes_total{result="alert"} 0
+        tokenreview_tls_handshakes_total{result="client_certificate"} 1
+        tokenreview_tls_handshakes_total{result="completed"} 0
+        tokenreview_tls_handshakes_total{result="failed"} 0
+        tokenreview_tls_handshakes_total{result="timed_out"} 0
+        "#);
     }
 }
