@@ -18,7 +18,7 @@ pub(crate) fn before(timeout: Duration) -> Duration {
     if timeout.is_zero() {
         return Duration::MAX;
     }
-    timeout - (timeout / 10).min(Duration::from_secs(1))
+    timeout.saturating_sub((timeout / 10).min(Duration::from_secs(1)))
 }
 
 pub(crate) fn parse(text: &str) -> Option<Duration> {
@@ -68,6 +68,19 @@ mod tests {
     #[case("timeout=0", 0)]
     fn durations(#[case] query: &str, #[case] milliseconds: u64) {
         assert_eq!(from_query(query), Some(Duration::from_millis(milliseconds)));
+    }
+
+    #[rstest]
+    #[case::apiservers(30_000, 29_000)]
+    #[case::tenth(500, 450)]
+    fn answers_come_earlier(#[case] waited: u64, #[case] answered: u64) {
+        let timeout = Duration::from_millis(waited);
+        assert_eq!(before(timeout), Duration::from_millis(answered));
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        assert_eq!(before(Duration::ZERO), Duration::MAX);
     }
 
     #[rstest]

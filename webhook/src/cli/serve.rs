@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use tokenlab_webhook::{Mock, PATH, Server, Tls, router};
+use tokenlab_webhook::{Mock, PATH, RouterBuilder, Server, Tls};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::Failure;
@@ -73,7 +73,9 @@ impl Args {
         let address = server.local_addr();
         // Where stderr is closed nobody reads it; that is no reason not to serve.
         writeln!(io::stderr(), "listening on {scheme}://{address}{PATH}").ok();
-        server.serve(router(Mock), stop).await;
+        // `curl -d`, which the tutorial uses, says that it sends a form.
+        let router = RouterBuilder::new(Mock).lenient_content_type(scheme == "http");
+        server.serve(router.build(), stop).await;
         Ok(())
     }
 }

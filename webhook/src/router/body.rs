@@ -14,13 +14,26 @@ pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, Rejection
         return Err(too_large());
     }
     let mut frames = body.into_data_stream();
+    // Most bodies come in one frame, which then is not copied.
+    let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     while let Some(frame) = frames.next().await {
         let frame = frame.map_err(Rejection::Cut)?;
-        if whole.len() + frame.len() > limit {
+        if first.len().max(whole.len()) + frame.len() > limit {
             return Err(too_large());
+        }
+        if first.is_empty() {
+            first = frame;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.extend_from_slice(&first);
         }
         whole.extend_from_slice(&frame);
     }
-    Ok(whole.freeze())
+    Ok(if whole.is_empty() {
+        first
+    } else {
+        whole.freeze()
+    })
 }

@@ -119,15 +119,15 @@ impl<A: Authenticator> RouterBuilder<A> {
     /// The routes.
     pub fn build(self) -> Router {
         let authenticate = post(webhook::answer::<A>).fallback(async |state| {
-            webhook::reject::<A>(state, Rejection::Method { allow: "POST" })
+            webhook::reject::<A>(state, &Rejection::Method { allow: "POST" })
         });
         let livez = get(async || "ok").fallback(async |state| {
-            webhook::reject::<A>(state, Rejection::Method { allow: "GET, HEAD" })
+            webhook::reject::<A>(state, &Rejection::Method { allow: "GET, HEAD" })
         });
         Router::new()
             .route(PATH, authenticate)
             .route("/livez", livez)
-            .fallback(async |state| webhook::reject::<A>(state, Rejection::Path { path: PATH }))
+            .fallback(async |state| webhook::reject::<A>(state, &Rejection::Path { path: PATH }))
             .with_state(Arc::new(self.webhook))
     }
 }

@@ -38,14 +38,14 @@ pub(super) async fn answer<A: Authenticator>(
     let mut exchange = Exchange::start(&*webhook.observer);
     match webhook.review(request, &mut exchange).await {
         Ok(decision) => decided(&decision, exchange),
-        Err(rejection) => webhook.rejected(rejection, exchange),
+        Err(rejection) => webhook.rejected(&rejection, exchange),
     }
 }
 
 /// Answers a request for anything else.
 pub(super) fn reject<A: Authenticator>(
     State(webhook): State<Arc<Webhook<A>>>,
-    rejection: Rejection,
+    rejection: &Rejection,
 ) -> Response {
     webhook.rejected(rejection, Exchange::start(&*webhook.observer))
 }
@@ -100,7 +100,7 @@ impl<A: Authenticator> Webhook<A> {
             .map_err(|_| Rejection::Panicked)
     }
 
-    fn rejected(&self, rejection: Rejection, exchange: Exchange<'_>) -> Response {
+    fn rejected(&self, rejection: &Rejection, exchange: Exchange<'_>) -> Response {
         let reason = rejection.to_string();
         let response = rejection.respond(&reason, self.retry_after);
         exchange.end(rejection.outcome(), response.status(), None, Some(&reason));

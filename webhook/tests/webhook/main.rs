@@ -8,6 +8,8 @@ mod peer;
 mod program;
 /// What is answered to which request.
 mod protocol;
+/// What the router's settings change, and what its observer learns.
+mod router;
 /// `tokenlab-webhook serve`.
 mod serve;
 /// How the server ends.

@@ -1,6 +1,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Router;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, ClientBuilder, Response};
 use tokenlab_webhook::pki::CertificateAuthority;
 use tokenlab_webhook::{Authenticator, Mock, Server, Tls, router};
@@ -42,15 +44,20 @@ impl Webhook {
         let certificate = authority.serving(&[SERVICE]).expect("a certificate");
         let tls = Tls::from_certificate(&certificate).expect("usable");
         let authority = authority.certificate_pem().to_owned();
-        Self::bind(authenticator, Some((tls, authority)), configure).await
+        Self::bind(router(authenticator), Some((tls, authority)), configure).await
     }
 
     pub(crate) async fn plain(authenticator: impl Authenticator) -> Self {
-        Self::bind(authenticator, None, |server| server).await
+        Self::routed(router(authenticator)).await
+    }
+
+    /// Over plain HTTP, with routes of one's own.
+    pub(crate) async fn routed(router: Router) -> Self {
+        Self::bind(router, None, |server| server).await
     }
 
     async fn bind(
-        authenticator: impl Authenticator,
+        router: Router,
         tls: Option<(Tls, String)>,
         configure: impl FnOnce(Server) -> Server,
     ) -> Self {
@@ -61,7 +68,7 @@ impl Webhook {
         let server = configure(server);
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(server.serve(router(authenticator), async {
+        let serving = tokio::spawn(server.serve(router, async {
             stopped.await.ok();
         }));
         Self {
@@ -83,10 +90,7 @@ impl Webhook {
 
     pub(crate) async fn post(&self, body: impl Into<reqwest::Body>) -> Response {
         let client = self.client().build().expect("a client");
-        let request = client.post(self.url("/authenticate"));
-        let request = request
-            .header("content-type", "application/json")
-            .body(body);
+        let request = client.post(self.url("/authenticate")).body(body);
         request.send().await.expect("a response")
     }
 
@@ -111,7 +115,8 @@ pub(crate) fn url(path: &str, address: SocketAddr, tls: bool) -> String {
     }
 }
 
-/// A client for whom [`SERVICE`] is at `address`, and who trusts `authority` (PEM) alone.
+/// A client for whom [`SERVICE`] is at `address`, and who trusts `authority` (PEM) alone. It sends
+/// JSON unless a request says otherwise.
 pub(crate) fn client(address: SocketAddr, authority: Option<&str>) -> ClientBuilder {
     // An error says that another test was first.
     rustls::crypto::ring::default_provider()
@@ -119,8 +124,10 @@ pub(crate) fn client(address: SocketAddr, authority: Option<&str>) -> ClientBuil
         .ok();
     let roots =
         authority.map(|pem| reqwest::Certificate::from_pem(pem.as_bytes()).expect("a certificate"));
+    let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Client::builder()
         .no_proxy()
+        .default_headers([json].into_iter().collect())
         .resolve(SERVICE, address)
         .tls_certs_only(roots)
         .timeout(PATIENCE)

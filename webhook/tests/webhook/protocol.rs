@@ -1,3 +1,4 @@
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -77,7 +78,7 @@ async fn an_apiservers_review(#[case] metadata: &str) {
     );
     let client = webhook.client().build().expect("a client");
     let before = Instant::now();
-    let request = client.post(webhook.url("/authenticate?timeout=30s"));
+    let request = client.post(webhook.url("/authenticate?timeout=5s"));
     let response = request.body(body).send().await.expect("a response");
     let after = Instant::now();
     assert_eq!(response.status(), 200);
@@ -89,25 +90,32 @@ async fn an_apiservers_review(#[case] metadata: &str) {
     assert_eq!(review.audiences, ["https://kubernetes.default.svc"]);
     assert_eq!(review.api_version, ApiVersion::V1Beta1);
     let deadline = review.deadline.expect("a deadline");
-    let timeout = Duration::from_secs(30);
+    // A tenth is left for the answer's way.
+    let timeout = Duration::from_millis(4500);
     assert!(deadline >= before + timeout && deadline <= after + timeout);
     let caller = review.caller.as_ref().expect("a caller");
     assert!(caller.peer.ip().is_loopback() && caller.peer != webhook.address);
     assert_eq!(caller.common_name, None);
 }
 
+/// An apiserver's timeout is longer than the limit.
 #[rstest]
 #[case::absent("")]
 #[case::nonsense("?timeout=soon")]
+#[case::none_in_go("?timeout=0s")]
+#[case::longer("?timeout=30s")]
 #[tokio::test]
-async fn no_deadline(#[case] query: &str) {
+async fn the_limit_is_the_deadline(#[case] query: &str) {
     let authenticator = Scripted::new(|| Decision::Refused);
     let webhook = Webhook::start(authenticator.clone()).await;
     let client = webhook.client().build().expect("a client");
-    let url = webhook.url(&format!("/authenticate{query}"));
-    let response = client.post(url).body(TUTORIAL).send().await;
-    assert_eq!(response.expect("a response").status(), 200);
-    assert_eq!(authenticator.seen()[0].deadline, None);
+    let before = Instant::now();
+    let request = client.post(webhook.url(&format!("/authenticate{query}")));
+    let response = request.body(TUTORIAL).send().await.expect("a response");
+    assert_eq!(response.status(), 200);
+    let deadline = authenticator.seen()[0].deadline.expect("a deadline");
+    let limit = Duration::from_secs(10);
+    assert!(deadline >= before + limit && deadline <= Instant::now() + limit);
 }
 
 #[tokio::test]
@@ -274,6 +282,24 @@ async fn a_body_may_be_as_large_as_the_limit() {
     assert_eq!(response.status(), 200);
 }
 
+/// Its length is not known before its end.
+#[rstest]
+#[case::fits(BODY_LIMIT, 200)]
+#[case::does_not_fit(BODY_LIMIT + 1, 413)]
+#[tokio::test]
+async fn a_body_in_many_pieces(#[case] length: usize, #[case] status: u16) {
+    let webhook = Webhook::mock().await;
+    let body = padded(length).into_bytes();
+    let pieces: Vec<_> = body
+        .chunks(9_999)
+        .map(|piece| Ok::<_, io::Error>(piece.to_vec()))
+        .collect();
+    let response = webhook
+        .post(Body::wrap_stream(futures::stream::iter(pieces)))
+        .await;
+    assert_eq!(response.status(), status);
+}
+
 #[rstest]
 #[case::announced(true)]
 #[case::unannounced(false)]
@@ -284,7 +310,7 @@ async fn a_larger_body_is_refused_over_http_2(#[case] announced: bool) {
     let body = if announced {
         Body::from(body)
     } else {
-        Body::wrap_stream(futures::stream::iter([Ok::<_, std::io::Error>(body)]))
+        Body::wrap_stream(futures::stream::iter([Ok::<_, io::Error>(body)]))
     };
     let response = webhook.post(body).await;
     assert_eq!(response.version(), Version::HTTP_2);
@@ -307,7 +333,8 @@ async fn a_larger_body_is_refused_over_http_2(#[case] announced: bool) {
 async fn a_larger_body_is_refused_over_http_1(#[case] rest: String) {
     let webhook = Webhook::plain(Mock).await;
     let mut stream = TcpStream::connect(webhook.address).await.expect("a server");
-    let request = format!("POST /authenticate HTTP/1.1\r\nHost: x\r\n{rest}");
+    let head = "POST /authenticate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json";
+    let request = format!("{head}\r\n{rest}");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let expected = b"HTTP/1.1 413 Payload Too Large\r\n";
     let mut answer = vec![0; expected.len()];

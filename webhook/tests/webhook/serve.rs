@@ -94,8 +94,8 @@ async fn signals_end_it_well(#[case] signal: Signal) {
     [TIME]  WARN tokenlab_webhook::cli::serve: the mock recognises every token: for labs only
     [TIME]  WARN tokenlab_webhook::cli::serve: without TLS everybody on the way can read the tokens
     listening on http://[ADDRESS]/authenticate
-    [TIME]  INFO tokenlab_webhook::router: review outcome="authenticated" latency_us=[N] api_version="authentication.k8s.io/v1beta1"
-    [TIME]  INFO tokenlab_webhook::status: request outcome="rejected" code=405 reason="this method is not served here, use POST"
+    [TIME]  INFO tokenlab_webhook::router: review outcome="authenticated" code=200 latency_us=[N] api_version="authentication.k8s.io/v1beta1"
+    [TIME]  INFO tokenlab_webhook::router: review outcome="malformed" code=405 latency_us=[N] reason="this method is not served here, use POST"
     [TIME]  INFO tokenlab_webhook::cli::serve: stopping
     "#)));
 }
