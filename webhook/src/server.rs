@@ -1,8 +1,12 @@
 //! The accept loop.
 
+mod activity;
 mod connection;
+mod host;
 mod limits;
 mod observer;
+mod patience;
+mod reception;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,11 +18,11 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio::time::{Instant, timeout};
 
-use crate::{Caller, Tls};
-use observer::{Observer, Open};
+use crate::Tls;
+use host::Host;
+use observer::Observer;
 
 pub use limits::Limits;
 pub use observer::{ConnectionObserver, Handshake, Protocol};
@@ -26,6 +30,9 @@ pub use observer::{ConnectionObserver, Handshake, Protocol};
 /// How long to rest when a connection cannot be accepted, for instance because all of the
 /// process's file descriptors are used: nothing announces the moment when one is free again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often it is logged at most that all connections are taken.
+const FULL_PAUSE: Duration = Duration::from_secs(10);
 
 /// A bound socket. Connections wait in it until [`Server::serve`].
 #[derive(Debug)]
@@ -89,26 +96,48 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop` resolves, then closes the socket, lets running requests finish within
-    /// the drain limit and drops what is left. Idle connections are closed at once, handshakes
-    /// given up. Nothing of it runs any more when this returns; dropped, it aborts all of it.
+    /// Serves until `stop` resolves, then takes what waits in the socket's backlog, closes the
+    /// socket, lets running requests finish within the drain limit and drops what is left. Nothing
+    /// of it runs any more when this returns; dropped, it aborts all of it.
     ///
-    /// Every request carries its [`Caller`] as an extension.
+    /// Nothing that a client has sent is lost by a stop that has the time for it. HTTP/2 clients
+    /// are told by `GOAWAY` which requests they may send again. HTTP/1.1 has no such thing: the
+    /// answers say `Connection: close`, and an idle connection is kept for a second, as is one that
+    /// is in its handshake.
+    ///
+    /// Every request carries its [`Caller`](crate::Caller) as an extension.
     pub async fn serve(self, router: Router, stop: impl Future<Output = ()>) {
+        let Self {
+            listener,
+            tls,
+            limits,
+            observer,
+            ..
+        } = self;
         let (stopping, stopped) = watch::channel(false);
+        let most = limits.connections.max(1);
+        let drain = limits.drain;
+        let host = Arc::new(Host {
+            router,
+            tls,
+            limits,
+            observer,
+            stopped,
+        });
         let mut connections = JoinSet::new();
         let mut stop = pin!(stop);
+        let mut full = Warned::default();
         loop {
+            if connections.len() >= most {
+                full.warn(most);
+            }
             tokio::select! {
                 biased;
                 () = &mut stop => break,
                 Some(ended) = connections.join_next() => report(ended),
-                accepted = self.listener.accept() => match accepted {
+                accepted = listener.accept(), if connections.len() < most => match accepted {
                     Ok((stream, peer)) => {
-                        let tls = self.tls.clone();
-                        let reception = connection::Reception::new(router.clone(), Caller::new(peer));
-                        let stopped = stopped.clone();
-                        connections.spawn(receive(stream, tls, self.limits.handshake, self.observer.clone(), reception, stopped));
+                        connections.spawn(Arc::clone(&host).receive(stream, peer));
                     }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
@@ -120,9 +149,12 @@ impl Server {
                 },
             }
         }
-        drop(self.listener);
+        // Their clients take them for accepted, and the apiserver does not repeat what they lose.
+        for (stream, peer) in waiting(listener).take(most) {
+            connections.spawn(Arc::clone(&host).receive(stream, peer));
+        }
         stopping.send_replace(true);
-        let drained = timeout(self.limits.drain, async {
+        let drained = timeout(drain, async {
             while let Some(ended) = connections.join_next().await {
                 report(ended);
             }
@@ -135,71 +167,28 @@ impl Server {
     }
 }
 
-/// One connection, from its acceptance to its end.
-async fn receive(
-    stream: TcpStream,
-    tls: Option<Tls>,
-    limit: Duration,
-    observer: Observer,
-    reception: connection::Reception,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let peer = reception.peer();
-    // Answers are small and complete: waiting for more to send only delays them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
-    }
-    let tell = |outcome| {
-        if let Some(observer) = &observer {
-            observer.handshake(outcome);
-        }
-    };
-    let ended = match tls {
-        None => {
-            let _open = Open::new(observer, Protocol::Plain);
-            connection::drive(stream, Protocol::Plain, reception, stopped).await
-        }
-        Some(tls) => {
-            let handshake = timeout(limit, TlsAcceptor::from(tls.config()).accept(stream));
-            let accepted = tokio::select! {
-                accepted = handshake => accepted,
-                _ = stopped.wait_for(|stopped| *stopped) => return,
-            };
-            match accepted {
-                Ok(Ok(stream)) => {
-                    let protocol = match stream.get_ref().1.alpn_protocol() {
-                        Some(b"h2") => Protocol::Http2,
-                        _ => Protocol::Http1,
-                    };
-                    tell(Handshake::Completed);
-                    let _open = Open::new(observer, protocol);
-                    connection::drive(stream, protocol, reception, stopped).await
-                }
-                Ok(Err(error)) => {
-                    tell(outcome(&error));
-                    return tracing::warn!(%peer, %error, "TLS handshake failed");
-                }
-                Err(_) => {
-                    tell(Handshake::TimedOut);
-                    return tracing::warn!(%peer, ?limit, "TLS handshake took too long");
-                }
-            }
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, error, "connection failed");
-    }
+/// The connections in a socket's backlog, as far as they can be accepted at once. Closes it.
+fn waiting(listener: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
+    // Asked itself: tokio may not have heard of the newest yet.
+    let listener = listener.into_std().ok();
+    let next = move || listener.as_ref()?.accept().ok();
+    std::iter::from_fn(next).filter_map(|(stream, peer)| {
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, peer))
+    })
 }
 
-/// How a handshake that failed is counted.
-fn outcome(error: &io::Error) -> Handshake {
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
-    match cause {
-        Some(rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_)) => {
-            Handshake::ClientCertificate
+/// Says that all connections are taken, but not for each that waits.
+#[derive(Default)]
+struct Warned(Option<Instant>);
+
+impl Warned {
+    fn warn(&mut self, connections: usize) {
+        let lately = |at: Instant| at.elapsed() < FULL_PAUSE;
+        if !self.0.is_some_and(lately) {
+            tracing::warn!(connections, "all connections are taken, others wait");
+            self.0 = Some(Instant::now());
         }
-        Some(rustls::Error::AlertReceived(_)) => Handshake::Alert,
-        _ => Handshake::Failed,
     }
 }
 

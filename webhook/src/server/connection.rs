@@ -1,56 +1,22 @@
 //! One connection's HTTP, all of it in the connection's task.
 
-use std::convert::Infallible;
 use std::error::Error;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use axum::Router;
-use axum::body::Body;
-use axum::routing::future::RouteFuture;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::rt::Executor;
-use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
-use tower::Service as _;
 
 use super::Protocol;
-use crate::Caller;
-
-/// Gives each of a connection's requests to the router, with its caller.
-pub(super) struct Reception {
-    router: Router,
-    caller: Caller,
-}
-
-impl Reception {
-    pub(super) fn new(router: Router, caller: Caller) -> Self {
-        Self { router, caller }
-    }
-
-    pub(super) fn peer(&self) -> SocketAddr {
-        self.caller.peer
-    }
-}
-
-impl Service<Request<Incoming>> for Reception {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
-
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.caller.clone());
-        // A router is always ready.
-        self.router.clone().call(request)
-    }
-}
+use super::activity::Listening;
+use super::limits::Limits;
+use super::patience::{Overdue, Patience};
+use super::reception::Reception;
 
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -71,36 +37,70 @@ pub(super) async fn drive(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     protocol: Protocol,
     reception: Reception,
+    limits: &Limits,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let (sender, mut arriving) = mpsc::unbounded_channel();
-    let mut builder = auto::Builder::new(Streams(sender));
-    // With a timer hyper drops a client that takes more than 30 s for the head of a request.
-    builder.http1().timer(TokioTimer::new());
-    builder.http2().timer(TokioTimer::new());
-    let builder = match protocol {
+    let builder = builder(Streams(sender), protocol, limits);
+    let activity = reception.activity();
+    let io = TokioIo::new(Listening::new(io, reception.activity()));
+    let mut connection = pin!(builder.serve_connection(io, reception));
+    let mut stop = pin!(stopped.wait_for(|stopped| *stopped));
+    let mut patience = Patience::new(limits);
+    let mut running = FuturesUnordered::new();
+    std::future::poll_fn(|context: &mut Context<'_>| {
+        loop {
+            if !activity.is_stopping() && stop.as_mut().poll(context).is_ready() {
+                activity.stop();
+                // That tells the client which requests it may send again. HTTP/1.1 cannot: its
+                // next answer says that it is the last, and an idle connection lingers.
+                if activity.is_http2() {
+                    patience.close();
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                return Poll::Ready(ended);
+            }
+            while let Poll::Ready(Some(stream)) = arriving.poll_recv(context) {
+                running.push(stream);
+            }
+            // A stream that has something to send wakes its connection, that is this task.
+            while let Poll::Ready(Some(())) = running.poll_next_unpin(context) {}
+            match patience.poll(context, &activity) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Overdue::Idle) => {
+                    patience.close();
+                    connection.as_mut().graceful_shutdown();
+                }
+                Poll::Ready(Overdue::Head) => return Poll::Ready(Err("a slow head".into())),
+                Poll::Ready(Overdue::Closing) => return Poll::Ready(Err("a slow end".into())),
+            }
+        }
+    })
+    .await
+}
+
+fn builder(streams: Streams, protocol: Protocol, limits: &Limits) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(streams);
+    let octets = usize::try_from(limits.head_octets).unwrap_or(usize::MAX);
+    builder
+        .http1()
+        // Its timer would take an idle connection for a slow head; `Patience` tells them apart.
+        .header_read_timeout(None)
+        // Less it does not take.
+        .max_buf_size(octets.max(8 * 1024));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(limits.head_octets)
+        .max_pending_accept_reset_streams(limits.resets)
+        .keep_alive_interval(limits.ping_interval)
+        .keep_alive_timeout(limits.ping_timeout);
+    match protocol {
         Protocol::Http1 => builder.http1_only(),
         Protocol::Http2 => builder.http2_only(),
         Protocol::Plain => builder,
-    };
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), reception));
-    let mut stop = pin!(stopped.wait_for(|stopped| *stopped));
-    let mut stopping = false;
-    let mut running = FuturesUnordered::new();
-    std::future::poll_fn(|context| {
-        if !stopping && stop.as_mut().poll(context).is_ready() {
-            stopping = true;
-            connection.as_mut().graceful_shutdown();
-        }
-        if let Poll::Ready(ended) = connection.as_mut().poll(context) {
-            return Poll::Ready(ended);
-        }
-        while let Poll::Ready(Some(stream)) = arriving.poll_recv(context) {
-            running.push(stream);
-        }
-        // A stream that has something to send wakes its connection, that is this task.
-        while let Poll::Ready(Some(())) = running.poll_next_unpin(context) {}
-        Poll::Pending
-    })
-    .await
+    }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// What a client may take of a server. Every limit has a default that an apiserver does not
-/// notice; each field says why it is what it is.
+/// notice; each field says why it is what it is. How long a request may run is not among them: that
+/// is the router's, body and all (`RouterBuilder::review_limit`).
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,12 +27,6 @@ pub struct Limits {
     /// How long the head of an HTTP/1.1 request may take from its first octet to its last.
     /// Default 10 s. An unfinished head of HTTP/2 does not keep its connection from being idle.
     pub head: Duration,
-    /// How long a request's body may take from the end of its head. Default 10 s.
-    pub body: Duration,
-    /// How long a request may take from the end of its head until the router has answered.
-    /// Default 30 s: the apiserver has given up by then (`defaultRequestTimeout` in
-    /// `apiserver/pkg/util/webhook/webhook.go`, v0.37.2). What takes longer is answered by 504.
-    pub request: Duration,
     /// How long a connection may be without a request. Default 120 s, more than the 90 s after
     /// which Go's client closes one itself (`IdleConnTimeout`): closed by the server, it could
     /// cross with a request, and the apiserver does not repeat what ended by EOF.
@@ -61,8 +56,6 @@ impl Default for Limits {
             connections: 16_384,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
-            body: Duration::from_secs(10),
-            request: Duration::from_secs(30),
             idle: Duration::from_secs(120),
             drain: Duration::from_secs(5),
             streams: 250,

@@ -85,20 +85,20 @@ impl Protocol {
 pub(super) type Observer = Option<Arc<dyn ConnectionObserver>>;
 
 /// Tells of a connection's begin, and of its end when it is dropped.
-pub(super) struct Open(Observer, Protocol);
+pub(super) struct Open<'a>(&'a Observer, Protocol);
 
-impl Open {
-    pub(super) fn new(observer: Observer, protocol: Protocol) -> Self {
-        if let Some(observer) = &observer {
+impl<'a> Open<'a> {
+    pub(super) fn new(observer: &'a Observer, protocol: Protocol) -> Self {
+        if let Some(observer) = observer {
             observer.opened(protocol);
         }
         Self(observer, protocol)
     }
 }
 
-impl Drop for Open {
+impl Drop for Open<'_> {
     fn drop(&mut self) {
-        if let Some(observer) = &self.0 {
+        if let Some(observer) = self.0 {
             observer.closed(self.1);
         }
     }

@@ -1,0 +1,79 @@
+//! A connection's requests, each given to the router.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::future::RouteFuture;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use pin_project_lite::pin_project;
+use tower::Service as _;
+
+use super::activity::{Activity, Running};
+use crate::Caller;
+
+/// Gives each of a connection's requests to the router, with its caller.
+pub(super) struct Reception {
+    router: Router,
+    caller: Caller,
+    activity: Arc<Activity>,
+}
+
+impl Reception {
+    pub(super) fn new(router: Router, caller: Caller) -> Self {
+        Self {
+            router,
+            caller,
+            activity: Arc::default(),
+        }
+    }
+
+    pub(super) fn activity(&self) -> Arc<Activity> {
+        Arc::clone(&self.activity)
+    }
+}
+
+impl Service<Request<Incoming>> for Reception {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, mut request: Request<Incoming>) -> Answer {
+        let running = self.activity.begin(request.version() == Version::HTTP_2);
+        request.extensions_mut().insert(self.caller.clone());
+        // A router is always ready.
+        let answer = self.router.clone().call(request);
+        Answer { answer, running }
+    }
+}
+
+pin_project! {
+    /// A running request.
+    pub(super) struct Answer {
+        #[pin]
+        answer: RouteFuture<Infallible>,
+        running: Running,
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut response = ready!(this.answer.poll(context))?;
+        let activity = this.running.activity();
+        // HTTP/2 says it by GOAWAY.
+        if activity.is_stopping() && !activity.is_http2() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        Poll::Ready(Ok(response))
+    }
+}
