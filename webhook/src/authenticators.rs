@@ -8,9 +8,11 @@ mod first_match;
 mod layered;
 #[cfg(feature = "ldap")]
 pub mod ldap;
+mod limited;
 pub mod token_file;
 
 pub use cached::{CacheConfig, CacheLimits, Cached};
 pub use first_match::FirstMatch;
 pub use layered::{Layered, ReviewService};
-pub use token_file::TokenFile;
+pub use limited::{LimitConfig, Limited};
+pub use token_file::{TokenFile, TokenReload};

@@ -17,28 +17,31 @@
 mod entry;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::{fmt, fs, io};
+use std::time::Duration;
 
 use time::OffsetDateTime;
 
 pub use entry::{Entry, EntryError};
 
 use crate::keyed_hash::{Digest, KeyedHash};
+use crate::reload::{ReadError, ReloadEvent, Watched};
 use crate::{Authenticator, Decision, Review};
 
 /// Why a token file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenFileError {
-    /// It cannot be read, or is not UTF-8.
-    #[error("cannot read token file `{}`", path.display())]
-    Read {
+    /// It cannot be read.
+    #[error("cannot use the token file")]
+    Read(#[from] ReadError),
+    /// It is binary.
+    #[error("token file `{}` is not UTF-8", path.display())]
+    Text {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
     },
     /// A line is wrong.
     #[error("token file `{}`, line {line}", path.display())]
@@ -59,22 +62,20 @@ pub enum TokenFileError {
 /// how near a guess came to a token of the file.
 ///
 /// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use tokenlab_webhook::authenticators::TokenFile;
 ///
-/// let tokens = TokenFile::load("tokens.jsonl")?;
-/// let router = tokenlab_webhook::router(tokens.clone());
-/// // Later, when the file has changed:
-/// if let Err(error) = tokens.reload() {
-///     eprintln!("the tokens are as they were: {error}");
-/// }
+/// let (tokens, reload) = TokenFile::load("tokens.jsonl")?;
+/// tokio::spawn(reload.run(|event| println!("{}: {:?}", event.what, event.outcome)));
+/// let router = tokenlab_webhook::router(tokens);
 /// # let _: axum::Router = router;
-/// # Ok::<(), tokenlab_webhook::authenticators::token_file::TokenFileError>(())
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone)]
 pub struct TokenFile(Arc<Inner>);
 
 struct Inner {
-    path: PathBuf,
     hash: KeyedHash,
     entries: RwLock<Arc<Entries>>,
 }
@@ -82,29 +83,19 @@ struct Inner {
 type Entries = HashMap<Digest, Entry>;
 
 impl TokenFile {
-    /// Reads the file.
-    pub fn load(path: impl Into<PathBuf>) -> Result<Self, TokenFileError> {
-        let (path, hash) = (path.into(), KeyedHash::new());
-        let entries = RwLock::new(Arc::new(read(&path, &hash)?));
-        Ok(Self(Arc::new(Inner {
+    /// Reads the file: what knows its tokens, and what keeps that up to date when it is run.
+    pub fn load(path: impl Into<PathBuf>) -> Result<(Self, TokenReload), TokenFileError> {
+        let path = path.into();
+        let (watched, contents) = Watched::open(vec![path.clone()])?;
+        let hash = KeyedHash::new();
+        let entries = RwLock::new(Arc::new(entries(&path, &contents[0], &hash)?));
+        let file = Self(Arc::new(Inner { hash, entries }));
+        let reload = TokenReload {
+            file: file.clone(),
             path,
-            hash,
-            entries,
-        })))
-    }
-
-    /// Reads the file again. Reviews that come later are decided by what it says now, or by what
-    /// it said before if it cannot be used.
-    pub fn reload(&self) -> Result<(), TokenFileError> {
-        let entries = Arc::new(read(&self.0.path, &self.0.hash)?);
-        let current = self.0.entries.write();
-        *current.unwrap_or_else(PoisonError::into_inner) = entries;
-        Ok(())
-    }
-
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.0.path
+            watched,
+        };
+        Ok((file, reload))
     }
 
     /// How many tokens it knows, expired ones too.
@@ -120,6 +111,11 @@ impl TokenFile {
     fn entries(&self) -> Arc<Entries> {
         let entries = self.0.entries.read();
         Arc::clone(&entries.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, entries: Entries) {
+        let current = self.0.entries.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = Arc::new(entries);
     }
 }
 
@@ -140,20 +136,51 @@ impl Authenticator for TokenFile {
 
 impl fmt::Debug for TokenFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenFile")
-            .field("path", &self.0.path)
-            .finish_non_exhaustive()
+        f.debug_struct("TokenFile").finish_non_exhaustive()
+    }
+}
+
+/// Takes what changes in a token file.
+#[derive(Debug)]
+pub struct TokenReload {
+    file: TokenFile,
+    path: PathBuf,
+    watched: Watched,
+}
+
+impl TokenReload {
+    /// What is reloaded, in its [`ReloadEvent`]s.
+    pub const WHAT: &'static str = "token file";
+
+    /// As [`Watched::with_interval`].
+    #[must_use]
+    pub fn with_interval(mut self, interval: Duration) -> Self {
+        self.watched = self.watched.with_interval(interval);
+        self
+    }
+
+    /// Reads the file each time it changes, and tells `report` what became of it. Of one with a
+    /// line that is wrong nothing is taken. Never ends: spawn it, or drop it.
+    pub async fn run(self, report: impl Fn(ReloadEvent)) {
+        let Self {
+            file,
+            path,
+            watched,
+        } = self;
+        let take = |contents: Vec<Vec<u8>>| {
+            file.replace(entries(&path, &contents[0], &file.0.hash)?);
+            Ok::<_, TokenFileError>(())
+        };
+        watched.reload(Self::WHAT, take, report).await;
     }
 }
 
 /// The entries by their digest's keyed hash.
-fn read(path: &Path, hash: &KeyedHash) -> Result<Entries, TokenFileError> {
-    let text = fs::read_to_string(path).map_err(|source| TokenFileError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let entries = parse(&text).map_err(|(line, source)| TokenFileError::Line {
-        path: path.to_owned(),
+fn entries(path: &Path, content: &[u8], hash: &KeyedHash) -> Result<Entries, TokenFileError> {
+    let path = || path.to_owned();
+    let text = str::from_utf8(content).map_err(|_| TokenFileError::Text { path: path() })?;
+    let entries = parse(text).map_err(|(line, source)| TokenFileError::Line {
+        path: path(),
         line,
         source,
     })?;
