@@ -4,8 +4,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ldap3::parse_filter;
 use serde::Deserialize;
+use url::Url;
 
+use super::LdapError;
+use super::template::fill;
 use crate::duration;
 
 /// Where the directory is, and how users and groups are found in it.
@@ -47,8 +51,7 @@ pub struct LdapConfig {
     /// more wait for one. They are kept open. Default: 8.
     #[serde(default = "connections")]
     pub connections: NonZeroUsize,
-    /// How long a review may take in all, waiting for a connection included. Default: 5 s, and
-    /// never longer than the review's own deadline.
+    /// How long a review may take in all, waiting for a connection included. Default: 5 s.
     #[serde(default = "timeout", deserialize_with = "duration::deserialize")]
     pub timeout: Duration,
 }
@@ -95,6 +98,47 @@ pub struct LdapGroups {
     /// The attribute that has the group's name for Kubernetes. Default: `cn`.
     #[serde(default = "name_attribute")]
     pub name_attribute: String,
+}
+
+impl LdapConfig {
+    /// The address, unless something is wrong in the settings themselves.
+    pub(super) fn check(&self) -> Result<Url, LdapError> {
+        let url = Url::parse(&self.url).map_err(|_| LdapError::Url)?;
+        let bare = url.username().is_empty()
+            && url.password().is_none()
+            && ["", "/"].contains(&url.path())
+            && url.query().is_none()
+            && url.fragment().is_none();
+        let host = url.host_str().is_some_and(|host| !host.is_empty());
+        if !bare || !host || !["ldaps", "ldap"].contains(&url.scheme()) {
+            return Err(LdapError::Url);
+        }
+        let place = |field, text: &str, places: &[&'static str]| {
+            let missing = LdapError::Place {
+                field,
+                place: places[0],
+            };
+            let found = places.iter().any(|place| text.contains(place));
+            found.then_some(()).ok_or(missing)
+        };
+        let filter = |field, text: &str| {
+            let filled = fill(text, |_| Some("x".to_owned()));
+            let parsed = parse_filter(filled).map(drop);
+            parsed.map_err(|()| LdapError::Filter { field })
+        };
+        match &self.bind {
+            LdapBind::Template(template) => place("bind.template", template, &["{username}"])?,
+            LdapBind::Search(search) => {
+                place("bind.search.filter", &search.filter, &["{username}"])?;
+                filter("bind.search.filter", &search.filter)?;
+            }
+        }
+        if let Some(groups) = &self.groups {
+            place("groups.filter", &groups.filter, &["{dn}", "{username}"])?;
+            filter("groups.filter", &groups.filter)?;
+        }
+        Ok(url)
+    }
 }
 
 fn username_attribute() -> String {

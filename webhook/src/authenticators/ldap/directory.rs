@@ -1,0 +1,272 @@
+//! What is asked about a login, in which order.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ldap3::{LdapConnSettings, Scope, SearchEntry, dn_escape, ldap_escape};
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use url::Url;
+
+use super::login::Login;
+use super::pool::Pool;
+use super::session::{Session, Trouble};
+use super::template::fill;
+use super::{LdapBind, LdapConfig, LdapError, LdapGroups, LdapSearch};
+use crate::{Decision, Token, User};
+
+/// A directory, and how users are found in it.
+pub(super) struct Directory {
+    config: LdapConfig,
+    url: Url,
+    files: RwLock<Arc<Files>>,
+    pool: Pool,
+}
+
+/// What the files say.
+struct Files {
+    tls: Arc<ClientConfig>,
+    /// That of whoever searches.
+    password: Option<Token>,
+}
+
+impl Directory {
+    /// `contents` are those of the CA file and, if there is one, of the password file.
+    pub(super) fn new(config: LdapConfig, contents: &[Vec<u8>]) -> Result<Self, LdapError> {
+        let url = config.check()?;
+        let files = RwLock::new(Arc::new(Files::new(&config, contents)?));
+        let pool = Pool::new(config.connections);
+        Ok(Self {
+            config,
+            url,
+            files,
+            pool,
+        })
+    }
+
+    pub(super) fn replace(&self, contents: &[Vec<u8>]) -> Result<(), LdapError> {
+        let files = Arc::new(Files::new(&self.config, contents)?);
+        *self.files.write().unwrap_or_else(PoisonError::into_inner) = files;
+        self.pool.clear();
+        Ok(())
+    }
+
+    fn files(&self) -> Arc<Files> {
+        Arc::clone(&self.files.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) async fn decide(&self, login: &Login) -> Decision {
+        let _permit = self.pool.permit().await;
+        let files = self.files();
+        if let Some(session) = self.pool.take() {
+            match self.ask(session, &files, login).await {
+                // It was open for a while: the next is not.
+                Err(trouble) if trouble.is_connection() => {}
+                asked => return asked.unwrap_or_else(Decision::from),
+            }
+        }
+        let settings = LdapConnSettings::new()
+            .set_config(Arc::clone(&files.tls))
+            .set_starttls(self.url.scheme() == "ldap");
+        let asked = match Session::open(settings, &self.url).await {
+            Ok(session) => self.ask(session, &files, login).await,
+            Err(trouble) => Err(trouble),
+        };
+        asked.unwrap_or_else(Decision::from)
+    }
+
+    /// Puts the session back when all has been said, unless it was opened by other files than now.
+    async fn ask(
+        &self,
+        mut session: Session,
+        files: &Arc<Files>,
+        login: &Login,
+    ) -> Result<Decision, Trouble> {
+        let user = self.user(&mut session, files, login).await?;
+        if Arc::ptr_eq(files, &self.files()) {
+            self.pool.put(session);
+        }
+        Ok(user.map_or(Decision::Refused, Decision::authenticated))
+    }
+
+    async fn user(
+        &self,
+        session: &mut Session,
+        files: &Files,
+        login: &Login,
+    ) -> Result<Option<User>, Trouble> {
+        let entry = match &self.config.bind {
+            LdapBind::Template(template) => self.own(session, template, login).await?,
+            LdapBind::Search(search) => self.found(session, search, files, login).await?,
+        };
+        let Some(entry) = entry else {
+            return Ok(None);
+        };
+        let mut user = User::new(self.username(&entry, login)?);
+        if let Some(attribute) = &self.config.uid_attribute {
+            let uid = values(&entry, attribute).next();
+            user.uid = uid.cloned().ok_or(Trouble::Ambiguous(
+                "the user's entry has no value of `uidAttribute`",
+            ))?;
+        }
+        if let Some(groups) = &self.config.groups {
+            user.groups = self::groups(session, groups, &entry.dn, &user.username).await?;
+        }
+        Ok(Some(user))
+    }
+
+    /// The user's own entry, as the user sees it. None: the password is wrong.
+    async fn own(
+        &self,
+        session: &mut Session,
+        template: &str,
+        login: &Login,
+    ) -> Result<Option<SearchEntry>, Trouble> {
+        let dn = fill(template, |name| {
+            (name == "username").then(|| dn_escape(&*login.username).into_owned())
+        });
+        if !session.bind(&dn, &login.password).await? {
+            return Ok(None);
+        }
+        let whole = (&*dn, Scope::Base, "(objectClass=*)");
+        let mut entries = session.search(whole, &self.attributes()).await?;
+        entries.pop().map(Some).ok_or(Trouble::Ambiguous(
+            "the directory does not show users their own entry",
+        ))
+    }
+
+    /// The user's entry, as whoever searches sees it. None: there is none, or the password is
+    /// wrong.
+    async fn found(
+        &self,
+        session: &mut Session,
+        search: &LdapSearch,
+        files: &Files,
+        login: &Login,
+    ) -> Result<Option<SearchEntry>, Trouble> {
+        searcher(session, search, files).await?;
+        let filter = fill(&search.filter, |name| {
+            (name == "username").then(|| ldap_escape(&*login.username).into_owned())
+        });
+        let below = (&*search.base, Scope::Subtree, &*filter);
+        let mut entries = session.search(below, &self.attributes()).await?;
+        let entry = entries.pop();
+        if !entries.is_empty() {
+            return Err(Trouble::Ambiguous("more than one entry is the user's"));
+        }
+        // For a user who is not there a password is tried as well: how long a refusal takes does
+        // not tell who is.
+        let nobody = || format!("cn=nobody,{}", search.base);
+        let dn = entry.as_ref().map_or_else(nobody, |entry| entry.dn.clone());
+        let right = session.bind(&dn, &login.password).await?;
+        if !right || entry.is_none() {
+            return Ok(None);
+        }
+        searcher(session, search, files).await?;
+        Ok(entry)
+    }
+
+    fn attributes(&self) -> Vec<&str> {
+        let uid = self.config.uid_attribute.as_deref();
+        let username = self.config.username_attribute.as_str();
+        uid.into_iter().chain([username]).collect()
+    }
+
+    /// The name in the entry: of several, the one that was meant.
+    fn username(&self, entry: &SearchEntry, login: &Login) -> Result<String, Trouble> {
+        let attribute = &self.config.username_attribute;
+        let meant = |name: &&String| name.to_lowercase() == login.username.to_lowercase();
+        let name = match &values(entry, attribute).collect::<Vec<_>>()[..] {
+            [] => None,
+            [one] => Some(*one),
+            several => several.iter().copied().find(meant),
+        };
+        name.cloned().ok_or(Trouble::Ambiguous(
+            "the user's entry has no value, or none that was meant, of `usernameAttribute`",
+        ))
+    }
+}
+
+/// Makes the session that of whoever searches.
+async fn searcher(
+    session: &mut Session,
+    search: &LdapSearch,
+    files: &Files,
+) -> Result<(), Trouble> {
+    let password = files.password.as_ref().map_or("", Token::expose);
+    if session.bind(&search.bind_dn, password).await? {
+        Ok(())
+    } else {
+        Err(Trouble::Ambiguous(
+            "the directory does not take `bindDn` with the password of `passwordFile`",
+        ))
+    }
+}
+
+/// The names of the groups, in alphabetical order.
+async fn groups(
+    session: &mut Session,
+    groups: &LdapGroups,
+    dn: &str,
+    username: &str,
+) -> Result<Vec<String>, Trouble> {
+    let filter = fill(&groups.filter, |name| match name {
+        "dn" => Some(ldap_escape(dn).into_owned()),
+        "username" => Some(ldap_escape(username).into_owned()),
+        _ => None,
+    });
+    let attribute = groups.name_attribute.as_str();
+    let below = (&*groups.base, Scope::Subtree, &*filter);
+    let entries = session.search(below, &[attribute]).await?;
+    let names = entries.iter().flat_map(|entry| values(entry, attribute));
+    let mut names: Vec<_> = names.cloned().collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// The texts of an attribute. Its name is without case.
+fn values<'a>(entry: &'a SearchEntry, attribute: &'a str) -> impl Iterator<Item = &'a String> {
+    let attributes = entry.attrs.iter();
+    let named = attributes.filter(|(name, _)| name.eq_ignore_ascii_case(attribute));
+    named.flat_map(|(_, values)| values)
+}
+
+impl Files {
+    fn new(config: &LdapConfig, contents: &[Vec<u8>]) -> Result<Self, LdapError> {
+        let unusable = || LdapError::Authority {
+            path: config.ca_file.clone(),
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&contents[0]) {
+            let certificate = certificate.map_err(|_| unusable())?;
+            roots.add(certificate).map_err(|_| unusable())?;
+        }
+        if roots.is_empty() {
+            return Err(unusable());
+        }
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring must have what TLS needs")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let password = match &config.bind {
+            LdapBind::Template(_) => None,
+            LdapBind::Search(search) => {
+                let text = str::from_utf8(&contents[1]).unwrap_or_default();
+                let text = text.strip_suffix('\n').unwrap_or(text);
+                let text = text.strip_suffix('\r').unwrap_or(text);
+                if text.is_empty() {
+                    let path = search.password_file.clone();
+                    return Err(LdapError::Password { path });
+                }
+                Some(Token::from(text))
+            }
+        };
+        Ok(Self {
+            tls: Arc::new(tls),
+            password,
+        })
+    }
+}
