@@ -3,6 +3,7 @@
 mod certs;
 mod failure;
 mod serve;
+mod settings;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;

@@ -7,8 +7,12 @@ use std::path::PathBuf;
 use tokenlab_webhook::TlsError;
 use tokenlab_webhook::pki::PkiError;
 
+use super::settings::FileError;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
+    #[error(transparent)]
+    Configuration(#[from] FileError),
     #[error("cannot read {what} `{}`", path.display())]
     Read {
         what: &'static str,
@@ -40,7 +44,7 @@ impl Failure {
     /// The exit code: 2 for what the arguments say, as clap's own, otherwise 1.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Pki(PkiError::Name { .. }) => 2,
+            Self::Configuration(FileError::Line { .. }) | Self::Pki(PkiError::Name { .. }) => 2,
             _ => 1,
         }
     }

@@ -1,53 +1,51 @@
 //! `tokenlab-webhook serve`.
 
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use tokenlab_webhook::{Mock, PATH, RouterBuilder, Server, Tls};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::Failure;
+use super::settings::{self, Settings};
 
 const EXAMPLE: &str = "\
 Example:
   tokenlab-webhook serve --mock --plain-http --listen 127.0.0.1:8080
   curl -X POST -d @tokenreview.json http://127.0.0.1:8080/authenticate";
 
-/// Answer reviews until SIGINT or SIGTERM, then finish those that are running (5 s at most)
+/// Answer reviews until SIGINT or SIGTERM, then finish those that are under way
+///
+/// A flag is stronger than its variable, that is stronger than the file.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
-    /// Recognise EVERY token, as user `mock` of group `group-mock`. For labs only
-    #[arg(long, required = true)]
-    mock: bool,
+    /// Settings in YAML; a flag `--max-in-flight` is `maxInFlight` there
+    #[arg(long, env = "TOKENLAB_WEBHOOK_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
 
-    /// Speak HTTP without TLS: everybody on the way can read the tokens
-    #[arg(long, conflicts_with_all = ["tls_cert_file", "tls_private_key_file"])]
-    plain_http: bool,
-
-    /// The certificate to show, PEM; its chain may follow. Required unless `--plain-http` is given
-    #[arg(long, value_name = "FILE", required_unless_present = "plain_http")]
-    tls_cert_file: Option<PathBuf>,
-
-    /// The certificate's key, PEM. Required unless `--plain-http` is given
-    #[arg(long, value_name = "FILE", required_unless_present = "plain_http")]
-    tls_private_key_file: Option<PathBuf>,
-
-    /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
-    listen: SocketAddr,
+    #[command(flatten)]
+    settings: Settings,
 }
+
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
 
 impl Args {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let Self {
-            mock: _,
-            plain_http: _,
+            config,
+            settings: flags,
+        } = self;
+        let file = config.as_deref().map(settings::read).transpose()?;
+        let (file, _lines) = file.unwrap_or_default();
+        let Settings {
             tls_cert_file,
             tls_private_key_file,
-            listen: address,
-        } = self;
+            listen,
+            ..
+        } = flags.or(file);
+        let address = listen.unwrap_or(LISTEN);
         let tls = tls_cert_file
             .zip(tls_private_key_file)
             .map(|(certificate, key)| load(certificate, key))
