@@ -1,17 +1,21 @@
 //! The command line.
 
 mod certs;
+mod check_config;
+mod decider;
 mod failure;
+mod log;
 mod serve;
 mod settings;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use tracing::level_filters::LevelFilter;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use failure::Failure;
+use log::{Format, Level};
+use settings::Source;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,15 +35,18 @@ Examples:
     max_term_width = 100
 )]
 pub(crate) struct Args {
-    /// What to log on stderr: off, error, warn, info, debug or trace. Never a token
+    /// What to log on stderr: off, error, warn, info, debug or trace. Never a token [default: info]
+    #[arg(long, env = "TOKENLAB_LOG", value_name = "LEVEL", global = true)]
+    log: Option<Level>,
+
+    /// How to write it [default: text]
     #[arg(
         long,
-        env = "TOKENLAB_LOG",
-        default_value = "info",
-        value_name = "LEVEL",
+        env = "TOKENLAB_LOG_FORMAT",
+        value_name = "FORMAT",
         global = true
     )]
-    log: LevelFilter,
+    log_format: Option<Format>,
 
     #[command(subcommand)]
     command: Command,
@@ -48,40 +55,50 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Args),
+    CheckConfig(check_config::Args),
     Certs(certs::Args),
 }
 
+/// Exit code 0, or the failure's; clap has ended the program with 2 for a wrong usage.
+pub(crate) async fn run() -> ExitCode {
+    let matches = Args::command().get_matches();
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match args.run(matches).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            print(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
 impl Args {
-    /// Exit code 0, or the failure's; clap has ended the program with 2 for a wrong usage.
-    pub(crate) async fn run(self) -> ExitCode {
-        let Self { log, command } = self;
-        let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        tracing_subscriber::fmt()
-            .with_max_level(log)
-            .with_ansi(colour)
-            .with_writer(io::stderr)
-            .init();
-        let outcome = match command {
-            Command::Serve(args) => args.run().await,
-            Command::Certs(args) => args.run(),
+    async fn run(self, mut matches: ArgMatches) -> Result<(), Failure> {
+        let Self {
+            log,
+            log_format,
+            command,
+        } = self;
+        let mut settled = |source: Source| {
+            let matches = matches.remove_subcommand().map(|(_, matches)| matches);
+            let mut told = source.read(matches.unwrap_or_default())?;
+            told.check()?;
+            let settings = &mut told.settings;
+            settings.log = log.or(settings.log);
+            settings.log_format = log_format.or(settings.log_format);
+            log::start(settings.log, settings.log_format);
+            Ok::<_, Failure>(told.settings)
         };
-        match outcome {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(failure) => {
-                print(&failure);
-                ExitCode::from(failure.code())
-            }
+        match command {
+            Command::Serve(args) => serve::run(settled(args.source)?).await,
+            Command::CheckConfig(args) => check_config::run(&settled(args.source)?),
+            Command::Certs(args) => args.run(),
         }
     }
 }
 
 fn print(failure: &Failure) {
-    let mut text = format!("error: {failure}");
-    let mut cause = std::error::Error::source(failure);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
+    let mut text = format!("error: {}", failure::chain(failure));
     if let Some(hint) = failure.hint() {
         text = format!("{text}\n\nhint: {hint}");
     }

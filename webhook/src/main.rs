@@ -2,11 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 mod cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    cli::Args::parse().run().await
+    cli::run().await
 }

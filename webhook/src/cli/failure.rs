@@ -1,30 +1,31 @@
 //! Why the program gave up, and what may help.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tokenlab_webhook::TlsError;
+#[cfg(feature = "ldap")]
+use tokenlab_webhook::authenticators::ldap::LdapError;
+use tokenlab_webhook::authenticators::token_file::TokenFileError;
 use tokenlab_webhook::pki::PkiError;
+use tokenlab_webhook::{TlsError, TlsFilesError};
 
-use super::settings::FileError;
+use super::settings::{Contradiction, FileError};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
     Configuration(#[from] FileError),
-    #[error("cannot read {what} `{}`", path.display())]
-    Read {
-        what: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
-    #[error("cannot serve certificate `{}` with key `{}`", certificate.display(), key.display())]
-    Tls {
-        certificate: PathBuf,
-        key: PathBuf,
-        source: TlsError,
-    },
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
+    #[error(transparent)]
+    Tls(#[from] TlsFilesError),
+    #[error(transparent)]
+    TokenFile(#[from] TokenFileError),
+    #[cfg(feature = "ldap")]
+    #[error("cannot ask the directory of `ldap`")]
+    Ldap(#[from] LdapError),
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -44,7 +45,9 @@ impl Failure {
     /// The exit code: 2 for what the arguments say, as clap's own, otherwise 1.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Configuration(FileError::Line { .. }) | Self::Pki(PkiError::Name { .. }) => 2,
+            Self::Configuration(FileError::Line { .. })
+            | Self::Contradiction(_)
+            | Self::Pki(PkiError::Name { .. }) => 2,
             _ => 1,
         }
     }
@@ -52,10 +55,13 @@ impl Failure {
     /// The way out, where there is one.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            Self::Contradiction(contradiction) => contradiction.hint(),
+            Self::Tls(TlsFilesError::Read { source, .. })
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
                 Some("`tokenlab-webhook certs --out DIR` makes a certificate and a key for a lab")
             }
-            Self::Tls { source, .. } => match source {
+            Self::Tls(TlsFilesError::Serve { source, .. }) => match source {
                 TlsError::Mismatch => Some("give the key that this certificate was made for"),
                 TlsError::NoKey(_) => Some(
                     "the file must have `-----BEGIN PRIVATE KEY-----` in it; \
@@ -80,4 +86,15 @@ impl Failure {
             _ => None,
         }
     }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

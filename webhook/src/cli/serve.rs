@@ -1,97 +1,247 @@
 //! `tokenlab-webhook serve`.
 
 use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokenlab_webhook::{Mock, PATH, RouterBuilder, Server, Tls};
-use tokio::signal::unix::{SignalKind, signal};
+use time::OffsetDateTime;
+use tokenlab_webhook::reload::ReloadEvent;
+use tokenlab_webhook::{
+    BoxAuthenticator, Health, Limits, Metrics, PATH, RouterBuilder, Server, Tls, TlsFiles,
+    TlsReload, health_router,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
-use super::failure::Failure;
-use super::settings::{self, Settings};
+use super::decider::{Decider, Report};
+use super::failure::{Failure, chain};
+use super::log::Format;
+use super::settings::{Settings, Source, TlsVersion};
 
-const EXAMPLE: &str = "\
-Example:
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
+
+const EXAMPLES: &str = "\
+Examples:
   tokenlab-webhook serve --mock --plain-http --listen 127.0.0.1:8080
-  curl -X POST -d @tokenreview.json http://127.0.0.1:8080/authenticate";
+  curl -X POST -d @tokenreview.json http://127.0.0.1:8080/authenticate
+
+  tokenlab-webhook serve --token-file tokens.jsonl --listen 0.0.0.0:8443 \\
+    --tls-cert-file pki/tls.crt --tls-private-key-file pki/tls.key \\
+    --client-ca-file pki/ca.crt --client-name kube-apiserver --health-listen 0.0.0.0:8081
+
+  tokenlab-webhook serve --config webhook.yaml";
 
 /// Answer reviews until SIGINT or SIGTERM, then finish those that are under way
-///
-/// A flag is stronger than its variable, that is stronger than the file.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Settings in YAML; a flag `--max-in-flight` is `maxInFlight` there
-    #[arg(long, env = "TOKENLAB_WEBHOOK_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-
     #[command(flatten)]
-    settings: Settings,
+    pub(super) source: Source,
 }
 
-const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
+/// Serves as the settings say, which do not contradict each other.
+pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
+    let metrics = Metrics::new();
+    let tls = load_tls(&settings)?;
+    let served = tls.as_ref().map(|(tls, _)| tls.clone());
+    let report = report(metrics.clone(), served.clone());
+    let mut decider = Decider::load(&settings, &report)?;
+    let router = router(&settings, decider.authenticator(), metrics.clone()).build();
+    let address = settings.listen.unwrap_or(LISTEN);
+    let server = bind(address, served.clone(), &settings).await?;
+    let server = server.with_observer(Arc::new(metrics.clone()));
+    let health = health(served.clone());
+    let health_server = match settings.health_listen {
+        Some(address) => Some(bind(address, None, &settings).await?),
+        None => None,
+    };
+    // Before anybody is told that it listens: who was told may send a signal.
+    let mut signals = Signals::new().map_err(Failure::Signals)?;
 
-impl Args {
-    pub(super) async fn run(self) -> Result<(), Failure> {
-        let Self {
-            config,
-            settings: flags,
-        } = self;
-        let file = config.as_deref().map(settings::read).transpose()?;
-        let (file, _lines) = file.unwrap_or_default();
-        let Settings {
-            tls_cert_file,
-            tls_private_key_file,
-            listen,
-            ..
-        } = flags.or(file);
-        let address = listen.unwrap_or(LISTEN);
-        let tls = tls_cert_file
-            .zip(tls_private_key_file)
-            .map(|(certificate, key)| load(certificate, key))
-            .transpose()?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let server = Server::bind(address, tls)
-            .await
-            .map_err(|source| Failure::Listen { address, source })?;
-        // Before anybody is told that it listens: who was told may send a signal.
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
-        let stop = async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            tracing::info!("stopping");
-        };
-        tracing::warn!("the mock recognises every token: for labs only");
-        if scheme == "http" {
-            tracing::warn!("without TLS everybody on the way can read the tokens");
+    for mode in &decider.modes {
+        metrics.mode(*mode);
+    }
+    warn(&settings);
+    tell(&server, served.is_some(), settings.log_format);
+    if let Some(tls) = &served {
+        metrics.certificate(tls.not_after());
+    }
+    let mut tasks = JoinSet::new();
+    if let Some((_, reload)) = tls {
+        tasks.spawn(reload.run(move |event| report(event)));
+    }
+    for task in decider.tasks {
+        tasks.spawn(task);
+    }
+    if let Some(server) = health_server {
+        let router = health_router(health.clone(), metrics);
+        tasks.spawn(server.serve(router, std::future::pending()));
+    }
+    health.serving();
+    let delay = settings.shutdown_delay.unwrap_or_default();
+    let stop = async move {
+        signals.next().await;
+        health.stopping();
+        tracing::info!(?delay, "stopping");
+        // Connections still come until every node has heard that the Pod is ending. Who sends
+        // another signal does not want to wait for that.
+        tokio::time::timeout(delay, signals.next()).await.ok();
+    };
+    server.serve(router, stop).await;
+    Ok(())
+}
+
+/// The certificate and who may come, if there is TLS.
+pub(super) fn load_tls(settings: &Settings) -> Result<Option<(Tls, TlsReload)>, Failure> {
+    let files = settings
+        .tls_cert_file
+        .as_ref()
+        .zip(settings.tls_private_key_file.as_ref());
+    let Some((certificate, key)) = files else {
+        return Ok(None);
+    };
+    let mut files = TlsFiles::new(certificate, key);
+    files.client_ca.clone_from(&settings.client_ca_file);
+    files.client_names = settings.client_name.clone().unwrap_or_default();
+    files.tls12 = settings.tls_min_version == Some(TlsVersion::Tls12);
+    Ok(Some(files.load()?))
+}
+
+/// Counts and logs what was read again.
+fn report(metrics: Metrics, tls: Option<Tls>) -> Report {
+    Arc::new(move |event: ReloadEvent| {
+        metrics.reloaded(&event);
+        if let Some(tls) = &tls {
+            metrics.certificate(tls.not_after());
         }
-        let address = server.local_addr();
-        // Where stderr is closed nobody reads it; that is no reason not to serve.
-        writeln!(io::stderr(), "listening on {scheme}://{address}{PATH}").ok();
-        // `curl -d`, which the tutorial uses, says that it sends a form.
-        let router = RouterBuilder::new(Mock).lenient_content_type(scheme == "http");
-        server.serve(router.build(), stop).await;
-        Ok(())
+        let what = event.what;
+        match event.outcome {
+            Ok(()) => tracing::info!(what, "read again"),
+            Err(error) => {
+                let error = chain(&*error);
+                tracing::warn!(
+                    what,
+                    error,
+                    "cannot be read again, what it was stays in use"
+                );
+            }
+        }
+    })
+}
+
+/// A router with the settings that were told.
+fn router(
+    settings: &Settings,
+    authenticator: BoxAuthenticator,
+    metrics: Metrics,
+) -> RouterBuilder<BoxAuthenticator> {
+    let mut router = RouterBuilder::new(authenticator)
+        .observer(metrics)
+        .retry_after(settings.retry_after)
+        .allow_reserved(settings.allow_reserved == Some(true))
+        // For `curl -d`, which a tutorial begins with.
+        .lenient_content_type(settings.plain_http == Some(true));
+    if let Some(octets) = settings.max_body_octets {
+        router = router.body_limit(octets.get());
+    }
+    if let Some(reviews) = settings.max_in_flight {
+        router = router.max_in_flight(Some(reviews.get()));
+    }
+    if let Some(limit) = settings.review_timeout {
+        router = router.review_limit(limit);
+    }
+    router
+}
+
+async fn bind(
+    address: SocketAddr,
+    tls: Option<Tls>,
+    settings: &Settings,
+) -> Result<Server, Failure> {
+    let server = Server::bind(address, tls)
+        .await
+        .map_err(|source| Failure::Listen { address, source })?;
+    Ok(server.with_limits(limits(settings)))
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let mut limits = Limits::default();
+    let set = |limit: &mut Duration, told: Option<Duration>| *limit = told.unwrap_or(*limit);
+    set(&mut limits.handshake, settings.handshake_timeout);
+    set(&mut limits.head, settings.head_timeout);
+    set(&mut limits.idle, settings.idle_timeout);
+    set(&mut limits.drain, settings.drain_timeout);
+    set(&mut limits.ping_interval, settings.http2_ping_interval);
+    set(&mut limits.ping_timeout, settings.http2_ping_timeout);
+    if let Some(connections) = settings.max_connections {
+        limits.connections = connections.get();
+    }
+    if let Some(streams) = settings.http2_max_streams_per_connection {
+        limits.streams = streams.get();
+    }
+    limits.head_octets = settings.max_head_octets.unwrap_or(limits.head_octets);
+    limits.resets = settings.http2_max_resets.unwrap_or(limits.resets);
+    limits
+}
+
+/// Not ready with a certificate that no apiserver takes any more.
+fn health(tls: Option<Tls>) -> Health {
+    let health = Health::new();
+    let Some(tls) = tls else {
+        return health;
+    };
+    health.with_check("certificate", move || {
+        let not_after = tls.not_after();
+        if OffsetDateTime::now_utc() < not_after {
+            Ok(())
+        } else {
+            Err(format!("expired at {not_after}"))
+        }
+    })
+}
+
+fn warn(settings: &Settings) {
+    if settings.mock == Some(true) {
+        tracing::warn!("the mock recognises every token: for labs only");
+    }
+    if settings.plain_http == Some(true) {
+        tracing::warn!("without TLS everybody on the way can read the tokens");
+    }
+    if settings.no_client_certificates == Some(true) {
+        tracing::warn!("everybody who reaches the port can ask whose a token is");
     }
 }
 
-fn load(certificate: PathBuf, key: PathBuf) -> Result<Tls, Failure> {
-    let chain = read("certificate", &certificate)?;
-    let secret = read("key", &key)?;
-    Tls::from_pem(&chain, &secret).map_err(|source| Failure::Tls {
-        certificate,
-        key,
-        source,
-    })
+fn tell(server: &Server, tls: bool, format: Option<Format>) {
+    let scheme = if tls { "https" } else { "http" };
+    let url = format!("{scheme}://{}{PATH}", server.local_addr());
+    if format == Some(Format::Json) {
+        tracing::info!(url, "listening");
+    } else {
+        // Where stderr is closed nobody reads it; that is no reason not to serve.
+        writeln!(io::stderr(), "listening on {url}").ok();
+    }
 }
 
-fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|source| Failure::Read {
-        what,
-        path: path.to_owned(),
-        source,
-    })
+/// Those that ask for the end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! What `serve` can be told: by a flag, by a variable of the environment, or in a file.
 
+mod check;
 mod file;
 mod names;
+mod told;
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,8 +16,11 @@ use serde::{Deserialize, Deserializer};
 use tokenlab_webhook::authenticators::{CacheConfig, LimitConfig};
 use tokenlab_webhook::duration;
 
-pub(super) use file::{FileError, read};
-pub(super) use names::{flag, key, variable};
+pub(super) use check::Contradiction;
+pub(super) use file::FileError;
+pub(super) use told::{Source, Told};
+
+use super::log::{Format, Level};
 
 #[cfg(feature = "ldap")]
 pub(super) use tokenlab_webhook::authenticators::ldap::LdapConfig;
@@ -50,6 +55,14 @@ pub(super) enum TlsVersion {
 #[derive(Clone, Debug, Default, clap::Args, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Settings {
+    /// As `--log`, which is a flag of all commands.
+    #[arg(skip)]
+    pub(super) log: Option<Level>,
+
+    /// As `--log-format`.
+    #[arg(skip)]
+    pub(super) log_format: Option<Format>,
+
     /// Recognise EVERY token, as user `mock` of group `group-mock`. For labs only
     #[arg(long, env = "TOKENLAB_WEBHOOK_MOCK", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Who decides")]
     pub(super) mock: Option<bool>,
@@ -227,7 +240,7 @@ pub(super) struct Settings {
         help_heading = "Limits",
         hide_short_help = true
     )]
-    pub(super) http2_max_streams_per_connection: Option<u32>,
+    pub(super) http2_max_streams_per_connection: Option<NonZeroU32>,
 
     /// How many cancelled HTTP/2 requests may wait before the connection is closed [default: 20]
     #[arg(
@@ -250,7 +263,7 @@ pub(super) struct Settings {
     pub(super) http2_ping_timeout: Option<Duration>,
 }
 
-macro_rules! or_else {
+macro_rules! either {
     ($self:ident, $other:ident, $($field:ident)*) => {
         Self { $($field: $self.$field.or($other.$field),)* }
     };
@@ -259,7 +272,7 @@ macro_rules! or_else {
 impl Settings {
     /// These settings, and of the others what these do not say.
     pub(super) fn or(self, other: Self) -> Self {
-        or_else!(self, other, mock token_file ldap ldap_limit ldap_cache allow_reserved listen
+        either!(self, other, log log_format mock token_file ldap ldap_limit ldap_cache allow_reserved listen
             health_listen tls_cert_file tls_private_key_file tls_min_version client_ca_file
             client_name no_client_certificates plain_http shutdown_delay max_in_flight
             review_timeout drain_timeout retry_after max_body_octets max_head_octets

@@ -23,7 +23,7 @@ pub(crate) enum FileError {
     },
 }
 
-/// The settings of a file, and on which line each of its keys stands.
+/// The settings of a file, and on which line each of its keys has its value.
 pub(crate) fn read(path: &Path) -> Result<(Settings, HashMap<String, u64>), FileError> {
     let text = std::fs::read_to_string(path).map_err(|source| FileError::Read {
         path: path.to_owned(),

@@ -1,0 +1,60 @@
+//! Settings from everywhere, and where each is from.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use super::{FileError, Settings, file, names};
+
+/// Where settings come from. A flag is stronger than its variable, that is stronger than the file.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Source {
+    /// Settings in YAML: what is `--max-in-flight` here is `maxInFlight` there
+    #[arg(long, env = "TOKENLAB_WEBHOOK_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    flags: Settings,
+}
+
+/// What `serve` was told.
+pub(crate) struct Told {
+    pub(crate) settings: Settings,
+    matches: ArgMatches,
+    file: PathBuf,
+    lines: HashMap<String, u64>,
+}
+
+impl Source {
+    /// Reads the file, if there is one. `matches` are what the flags were made of.
+    pub(crate) fn read(self, matches: ArgMatches) -> Result<Told, FileError> {
+        let (settings, lines) = match &self.config {
+            Some(path) => file::read(path)?,
+            None => Default::default(),
+        };
+        Ok(Told {
+            settings: self.flags.or(settings),
+            matches,
+            file: self.config.unwrap_or_default(),
+            lines,
+        })
+    }
+}
+
+impl Told {
+    /// How a setting was told, for somebody who is to change it.
+    pub(super) fn place(&self, field: &str) -> String {
+        let source = self.matches.try_contains_id(field).ok();
+        match source.and_then(|_| self.matches.value_source(field)) {
+            Some(ValueSource::EnvVariable) => format!("`{}`", names::variable(field)),
+            Some(_) => format!("`{}`", names::flag(field)),
+            None => {
+                let (key, file) = (names::key(field), self.file.display());
+                let line = self.lines.get(&key).copied().unwrap_or(1);
+                format!("`{key}` (`{file}`, line {line})")
+            }
+        }
+    }
+}
