@@ -10,6 +10,9 @@ use serde_json::error::Category;
 
 use super::{KIND, Review};
 
+/// How deep a body may be nested: a `TokenReview` with everything in it is 5 levels deep.
+const DEPTH: usize = 128;
+
 /// Why a body is no `TokenReview`. The texts go to the caller and into logs, and quote nothing from
 /// where a token can stand.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +32,9 @@ pub enum DecodeError {
         /// Which octet in the line, from 1.
         column: usize,
     },
+    /// Objects and lists in one another, more than anything of Kubernetes has.
+    #[error("the body is nested deeper than {DEPTH} levels")]
+    Nesting,
     /// JSON, but a field of ours is of another type or there twice.
     #[error(
         "a field has another type than in a TokenReview, or is there twice: line {line} column {column}"
@@ -88,6 +94,9 @@ pub fn decode(body: &[u8]) -> Result<Review, DecodeError> {
     if text.trim_ascii().is_empty() {
         return Err(DecodeError::Empty);
     }
+    if depth(text) > DEPTH {
+        return Err(DecodeError::Nesting);
+    }
     let Object(question) = serde_json::from_str::<Object<Question>>(text)?;
     if question.kind.as_deref() != Some(KIND) {
         let found = Quoted::new(question.kind.as_deref());
@@ -103,6 +112,37 @@ pub fn decode(body: &[u8]) -> Result<Review, DecodeError> {
     Ok(Review::new(token.ok_or(DecodeError::NoToken)?)
         .with_audiences(spec.audiences.unwrap_or_default())
         .with_api_version(api_version))
+}
+
+/// How deep a text goes that may be JSON. What is in fields that nobody reads, serde skips however
+/// deep it is.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', '[', '{', ']', '}']) {
+        let (found, after) = rest[at..].split_at(1);
+        rest = after;
+        match found {
+            "\"" => rest = after_string(rest),
+            "[" | "{" => depth += 1,
+            _ => depth = depth.saturating_sub(1),
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// What follows the quotation mark that ends a string.
+fn after_string(text: &str) -> &str {
+    let mut from = 0;
+    while let Some(at) = text[from..].find('"').map(|at| from + at) {
+        let escapes = text[..at].bytes().rev().take_while(|&octet| octet == b'\\');
+        from = at + 1;
+        if escapes.count() % 2 == 0 {
+            return &text[from..];
+        }
+    }
+    ""
 }
 
 impl From<serde_json::Error> for DecodeError {
@@ -235,11 +275,31 @@ mod tests {
         assert_eq!(error.to_string(), expected);
     }
 
-    #[test]
-    fn nesting_overflows_no_stack() {
-        let deep = "[".repeat(500_000);
-        let body = format!(r#"{{"more":{deep}"#);
-        let error = decode(body.as_bytes()).expect_err("no review");
-        assert!(matches!(error, DecodeError::Syntax { .. }), "{error}");
+    #[rstest]
+    #[case::unclosed("[", "")]
+    #[case::closed("[", "]")]
+    #[case::objects(r#"{"\\\"":"#, "}")]
+    fn nesting(#[case] open: &str, #[case] close: &str) {
+        let body = |levels| {
+            let (open, close) = (open.repeat(levels), close.repeat(levels));
+            format!(r#"{{"more":{open}{close}}}"#)
+        };
+        for levels in [DEPTH, 100_000] {
+            let error = decode(body(levels).as_bytes()).expect_err("no review");
+            assert_eq!(error, DecodeError::Nesting);
+        }
+        let error = decode(body(DEPTH - 1).as_bytes()).expect_err("no review");
+        assert_ne!(error, DecodeError::Nesting);
+    }
+
+    #[rstest]
+    #[case("", 0)]
+    #[case(r#"{"a":[{}],"b":{}}"#, 3)]
+    #[case(r#"["[[[",{"\\":"\"[\"{"}]"#, 2)]
+    #[case("]]][", 1)]
+    #[case(r#"["[[["#, 1)]
+    #[case("é[é\"é", 1)]
+    fn depths(#[case] text: &str, #[case] levels: usize) {
+        assert_eq!(depth(text), levels);
     }
 }

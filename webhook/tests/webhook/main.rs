@@ -2,6 +2,8 @@
 
 /// `tokenlab-webhook certs`.
 mod certs;
+/// What Go makes of the same bodies.
+mod differential;
 /// The webhook in this process, and clients for it.
 mod peer;
 /// The program as a child process.
@@ -12,6 +14,8 @@ mod protocol;
 mod router;
 /// `tokenlab-webhook serve`.
 mod serve;
+/// Tests that cannot run on this machine.
+mod skipped;
 /// How the server ends.
 mod stop;
 /// TLS, HTTP versions, and connections that do not behave.
