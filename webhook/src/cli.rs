@@ -6,7 +6,7 @@ mod decider;
 mod failure;
 mod log;
 mod serve;
-mod settings;
+mod token;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -57,6 +57,7 @@ enum Command {
     Serve(serve::Args),
     CheckConfig(check_config::Args),
     Certs(certs::Args),
+    Token(token::Args),
 }
 
 /// Exit code 0, or the failure's; clap has ended the program with 2 for a wrong usage.
@@ -73,21 +74,19 @@ pub(crate) async fn run() -> ExitCode {
 }
 
 impl Args {
-    async fn run(self, mut matches: ArgMatches) -> Result<(), Failure> {
-        let Self {
-            log,
-            log_format,
-            command,
-        } = self;
-        let mut settled = |source: Source| {
-            let matches = matches.remove_subcommand().map(|(_, matches)| matches);
-            let mut told = source.read(matches.unwrap_or_default())?;
-            told.check()?;
-            let settings = &mut told.settings;
-            settings.log = log.or(settings.log);
-            settings.log_format = log_format.or(settings.log_format);
-            log::start(settings.log, settings.log_format);
-            Ok::<_, Failure>(told.settings)
+    /// Exit code 0, or the failure's; clap has ended the program with 2 for a wrong usage.
+    pub(crate) async fn run(self) -> ExitCode {
+        let Self { log, command } = self;
+        let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        tracing_subscriber::fmt()
+            .with_max_level(log)
+            .with_ansi(colour)
+            .with_writer(io::stderr)
+            .init();
+        let outcome = match command {
+            Command::Serve(args) => args.run().await,
+            Command::Certs(args) => args.run(),
+            Command::Token(args) => args.run(),
         };
         match command {
             Command::Serve(args) => serve::run(settled(args.source)?).await,

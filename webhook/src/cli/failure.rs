@@ -5,8 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-#[cfg(feature = "ldap")]
-use tokenlab_webhook::authenticators::ldap::LdapError;
+use tokenlab_webhook::TlsError;
 use tokenlab_webhook::authenticators::token_file::TokenFileError;
 use tokenlab_webhook::pki::PkiError;
 use tokenlab_webhook::{TlsError, TlsFilesError};
@@ -37,6 +36,12 @@ pub(crate) enum Failure {
     Pki(#[from] PkiError),
     #[error("`{}` is there already", path.display())]
     Exists { path: PathBuf },
+    #[error("`--expires-in` ends after the year 9999")]
+    TooLong,
+    #[error("cannot show the token, so none was made")]
+    Told(#[source] io::Error),
+    #[error(transparent)]
+    TokenFile(#[from] TokenFileError),
     #[error("cannot write `{}`", path.display())]
     Write { path: PathBuf, source: io::Error },
 }
@@ -45,9 +50,7 @@ impl Failure {
     /// The exit code: 2 for what the arguments say, as clap's own, otherwise 1.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Configuration(FileError::Line { .. })
-            | Self::Contradiction(_)
-            | Self::Pki(PkiError::Name { .. }) => 2,
+            Self::Pki(PkiError::Name { .. }) | Self::TooLong => 2,
             _ => 1,
         }
     }
