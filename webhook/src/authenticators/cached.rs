@@ -164,3 +164,106 @@ impl Store {
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::User;
+
+    /// Knows `good` and cannot tell about `unknown`. Counts.
+    #[derive(Clone, Default)]
+    struct Backend(Arc<AtomicUsize>);
+
+    impl Authenticator for Backend {
+        async fn authenticate(&self, review: &Review) -> Decision {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            match review.token.expose() {
+                "good" => Decision::authenticated(User::new("ann")),
+                "unknown" => Decision::Undecided {
+                    reason: "down".to_owned(),
+                },
+                _ => Decision::Refused,
+            }
+        }
+    }
+
+    fn limits(capacity: usize) -> CacheLimits {
+        let capacity = NonZeroUsize::new(capacity).expect("not 0");
+        CacheLimits::new(capacity, Duration::from_hours(1))
+    }
+
+    /// How often the backend is asked about these tokens, one after the other.
+    async fn asked(config: &CacheConfig, tokens: &[&str]) -> usize {
+        let backend = Backend::default();
+        let cached = Cached::new(backend.clone(), config);
+        for token in tokens {
+            let review = Review::new(*token);
+            let expected = Backend::default().authenticate(&review).await;
+            assert_eq!(cached.authenticate(&review).await, expected, "{token}");
+        }
+        backend.0.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn each_kind_is_remembered_where_that_is_asked_for() {
+        let tokens = ["good", "bad", "good", "bad", "unknown", "unknown"];
+        let off = CacheConfig::default();
+        assert_eq!(asked(&off, &tokens).await, 6);
+        let positive = off.clone().with_positive(limits(8));
+        assert_eq!(asked(&positive, &tokens).await, 5);
+        let negative = off.with_negative(limits(8));
+        assert_eq!(asked(&negative, &tokens).await, 5);
+        assert_eq!(asked(&negative.with_positive(limits(8)), &tokens).await, 4);
+    }
+
+    #[tokio::test]
+    async fn made_up_tokens_displace_no_good_one() {
+        let config = CacheConfig::default();
+        let config = config.with_positive(limits(1)).with_negative(limits(2));
+        assert_eq!(asked(&config, &["good", "a", "b", "c", "good"]).await, 4);
+        assert_eq!(asked(&config, &["a", "b", "a", "c", "a", "b"]).await, 4);
+    }
+
+    #[tokio::test]
+    async fn audiences_are_apart() {
+        let backend = Backend::default();
+        let config = CacheConfig::default().with_positive(limits(8));
+        let cached = Cached::new(backend.clone(), &config);
+        for audiences in [&["a", "b"][..], &["ab"], &[], &["a", "b"]] {
+            let review = Review::new("good").with_audiences(audiences.iter().copied());
+            cached.authenticate(&review).await;
+        }
+        assert_eq!(backend.0.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn a_decision_holds_for_its_time_used_or_not() {
+        let store = Store::new(limits(8));
+        let start = Instant::now();
+        let late = start + store.ttl;
+        let early = late.checked_sub(Duration::from_nanos(1)).expect("later");
+        store.put([1; 32], Decision::Refused, start);
+        assert_eq!(store.get(&[1; 32], early), Some(Decision::Refused));
+        assert_eq!(store.get(&[1; 32], late), None);
+        assert_eq!(store.get(&[1; 32], early), None, "it is gone");
+        assert_eq!(store.get(&[2; 32], early), None);
+    }
+
+    #[test]
+    fn settings() {
+        let config = |json| serde_json::from_str::<CacheConfig>(json);
+        let text = r#"{"negative": {"capacity": 8, "ttl": "1h"}}"#;
+        let negative = CacheConfig::default().with_negative(limits(8));
+        assert_eq!(config(text).expect("settings"), negative);
+        assert_eq!(config("{}").expect("settings"), CacheConfig::default());
+        let wrong = |json| config(json).expect_err("wrong").to_string();
+        let text = wrong(r#"{"negative": {"capacity": 8, "ttl": "1 hour"}}"#);
+        assert!(text.contains("`1 hour` is no duration"), "{text}");
+        let text = wrong(r#"{"negative": {"capacity": 0, "ttl": "1h"}}"#);
+        assert!(text.contains("nonzero"), "{text}");
+        assert!(wrong(r#"{"ttl": "1h"}"#).contains("unknown field `ttl`"));
+    }
+}

@@ -55,3 +55,57 @@ impl fmt::Debug for FirstMatch {
         f.debug_tuple("FirstMatch").field(&self.0.len()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::User;
+
+    struct Says(Decision);
+
+    impl Authenticator for Says {
+        async fn authenticate(&self, _review: &Review) -> Decision {
+            self.0.clone()
+        }
+    }
+
+    fn user(name: &str, audience: &str) -> Decision {
+        Decision::Authenticated {
+            user: User::new(name),
+            audiences: vec![audience.to_owned()],
+        }
+    }
+
+    fn undecided() -> Decision {
+        Decision::Undecided {
+            reason: "first".to_owned(),
+        }
+    }
+
+    fn unavailable() -> Decision {
+        Decision::Unavailable {
+            reason: "second".to_owned(),
+        }
+    }
+
+    #[rstest]
+    #[case::of_none([].into(), Decision::Refused)]
+    #[case::the_first([user("a", "x"), user("b", "x")].into(), user("a", "x"))]
+    #[case::after_a_refusal([Decision::Refused, user("b", "x")].into(), user("b", "x"))]
+    #[case::after_a_failure([undecided(), user("b", "x")].into(), user("b", "x"))]
+    #[case::for_others([user("a", "other"), user("b", "x")].into(), user("b", "x"))]
+    #[case::for_others_only([user("a", "other")].into(), Decision::Refused)]
+    #[case::no_refusal([undecided(), unavailable(), Decision::Refused].into(), undecided())]
+    #[case::refused([Decision::Refused, Decision::Refused].into(), Decision::Refused)]
+    #[tokio::test]
+    async fn the_answer(#[case] answers: Vec<Decision>, #[case] expected: Decision) {
+        let authenticators = answers
+            .into_iter()
+            .map(|answer| BoxAuthenticator::new(Says(answer)));
+        let review = Review::new("token").with_audiences(["x"]);
+        let decision = FirstMatch::new(authenticators).authenticate(&review).await;
+        assert_eq!(decision, expected);
+    }
+}

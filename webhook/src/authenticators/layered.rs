@@ -52,6 +52,23 @@ impl<A> fmt::Debug for ReviewService<A> {
 ///
 /// Each review is called on a clone of the service and waits until that is ready: what clones do
 /// not share, they do not limit together. `tower`'s own limits share theirs.
+///
+/// ```
+/// use tokenlab_webhook::authenticators::Layered;
+/// use tokenlab_webhook::{Decision, Mock};
+/// use tower::util::MapResponseLayer;
+///
+/// let prefix = MapResponseLayer::new(|decision| match decision {
+///     Decision::Authenticated { mut user, audiences } => {
+///         user.username.insert_str(0, "corp:");
+///         Decision::Authenticated { user, audiences }
+///     }
+///     other => other,
+/// });
+/// let prefixed = Layered::around(Mock, &prefix, |never| match never {});
+/// let router = tokenlab_webhook::router(prefixed);
+/// # let _: axum::Router = router;
+/// ```
 pub struct Layered<S, F> {
     service: S,
     failed: F,
@@ -96,5 +113,46 @@ where
 impl<S, F> fmt::Debug for Layered<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Layered").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::service_fn;
+    use tower::util::MapRequestLayer;
+
+    use super::*;
+    use crate::{Mock, User};
+
+    #[tokio::test]
+    async fn a_service_answers_and_its_errors_are_decided_about() {
+        let service = service_fn(async |review: Review| match review.token.expose() {
+            "good" => Ok(Decision::authenticated(User::new("ann"))),
+            other => Err(other.len()),
+        });
+        let layered = Layered::new(service, |length| Decision::Undecided {
+            reason: length.to_string(),
+        });
+        let good = layered.authenticate(&Review::new("good")).await;
+        assert_eq!(good, Decision::authenticated(User::new("ann")));
+        let reason = "7".to_owned();
+        let other = layered.authenticate(&Review::new("another")).await;
+        assert_eq!(other, Decision::Undecided { reason });
+    }
+
+    #[tokio::test]
+    async fn a_layer_sees_each_review() {
+        let (seen, notes) = std::sync::mpsc::channel();
+        let note = MapRequestLayer::new(move |review: Review| {
+            seen.send(review.token.clone()).expect("open");
+            review
+        });
+        let layered = Layered::around(Mock, &note, |never| match never {});
+        for token in ["a", "b"] {
+            let review = Review::new(token);
+            let decision = layered.authenticate(&review).await;
+            assert_eq!(decision, Mock.authenticate(&review).await);
+            assert_eq!(notes.try_recv(), Ok(review.token));
+        }
     }
 }

@@ -79,3 +79,54 @@ impl<A: fmt::Debug> fmt::Debug for Limited<A> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::User;
+
+    /// Answers as often as it is let.
+    struct Held(Arc<Semaphore>);
+
+    impl Authenticator for Held {
+        async fn authenticate(&self, _review: &Review) -> Decision {
+            self.0.acquire().await.expect("open").forget();
+            Decision::authenticated(User::new("ann"))
+        }
+    }
+
+    #[tokio::test]
+    async fn more_than_that_are_told_so() {
+        let gate = Arc::new(Semaphore::new(0));
+        let two = NonZeroUsize::new(2).expect("not 0");
+        let config = LimitConfig::new(two).with_waiting(1);
+        let limited = Limited::new(Held(Arc::clone(&gate)), config);
+        let review = Review::new("token");
+        let ask = || Box::pin(limited.authenticate(&review));
+        let (mut first, mut second, mut third) = (ask(), ask(), ask());
+        assert!((&mut first).now_or_never().is_none());
+        assert!((&mut second).now_or_never().is_none());
+        assert!((&mut third).now_or_never().is_none());
+        let fourth = ask().now_or_never().expect("no wait");
+        assert!(matches!(fourth, Decision::Overloaded { .. }), "{fourth:?}");
+
+        // Only two have reached the authenticator: the third's turn comes with the first's end.
+        gate.add_permits(3);
+        assert!((&mut third).now_or_never().is_none());
+        let ann = Decision::authenticated(User::new("ann"));
+        assert_eq!(first.await, ann);
+        assert_eq!(third.await, ann);
+        // One that its caller leaves makes room, too.
+        let held = [ask(), ask()].map(|mut review| {
+            assert!((&mut review).now_or_never().is_none());
+            review
+        });
+        drop((held, second));
+        gate.add_permits(1);
+        assert_eq!(ask().await, ann);
+    }
+}

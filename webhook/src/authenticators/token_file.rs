@@ -205,3 +205,87 @@ fn parse(text: &str) -> Result<Vec<Entry>, (usize, EntryError)> {
     }
     Ok(entries)
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::User;
+
+    const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+    #[test]
+    fn lines() {
+        let (_, entry) = Entry::generate(User::new("ann"));
+        let text =
+            format!("# mine\n\n  {entry}  \r\n{{\"sha256\":\"{HASH}\",\"username\":\"bob\"}}");
+        let entries = parse(&text).expect("entries");
+        assert_eq!(entries.len(), 2);
+        assert_eq!(entries[0], entry);
+        assert_eq!(entries[1], Entry::new(&"test".into(), User::new("bob")));
+        assert_eq!(parse("").expect("none"), []);
+    }
+
+    #[rstest]
+    #[case::other_format("secret,ann,7", "column 1: expected value")]
+    #[case::no_hash(r#"{"username":"ann"}"#, "column 18: missing field `sha256`")]
+    #[case::typo(
+        r#"{"user":"ann"}"#,
+        "column 7: unknown field `user`, expected one of `sha256`, `username`, `uid`, `groups`, `extra`, `audiences`, `expires`"
+    )]
+    #[case::token(
+        r#"{"sha256":"secret","username":"ann"}"#,
+        "column 18: `sha256` is not 64 hexadecimal digits"
+    )]
+    #[case::multibyte(
+        r#"{"sha256":"secrät","username":"ann"}"#,
+        "column 19: `sha256` is not 64 hexadecimal digits"
+    )]
+    #[case::date(
+        r#"{"expires":"tomorrow"}"#,
+        "column 21: the 'year' component could not be parsed"
+    )]
+    #[case::rest(
+        r#"{"sha256":"HASH","username":"ann"} x"#,
+        "column 96: trailing characters"
+    )]
+    #[case::nobody(r#"{"sha256":"HASH","username":""}"#, "`username` is empty")]
+    #[case::duplicate(
+        "{\"sha256\":\"HASH\",\"username\":\"bob\"}",
+        "the same token as in line 2"
+    )]
+    fn a_wrong_line_is_named(#[case] line: &str, #[case] expected: &str) {
+        let text = format!("# mine\n{{\"sha256\":\"HASH\",\"username\":\"ann\"}}\n{line}");
+        let (line, error) = parse(&text.replace("HASH", HASH)).expect_err("wrong");
+        assert_eq!((line, &*error.to_string()), (3, expected));
+    }
+
+    #[test]
+    fn a_token_ends_when_its_time_comes() {
+        let (_, entry) = Entry::generate(User::new("ann"));
+        let end = OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time");
+        assert!(entry.is_valid_at(end));
+        let entry = entry.with_expires(end);
+        assert!(entry.is_valid_at(end - time::Duration::SECOND));
+        assert!(!entry.is_valid_at(end));
+        let line = entry.to_string();
+        assert!(
+            line.contains(r#""expires":"2027-01-15T08:00:00Z""#),
+            "{line}"
+        );
+        assert_eq!(line.parse::<Entry>().expect("an entry"), entry);
+    }
+
+    #[test]
+    fn each_token_is_another_and_is_not_in_its_entry() {
+        let (one, entry) =
+            Entry::generate(User::new("ann").with_extra("example.org/team", ["red"]));
+        let (other, _) = Entry::generate(User::new("ann"));
+        assert_ne!(one, other);
+        assert_eq!(one.expose().len(), "tokenlab_".len() + 43);
+        let printed = format!("{entry} {entry:?}");
+        assert!(!printed.contains(one.expose()), "{printed}");
+        assert_eq!(Entry::new(&one, entry.user.clone()), entry);
+    }
+}
