@@ -45,6 +45,7 @@ pub struct Watched {
     // Keyed by this value's own keys, so that nothing is kept of what may be a key or a token.
     hasher: RandomState,
     taken: u64,
+    last: u64,
 }
 
 /// The content of each file, in the order of the paths.
@@ -65,6 +66,7 @@ impl Watched {
             interval: INTERVAL,
             hasher: RandomState::new(),
             taken: 0,
+            last: 0,
         };
         let contents = Ok(contents);
         watched.taken = watched.fingerprint(&contents);
@@ -86,16 +88,12 @@ impl Watched {
     pub async fn changed(&mut self) -> Result<Vec<Vec<u8>>, ReadError> {
         let mut clock = interval_at(Instant::now() + self.interval, self.interval);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut last = self.taken;
         loop {
             clock.tick().await;
             let contents = self.look().await;
-            let seen = self.fingerprint(&contents);
-            if seen != self.taken && seen == last {
-                self.taken = seen;
+            if self.is_news(self.fingerprint(&contents)) {
                 return contents;
             }
-            last = seen;
         }
     }
 
@@ -130,10 +128,109 @@ impl Watched {
         Ok(contents)
     }
 
+    /// Whether what was seen is to be taken: it is not what was taken last, and has settled.
+    fn is_news(&mut self, seen: u64) -> bool {
+        let settled = std::mem::replace(&mut self.last, seen) == seen;
+        settled && std::mem::replace(&mut self.taken, seen) != seen
+    }
+
     fn fingerprint(&self, contents: &Result<Contents, ReadError>) -> u64 {
         let identity = contents
             .as_ref()
             .map_err(|error| (&error.path, error.source.kind()));
         self.hasher.hash_one(identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rstest::rstest;
+    use tempfile::TempDir;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[rstest]
+    #[case::the_same(&[0, 0, 0], &[])]
+    #[case::another(&[0, 1, 1, 1], &[2])]
+    #[case::half_written(&[1, 2, 3, 3], &[3])]
+    #[case::there_and_back(&[1, 0, 1, 0, 0], &[])]
+    #[case::two_changes(&[1, 1, 2, 2, 1, 1], &[1, 3, 5])]
+    fn a_change_is_taken_once_when_it_has_settled(#[case] looks: &[u64], #[case] taken: &[usize]) {
+        let (mut watched, _) = Watched::open(Vec::new()).expect("nothing to read");
+        (watched.taken, watched.last) = (0, 0);
+        let news = |(at, seen): (usize, &u64)| watched.is_news(*seen).then_some(at);
+        let news: Vec<_> = looks.iter().enumerate().filter_map(news).collect();
+        assert_eq!(news, taken);
+    }
+
+    /// A folder with the files `a` and `b`, and a watch on them.
+    fn watched() -> (TempDir, Watched) {
+        let dir = TempDir::new().expect("a folder");
+        let paths = ["a", "b"].map(|name| dir.path().join(name));
+        for path in &paths {
+            fs::write(path, "old").expect("written");
+        }
+        let (watched, contents) = Watched::open(paths.to_vec()).expect("readable");
+        assert_eq!(contents, [b"old", b"old"]);
+        (dir, watched.with_interval(Duration::from_millis(1)))
+    }
+
+    async fn next(watched: &mut Watched) -> Result<Vec<Vec<u8>>, ReadError> {
+        let changed = tokio::time::timeout(PATIENCE, watched.changed());
+        changed.await.expect("a change")
+    }
+
+    #[tokio::test]
+    async fn all_are_given_when_one_changes() {
+        let (dir, mut watched) = watched();
+        fs::write(dir.path().join("b"), "new").expect("written");
+        let contents = next(&mut watched).await.expect("readable");
+        assert_eq!(contents, [b"old", b"new"]);
+        // Renamed over, with the same length.
+        fs::write(dir.path().join("c"), "two").expect("written");
+        fs::rename(dir.path().join("c"), dir.path().join("a")).expect("renamed");
+        let contents = next(&mut watched).await.expect("readable");
+        assert_eq!(contents, [b"two", b"new"]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_goes_is_told_and_so_is_its_return() {
+        let (dir, mut watched) = watched();
+        let path = dir.path().join("a");
+        fs::remove_file(&path).expect("removed");
+        let error = next(&mut watched).await.expect_err("not there");
+        assert_eq!(error.path, path);
+        assert_eq!(error.source.kind(), io::ErrorKind::NotFound);
+        fs::write(&path, "old").expect("written");
+        let contents = next(&mut watched).await.expect("readable");
+        assert_eq!(contents, [b"old", b"old"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_taken_is_told() {
+        let (dir, watched) = watched();
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let take = |contents: Vec<Vec<u8>>| match &*contents[0] {
+            b"good" => Ok(()),
+            _ => Err("it is not good"),
+        };
+        let report = move |event| sender.send(event).expect("a test");
+        let reloading = tokio::spawn(watched.reload("thing", take, report));
+        for (content, outcome) in [("bad", Err("it is not good")), ("good", Ok(()))] {
+            fs::write(dir.path().join("a"), content).expect("written");
+            let event = tokio::time::timeout(PATIENCE, events.recv());
+            let event = event.await.expect("an event").expect("it must be running");
+            assert_eq!(event.what, "thing");
+            assert_eq!(
+                event.outcome.map_err(|error| error.to_string()),
+                outcome.map_err(str::to_owned)
+            );
+        }
+        reloading.abort();
     }
 }

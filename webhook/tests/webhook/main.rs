@@ -18,5 +18,7 @@ mod serve;
 mod skipped;
 /// How the server ends.
 mod stop;
+/// Versions of TLS, client certificates, and files that change.
+mod tls;
 /// TLS, HTTP versions, and connections that do not behave.
 mod transport;

@@ -47,6 +47,16 @@ impl Webhook {
         Self::bind(router(authenticator), Some((tls, authority)), configure).await
     }
 
+    /// Over TLS, with a certificate of `authority`.
+    pub(crate) async fn over(
+        authenticator: impl Authenticator,
+        tls: Tls,
+        authority: &CertificateAuthority,
+    ) -> Self {
+        let authority = authority.certificate_pem().to_owned();
+        Self::bind(authenticator, Some((tls, authority)), |server| server).await
+    }
+
     pub(crate) async fn plain(authenticator: impl Authenticator) -> Self {
         Self::routed(router(authenticator)).await
     }

@@ -47,21 +47,6 @@ async fn both_versions_without_tls(#[case] version: Version) {
     assert_eq!(response.status(), 200);
 }
 
-#[rstest]
-#[case::tls_1_2(reqwest::tls::Version::TLS_1_2)]
-#[case::tls_1_3(reqwest::tls::Version::TLS_1_3)]
-#[tokio::test]
-async fn both_versions_of_tls(#[case] version: reqwest::tls::Version) {
-    let webhook = Webhook::mock().await;
-    let client = webhook
-        .client()
-        .tls_version_min(version)
-        .tls_version_max(version);
-    let client = client.build().expect("a client");
-    let request = client.post(webhook.url("/authenticate")).body(TUTORIAL);
-    assert_eq!(request.send().await.expect("a response").status(), 200);
-}
-
 /// Keeps the task of each review.
 #[derive(Clone, Default)]
 struct Tasks(Arc<Mutex<Vec<tokio::task::Id>>>);

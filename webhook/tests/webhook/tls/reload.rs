@@ -1,0 +1,236 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokenlab_webhook::pki::{Certificate, CertificateAuthority};
+use tokenlab_webhook::reload::ReloadEvent;
+use tokenlab_webhook::{Authenticator, Decision, Review, Tls, TlsFiles, User};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::{ask, client, connect, der, pem, review, shown};
+use crate::peer::{SERVICE, TUTORIAL, Webhook, soon};
+
+/// A folder as the kubelet mounts a Secret: its files are links through `..data`, and an update
+/// exchanges that for another folder.
+struct Mounted {
+    dir: TempDir,
+    generation: usize,
+}
+
+impl Mounted {
+    fn new(files: &[(&str, impl AsRef<[u8]>)]) -> Self {
+        let dir = TempDir::new().expect("a folder");
+        let mut mounted = Self { dir, generation: 0 };
+        mounted.update(files);
+        for (name, _) in files {
+            symlink(format!("..data/{name}"), mounted.path(name)).expect("a link");
+        }
+        mounted
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// As `AtomicWriter.Write` does (`kubernetes/pkg/volume/util/atomic_writer.go`, v1.37.2).
+    fn update(&mut self, files: &[(&str, impl AsRef<[u8]>)]) {
+        let old = self.path(&format!("..{}", self.generation));
+        self.generation += 1;
+        let name = format!("..{}", self.generation);
+        fs::create_dir(self.path(&name)).expect("a folder");
+        for (file, content) in files {
+            fs::write(self.path(&name).join(file), content).expect("written");
+        }
+        symlink(&name, self.path("..data_tmp")).expect("a link");
+        fs::rename(self.path("..data_tmp"), self.path("..data")).expect("renamed");
+        fs::remove_dir_all(old).ok();
+    }
+}
+
+/// What is served, from files that are looked at often, and what became of their changes.
+struct Reloading {
+    tls: Tls,
+    events: mpsc::UnboundedReceiver<ReloadEvent>,
+    task: JoinHandle<()>,
+}
+
+impl Reloading {
+    fn start(files: TlsFiles) -> Self {
+        let (tls, reload) = files.load().expect("usable");
+        let (sender, events) = mpsc::unbounded_channel();
+        let reload = reload.with_interval(Duration::from_millis(5));
+        let task = tokio::spawn(reload.run(move |event| sender.send(event).expect("a test")));
+        Self { tls, events, task }
+    }
+
+    async fn outcome(&mut self) -> Result<(), String> {
+        let event = soon(self.events.recv()).await.expect("it must be running");
+        assert_eq!(event.what, "certificate");
+        event.outcome.map_err(|error| {
+            let cause = std::error::Error::source(&*error).map(ToString::to_string);
+            format!("{error}: {}", cause.unwrap_or_default())
+        })
+    }
+}
+
+impl Drop for Reloading {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn serving(authority: &CertificateAuthority) -> Certificate {
+    authority.serving(&[SERVICE]).expect("a certificate")
+}
+
+fn pair(certificate: &Certificate) -> [(&str, &str); 2] {
+    [
+        ("tls.crt", certificate.certificate_pem()),
+        ("tls.key", certificate.key_pem()),
+    ]
+}
+
+/// Names the user after the connection that the review came over.
+struct Connection;
+
+impl Authenticator for Connection {
+    async fn authenticate(&self, review: &Review) -> Decision {
+        let caller = review.caller.as_ref().expect("a caller");
+        Decision::authenticated(User::new(caller.peer.to_string()))
+    }
+}
+
+/// Posts reviews one after the other until told to stop. Gives how many there were, and over which
+/// connections.
+async fn post(client: reqwest::Client, url: String, stop: Arc<AtomicBool>) -> (usize, Vec<String>) {
+    let (mut count, mut connections) = (0, Vec::new());
+    while !stop.load(Ordering::Relaxed) {
+        let request = client.post(&url).header("content-type", "application/json");
+        let response = request.body(TUTORIAL).send().await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        connections.push(response.text().await.expect("UTF-8"));
+        connections.dedup();
+        count += 1;
+    }
+    (count, connections)
+}
+
+#[tokio::test]
+async fn a_certificate_is_exchanged_under_load() {
+    let authority = CertificateAuthority::new("test").expect("an authority");
+    let mut mounted = Mounted::new(&pair(&serving(&authority)));
+    let mut reloading = Reloading::start(TlsFiles::new(
+        mounted.path("tls.crt"),
+        mounted.path("tls.key"),
+    ));
+    let webhook = Webhook::over(Connection, reloading.tls.clone(), &authority).await;
+    let url = webhook.url("/authenticate");
+    let stop = Arc::new(AtomicBool::new(false));
+    let start = |client: reqwest::ClientBuilder| {
+        let client = client.build().expect("a client");
+        tokio::spawn(post(client, url.clone(), Arc::clone(&stop)))
+    };
+    let kept = [
+        start(webhook.client()),
+        start(webhook.client().http1_only()),
+    ];
+    let fresh = start(webhook.client().http1_only().pool_max_idle_per_host(0));
+
+    let config = client(&authority, None);
+    for _ in 0..10 {
+        let next = serving(&authority);
+        mounted.update(&pair(&next));
+        reloading.outcome().await.expect("taken");
+        let mut stream = connect(webhook.address, &config).await;
+        assert_eq!(*shown(stream.get_ref().1), der(next.certificate_pem()));
+        review(&mut stream).await.expect("an answer");
+    }
+
+    stop.store(true, Ordering::Relaxed);
+    for posting in kept {
+        let (count, connections) = soon(posting).await.expect("no failure");
+        assert!(count > 1, "{count} reviews");
+        assert_eq!(connections.len(), 1, "{connections:?}");
+    }
+    let (_, connections) = soon(fresh).await.expect("no failure");
+    assert!(connections.len() > 1, "{connections:?}");
+}
+
+#[tokio::test]
+async fn what_is_broken_is_told_and_the_old_served() {
+    let authority = CertificateAuthority::new("test").expect("an authority");
+    let (first, second) = (serving(&authority), serving(&authority));
+    let mut mounted = Mounted::new(&pair(&first));
+    let (certificate, key) = (mounted.path("tls.crt"), mounted.path("tls.key"));
+    let mut reloading = Reloading::start(TlsFiles::new(&certificate, &key));
+    let webhook = Webhook::over(Connection, reloading.tls.clone(), &authority).await;
+    let config = client(&authority, None);
+    let cannot_serve = format!(
+        "cannot serve certificate `{}` with key `{}`",
+        certificate.display(),
+        key.display()
+    );
+    let broken = [
+        (pair(&second)[0], "the key does not match the certificate"),
+        (("tls.crt", ""), "no certificate is in the chain's PEM"),
+        (("tls.crt", "\0"), "no certificate is in the chain's PEM"),
+    ];
+    for (chain, cause) in broken {
+        mounted.update(&[chain, pair(&first)[1]]);
+        let error = reloading.outcome().await.expect_err("broken");
+        assert_eq!(error, format!("{cannot_serve}: {cause}"));
+        let stream = connect(webhook.address, &config).await;
+        assert_eq!(*shown(stream.get_ref().1), der(first.certificate_pem()));
+    }
+    mounted.update(&pair(&first)[..1]);
+    let error = reloading.outcome().await.expect_err("not there");
+    let missing = format!("cannot read `{}`: No such file", key.display());
+    assert!(error.starts_with(&missing), "{error}");
+    let before = reloading.tls.not_after();
+
+    mounted.update(&pair(&second));
+    reloading.outcome().await.expect("taken");
+    let stream = connect(webhook.address, &config).await;
+    assert_eq!(*shown(stream.get_ref().1), der(second.certificate_pem()));
+    assert!(reloading.tls.not_after() >= before);
+}
+
+/// Who is in stays in; who comes anew is checked by the new authority.
+#[tokio::test]
+async fn the_authority_of_clients_is_exchanged() {
+    let authority = CertificateAuthority::new("test").expect("an authority");
+    let server = serving(&authority);
+    let (old, new) = (
+        CertificateAuthority::new("old").expect("an authority"),
+        CertificateAuthority::new("new").expect("an authority"),
+    );
+    let files = |clients: &CertificateAuthority| {
+        let [chain, key] = pair(&server).map(|(name, content)| (name, content.to_owned()));
+        [chain, key, ("ca.crt", clients.certificate_pem().to_owned())]
+    };
+    let mut mounted = Mounted::new(&files(&old));
+    let mut paths = TlsFiles::new(mounted.path("tls.crt"), mounted.path("tls.key"));
+    paths.client_ca = Some(mounted.path("ca.crt"));
+    let mut reloading = Reloading::start(paths);
+    let webhook = Webhook::over(Connection, reloading.tls.clone(), &authority).await;
+    let certificates = [&old, &new].map(|clients| clients.client("a", &[]).expect("a client"));
+    let [of_old, of_new] = certificates
+        .each_ref()
+        .map(|one| client(&authority, Some(pem(one))));
+    let mut standing = connect(webhook.address, &of_old).await;
+    ask(webhook.address, &of_old).await.expect("an answer");
+    let error = ask(webhook.address, &of_new).await.expect_err("not yet");
+    assert_eq!(error, "received fatal alert: UnknownCA");
+
+    mounted.update(&files(&new));
+    reloading.outcome().await.expect("taken");
+    ask(webhook.address, &of_new).await.expect("an answer");
+    let error = ask(webhook.address, &of_old).await.expect_err("no more");
+    assert_eq!(error, "received fatal alert: UnknownCA");
+    review(&mut standing).await.expect("an answer");
+}
