@@ -26,6 +26,7 @@ use tokenlab_webhook::pki::CertificateAuthority;
 use crate::cluster::deployment::{Stuck, rolled_out, stuck};
 use crate::guardian::Guardian;
 use crate::image::ImageName;
+use crate::kubeconfig::Kubeconfig;
 use crate::lab::CONFIG_FILE;
 use crate::manifests::{ForeignContainer, Manifests};
 use crate::progress::Progress;
@@ -111,7 +112,7 @@ impl Existing {
         let kubectl = Tool::find("kubectl").map_err(|_| ExistingError::NoKubectl)?;
         let run = random_name();
         let (image, foreign) = match foreign {
-            Some((image, container)) => (image, Some(container)),
+            Some((image, container)) => (image, Some(container.told(None))),
             None => (ImageName::default(), None),
         };
         let manifests = Manifests {
@@ -287,12 +288,12 @@ impl Existing {
         Ok(Operator { url, config, file })
     }
 
-    fn webhook_config(&self, cluster_ip: Option<IpAddr>) -> crate::kubeconfig::Kubeconfig {
+    fn webhook_config(&self, cluster_ip: Option<IpAddr>) -> Kubeconfig {
         let manifests = Manifests {
             cluster_ip,
             ..self.manifests.clone()
         };
-        manifests.webhook_config(self.authority.certificate_pem())
+        Kubeconfig::of_webhook(&manifests, self.authority.certificate_pem())
     }
 
     /// The cluster's version of Kubernetes, as it says: `1.37.2+k3s1`.

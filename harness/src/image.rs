@@ -7,7 +7,6 @@ mod archive;
 mod build;
 mod cargo;
 mod foreign;
-mod name;
 mod program;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,16 +14,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::progress::Progress;
 
 use archive::Archive;
-pub(crate) use archive::{PORT, USER};
 use build::Build;
 pub use build::ImageBuildError;
 pub use foreign::{ForeignImage, ForeignImageError};
-pub use name::{ImageName, ImageNameError};
 use program::Program;
 pub use program::{Architecture, ProgramError};
-
-/// The image's name in the tutorial, and here where no other is given.
-pub const IMAGE_NAME: &str = "pwk/authn-webhook:v0.1";
+pub(crate) use tokenlab_webhook::manifests::USER;
+pub use tokenlab_webhook::manifests::{IMAGE_NAME, ImageName, ImageNameError};
 
 /// What the image shall be. By default it has the program of the workspace that this crate was
 /// compiled from, and the tutorial's name.
@@ -66,12 +62,6 @@ impl ImageError {
             Self::Build(error) => error.hint(),
             Self::Program(error) => error.hint(),
         }
-    }
-}
-
-impl Default for ImageName {
-    fn default() -> Self {
-        IMAGE_NAME.parse().expect("must be a name")
     }
 }
 

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use tokenlab_webhook::Token;
+use tokenlab_webhook::manifests::Manifests;
 use tokenlab_webhook::pki::Certificate;
 
 /// Who a request is made as.
@@ -77,6 +78,19 @@ pub enum AdminError {
 }
 
 impl Kubeconfig {
+    /// The file that tells kube-apiserver how to reach the webhook of these objects
+    /// (`--authentication-token-webhook-config-file`).
+    pub fn of_webhook(manifests: &Manifests, certificate_authority: &str) -> Self {
+        Self {
+            cluster: manifests.name.clone(),
+            user: "my-apiserver".to_owned(),
+            server: manifests.server(),
+            certificate_authority: certificate_authority.to_owned(),
+            tls_server_name: manifests.tls_server_name(),
+            identity: Identity::Anonymous,
+        }
+    }
+
     /// The admin of the first cluster, from a file with inline data, as kind and k3s write it.
     pub(crate) fn admin(text: &str) -> Result<Self, AdminError> {
         let file: serde_json::Value =

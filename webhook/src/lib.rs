@@ -42,8 +42,8 @@ mod readme {}
 mod authenticator;
 pub mod authenticators;
 mod decision;
-pub mod duration;
-mod keyed_hash;
+#[cfg(feature = "manifests")]
+pub mod manifests;
 mod mock;
 pub mod pki;
 pub mod reload;

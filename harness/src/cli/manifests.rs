@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 
 use camino::Utf8PathBuf;
-use tokenlab_harness::{IMAGE_NAME, ImageName, Manifests};
+use tokenlab_harness::{IMAGE_NAME, ImageName, Kubeconfig, Manifests};
 use tokenlab_webhook::pki::CertificateAuthority;
 
 const EXAMPLES: &str = "\
@@ -70,7 +70,7 @@ impl Args {
         let certificate = manifests.certificate(&authority)?;
         // The file first: when it cannot be written, nothing is applied at a pipe's other end.
         if let Some(path) = webhook_config {
-            let config = manifests.webhook_config(authority.certificate_pem());
+            let config = Kubeconfig::of_webhook(&manifests, authority.certificate_pem());
             super::file::place(&path, config.yaml().as_bytes())?;
         }
         let yaml = manifests.yaml(&certificate);

@@ -148,7 +148,7 @@ impl ClusterBuilder {
         let seccomp = distribution.has_seccomp();
         let (image, foreign) = match &webhook {
             Some(ClusterWebhook::Image(image, container)) => {
-                (image.name().clone(), Some(container.clone()))
+                (image.name().clone(), Some(container.told(address)))
             }
             Some(ClusterWebhook::Elsewhere(_)) | None => (ImageName::default(), None),
         };
@@ -247,7 +247,10 @@ impl ClusterPlan {
             cluster_ip,
             ..self.manifests.clone()
         };
-        Ok(manifests.webhook_config(self.authority.certificate_pem()))
+        Ok(Kubeconfig::of_webhook(
+            &manifests,
+            self.authority.certificate_pem(),
+        ))
     }
 
     /// What must be resolvable for the apiserver.

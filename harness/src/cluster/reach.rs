@@ -156,6 +156,6 @@ impl ClusterPlan {
             cluster_ip: Some(address),
             ..self.manifests.clone()
         };
-        manifests.webhook_config(self.authority.certificate_pem())
+        Kubeconfig::of_webhook(&manifests, self.authority.certificate_pem())
     }
 }

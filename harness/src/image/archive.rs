@@ -11,17 +11,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use tokenlab_webhook::manifests::{ImageName, PORT, USER};
 
-use super::name::ImageName;
 use super::program::{Architecture, Program};
 use crate::digest::sha256;
-
-/// The user that the program runs as: neither root nor anyone of the host's. The number is that
-/// of `nonroot` in distroless images.
-pub(crate) const USER: i64 = 65532;
-
-/// The port that the image is meant to listen on; above 1024, so that no capability is needed.
-pub(crate) const PORT: u16 = 8443;
 
 /// Where the program lies in the image.
 const PROGRAM: &str = "tokenlab-webhook";

@@ -6,7 +6,7 @@ use std::io;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
-use super::name::{ImageName, ImageNameError};
+use super::{ImageName, ImageNameError};
 use crate::docker::{Docker, DockerError};
 use crate::tool::ToolError;
 

@@ -1,10 +1,11 @@
 //! Somebody else's webhook in the Pod.
 
+use std::net::IpAddr;
+
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
+use tokenlab_webhook::manifests::{CERTIFICATES, Foreign, PORT};
 
-use super::pod::CERTIFICATES;
-use crate::image::PORT;
 use crate::webhook::{Contract, WebhookPath, Words};
 
 /// How a container is run whose image is somebody else's: what it is told, and by what.
@@ -38,11 +39,26 @@ impl Default for ForeignContainer {
 }
 
 impl ForeignContainer {
-    pub(super) fn contract(&self, every: &'static str) -> Contract {
-        Contract {
-            host: every,
+    /// What the container is told, behind a Service of this address.
+    pub(crate) fn told(&self, cluster_ip: Option<IpAddr>) -> Foreign {
+        let contract = Contract {
+            // Where the kernel has IPv6 switched off, `[::]` cannot be listened on.
+            host: match cluster_ip {
+                Some(IpAddr::V6(_)) => "[::]",
+                Some(IpAddr::V4(_)) | None => "0.0.0.0",
+            },
             port: self.port,
             folder: self.certificates.clone(),
+        };
+        let variables = contract.variables();
+        Foreign {
+            args: self.args.as_ref().map(|words| words.told(&contract)),
+            env: variables
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            port: self.port,
+            certificates: self.certificates.to_string(),
+            path: self.path.as_str().to_owned(),
         }
     }
 }

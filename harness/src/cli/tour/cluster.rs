@@ -190,8 +190,8 @@ impl Clustered {
                 Some(right)
             }
             Wiring::WrongCa => {
-                let config = plan.manifests();
-                let text = config.webhook_config(self.other.certificate_pem()).yaml();
+                let authority = self.other.certificate_pem();
+                let text = Kubeconfig::of_webhook(plan.manifests(), authority).yaml();
                 plan.folder().write(WRONG_CA_FILE, &text)?;
                 cluster.write(&wrong, &text).await?;
                 Some(&*wrong)

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::IMAGE_NAME;
+
 /// A repository and a tag, such as `pwk/authn-webhook:v0.1` or `localhost:5000/authn:v2`; without
 /// a tag it is `latest`.
 ///
@@ -78,6 +80,13 @@ impl ImageName {
             ""
         };
         format!("{registry}/{library}{path}:{tag}")
+    }
+}
+
+impl Default for ImageName {
+    /// The tutorial's.
+    fn default() -> Self {
+        IMAGE_NAME.parse().expect("must be a name")
     }
 }
 

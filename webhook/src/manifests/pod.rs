@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EnvVar, HTTPGetAction, PodSecurityContext, PodSpec,
     PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource,
@@ -11,31 +12,26 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use tokenlab_webhook::pki::Certificate;
+use sha2::{Digest as _, Sha256};
 
-use super::Manifests;
-use crate::digest::sha256;
-use crate::image::{PORT, USER};
-use crate::webhook::Contract;
+use super::{CERTIFICATES, Manifests, PORT, USER};
+use crate::pki::Certificate;
 
 /// The port's name, by which probes and the Service find it.
 pub(super) const PORT_NAME: &str = "https";
-
-/// Where the Secret is mounted.
-pub(super) const CERTIFICATES: &str = "/run/tokenlab-webhook/tls";
 
 /// Tells one certificate from another, so that another makes other Pods.
 const CERTIFICATE_ANNOTATION: &str = "tokenlab/certificate";
 
 impl Manifests {
     pub(super) fn pod(&self, certificate: &Certificate) -> PodTemplateSpec {
-        let digest = sha256(certificate.certificate_pem().as_bytes());
+        let digest = Bytes::copy_from_slice(&Sha256::digest(certificate.certificate_pem()));
         PodTemplateSpec {
             metadata: Some(ObjectMeta {
                 labels: Some(self.labels()),
                 annotations: Some(BTreeMap::from([(
                     CERTIFICATE_ANNOTATION.to_owned(),
-                    digest,
+                    format!("{digest:x}"),
                 )])),
                 ..ObjectMeta::default()
             }),
@@ -91,21 +87,18 @@ impl Manifests {
             Some(_) => "IfNotPresent",
             None => "Never",
         };
-        let contract = (self.foreign.as_ref()).map(|foreign| foreign.contract(self.every()));
-        let variables = contract.iter().flat_map(Contract::variables);
+        let variable = |(name, value): &(String, String)| EnvVar {
+            name: name.clone(),
+            value: Some(value.clone()),
+            ..EnvVar::default()
+        };
+        let foreign = self.foreign.as_ref();
         Container {
             name: "webhook".to_owned(),
             image: Some(self.image.to_string()),
             image_pull_policy: Some(pull.to_owned()),
             args: self.args(),
-            env: contract.is_some().then(|| {
-                let variable = |(name, value): (&str, _)| EnvVar {
-                    name: name.to_owned(),
-                    value: Some(value),
-                    ..EnvVar::default()
-                };
-                variables.map(variable).collect()
-            }),
+            env: foreign.map(|foreign| foreign.env.iter().map(variable).collect()),
             ports: Some(vec![ContainerPort {
                 name: Some(PORT_NAME.to_owned()),
                 container_port: self.port().into(),
@@ -130,10 +123,9 @@ impl Manifests {
             }),
             volume_mounts: Some(vec![VolumeMount {
                 name: "tls".to_owned(),
-                mount_path: match &self.foreign {
-                    Some(foreign) => foreign.certificates.to_string(),
-                    None => CERTIFICATES.to_owned(),
-                },
+                mount_path: foreign
+                    .map_or(CERTIFICATES, |foreign| &foreign.certificates)
+                    .to_owned(),
                 read_only: Some(true),
                 ..VolumeMount::default()
             }]),
@@ -160,11 +152,10 @@ impl Manifests {
     }
 
     fn args(&self) -> Option<Vec<String>> {
-        let every = self.every();
         if let Some(foreign) = &self.foreign {
-            let words = foreign.args.as_ref();
-            return words.map(|words| words.told(&foreign.contract(every)));
+            return foreign.args.clone();
         }
+        let every = self.every();
         Some(vec![
             "serve".to_owned(),
             "--mock".to_owned(),

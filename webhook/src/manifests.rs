@@ -1,0 +1,254 @@
+//! What the webhook is in a cluster: the tutorial's `authn-webhook-deploy.yml`.
+
+mod image_name;
+mod pod;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
+};
+use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde::Serialize;
+
+use crate::pki::{Certificate, CertificateAuthority, PkiError};
+
+pub use image_name::{ImageName, ImageNameError};
+
+/// The image's name in the tutorial, and here where no other is given.
+pub const IMAGE_NAME: &str = "pwk/authn-webhook:v0.1";
+/// The port that the image is meant to listen on; above 1024, so that no capability is needed.
+pub const PORT: u16 = 8443;
+/// The user and the group that the program runs as: neither root nor anyone of the host's. The
+/// number is that of `nonroot` in distroless images.
+pub const USER: i64 = 65532;
+/// The folder in the container that has `tls.crt` and `tls.key`.
+pub const CERTIFICATES: &str = "/run/tokenlab-webhook/tls";
+
+/// The label on everything that tokenlab puts into a cluster or an engine, so that what was left
+/// can be found: `kubectl get all,secret,serviceaccount -A -l tokenlab`.
+pub const LABEL: &str = "tokenlab";
+/// Its value.
+pub const LABEL_VALUE: &str = "webhook";
+/// The label that tells one lab's objects from another's.
+pub const RUN: &str = "tokenlab-run";
+
+/// The webhook's Deployment and Service, with what they need: choices, of which
+/// [`yaml`](Self::yaml) and the other methods make objects. The same choices and certificate
+/// make the same objects.
+///
+/// The Pod meets the `restricted` Pod Security Standard, unless its
+/// [`seccomp`](Self::seccomp) is switched off, and has no token of its own.
+#[derive(Clone, Debug)]
+pub struct Manifests {
+    /// The image. One without a registry in its name is never pulled: it was loaded into the
+    /// node, and what Docker Hub has under that name is somebody else's.
+    pub image: ImageName,
+    /// The name of each object.
+    pub name: String,
+    /// The namespace, which must be there.
+    pub namespace: String,
+    /// The Service's address, within the cluster's service range. `None`: the cluster chooses.
+    pub cluster_ip: Option<IpAddr>,
+    /// How many Pods.
+    pub replicas: i32,
+    /// Whether the Pod has the container runtime's seccomp profile, as it should. That of
+    /// containerd before 1.4.11 answers `clone3` so that a program of glibc 2.34 or newer cannot
+    /// start a thread (containerd#5982).
+    pub seccomp: bool,
+    /// How the container is run, when its image is not the product's.
+    pub foreign: Option<Foreign>,
+    /// The value of a label ([`RUN`]) on every object, by which those of one lab are told from others.
+    pub run: Option<String>,
+}
+
+/// How a container is run whose image is not the product's.
+#[derive(Clone, Debug)]
+pub struct Foreign {
+    /// Its arguments; `None`: those that the image has.
+    pub args: Option<Vec<String>>,
+    /// Its environment: names and values.
+    pub env: Vec<(String, String)>,
+    /// The port that it listens on.
+    pub port: u16,
+    /// The folder in which it finds `tls.crt` and `tls.key`.
+    pub certificates: String,
+    /// Where it takes reviews: an absolute path.
+    pub path: String,
+}
+
+impl Default for Manifests {
+    /// The tutorial's: `my-authn` in `kube-system`, one Pod of `pwk/authn-webhook:v0.1`.
+    fn default() -> Self {
+        Self {
+            image: ImageName::default(),
+            name: "my-authn".to_owned(),
+            namespace: "kube-system".to_owned(),
+            cluster_ip: None,
+            replicas: 1,
+            seccomp: true,
+            foreign: None,
+            run: None,
+        }
+    }
+}
+
+impl Manifests {
+    /// Where the webhook takes reviews.
+    pub fn path(&self) -> &str {
+        let foreign = self.foreign.as_ref();
+        foreign.map_or(crate::PATH, |foreign| foreign.path.as_str())
+    }
+
+    /// The name by which the Service is called within the cluster: `my-authn.kube-system.svc`.
+    pub fn server_name(&self) -> String {
+        format!("{}.{}.svc", self.name, self.namespace)
+    }
+
+    /// A serving certificate for that name.
+    pub fn certificate(&self, authority: &CertificateAuthority) -> Result<Certificate, PkiError> {
+        authority.serving(&[self.server_name()])
+    }
+
+    /// Where kube-apiserver posts its reviews: the `server` of its kubeconfig.
+    ///
+    /// With a [`cluster_ip`](Self::cluster_ip) the URL has that address, and
+    /// [`tls_server_name`](Self::tls_server_name) is needed beside it; without, it has the name, which
+    /// must then be made resolvable for the apiserver: a static Pod in the host's network does not ask
+    /// the cluster's DNS.
+    pub fn server(&self) -> String {
+        let host = match self.cluster_ip {
+            Some(IpAddr::V4(address)) => address.to_string(),
+            Some(IpAddr::V6(address)) => format!("[{address}]"),
+            None => self.server_name(),
+        };
+        format!("https://{host}{}", self.path())
+    }
+
+    /// The name that the certificate must have, when it is not the URL's host.
+    pub fn tls_server_name(&self) -> Option<String> {
+        self.cluster_ip.map(|_| self.server_name())
+    }
+
+    /// An identity that may do nothing and gets no token.
+    pub fn service_account(&self) -> ServiceAccount {
+        ServiceAccount {
+            metadata: self.metadata(),
+            automount_service_account_token: Some(false),
+            ..ServiceAccount::default()
+        }
+    }
+
+    /// The certificate and its key.
+    pub fn secret(&self, certificate: &Certificate) -> Secret {
+        let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
+        Secret {
+            metadata: self.metadata(),
+            type_: Some("kubernetes.io/tls".to_owned()),
+            data: Some(BTreeMap::from([
+                ("tls.crt".to_owned(), bytes(certificate.certificate_pem())),
+                ("tls.key".to_owned(), bytes(certificate.key_pem())),
+            ])),
+            ..Secret::default()
+        }
+    }
+
+    /// The Service: port 443, as the apiserver's URL has none.
+    pub fn service(&self) -> Service {
+        Service {
+            metadata: self.metadata(),
+            spec: Some(ServiceSpec {
+                cluster_ip: self.cluster_ip.map(|address| address.to_string()),
+                selector: Some(self.selector()),
+                ports: Some(vec![ServicePort {
+                    name: Some(pod::PORT_NAME.to_owned()),
+                    port: 443,
+                    target_port: Some(IntOrString::String(pod::PORT_NAME.to_owned())),
+                    ..ServicePort::default()
+                }]),
+                ..ServiceSpec::default()
+            }),
+            ..Service::default()
+        }
+    }
+
+    /// The Deployment. With another certificate it is another one, so that applying it replaces
+    /// the Pods: the webhook reads its certificate when it starts.
+    pub fn deployment(&self, certificate: &Certificate) -> Deployment {
+        Deployment {
+            metadata: self.metadata(),
+            spec: DeploymentSpec {
+                replicas: Some(self.replicas),
+                selector: LabelSelector {
+                    match_labels: Some(self.selector()),
+                    ..LabelSelector::default()
+                },
+                // The old Pod goes when the new one answers: a login is waiting.
+                strategy: Some(DeploymentStrategy {
+                    type_: Some("RollingUpdate".to_owned()),
+                    rolling_update: Some(RollingUpdateDeployment {
+                        max_surge: Some(IntOrString::Int(1)),
+                        max_unavailable: Some(IntOrString::Int(0)),
+                    }),
+                }),
+                template: self.pod(certificate),
+                ..DeploymentSpec::default()
+            },
+            ..Deployment::default()
+        }
+    }
+
+    /// All of them as one YAML text for `kubectl apply -f`, in the order in which they need each
+    /// other. It holds the certificate's key.
+    pub fn yaml(&self, certificate: &Certificate) -> String {
+        [
+            document(&self.service_account()),
+            document(&self.secret(certificate)),
+            document(&self.service()),
+            document(&self.deployment(certificate)),
+        ]
+        .join("---\n")
+    }
+
+    fn metadata(&self) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(self.name.clone()),
+            namespace: Some(self.namespace.clone()),
+            labels: Some(self.labels()),
+            ..ObjectMeta::default()
+        }
+    }
+
+    /// The labels that Kubernetes recommends ("Recommended Labels"), and our own.
+    fn labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.selector();
+        let others = [
+            ("app.kubernetes.io/component", "authentication"),
+            ("app.kubernetes.io/managed-by", "tokenlab"),
+            ("app.kubernetes.io/part-of", "tokenlab"),
+            (LABEL, LABEL_VALUE),
+        ];
+        labels.extend(others.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        labels.extend(self.run.iter().map(|run| (RUN.to_owned(), run.clone())));
+        labels
+    }
+
+    /// What tells its Pods from others. It must not change: a Deployment's selector cannot.
+    fn selector(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            (
+                "app.kubernetes.io/name".to_owned(),
+                "tokenlab-webhook".to_owned(),
+            ),
+            ("app.kubernetes.io/instance".to_owned(), self.name.clone()),
+        ])
+    }
+}
+
+fn document(object: &impl Serialize) -> String {
+    serde_saphyr::to_string(object).expect("Kubernetes' objects always serialise")
+}
