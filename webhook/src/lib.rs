@@ -45,6 +45,7 @@ mod decision;
 #[cfg(feature = "manifests")]
 pub mod manifests;
 mod mock;
+mod panics;
 pub mod pki;
 pub mod reload;
 pub mod review;
@@ -60,6 +61,7 @@ pub use decision::{Decision, User};
 pub use health::{Health, health_router};
 pub use metrics::{Handshake, Metrics};
 pub use mock::Mock;
+pub use panics::log_panics;
 pub use review::{ApiVersion, Caller, Review};
 pub use router::{BODY_LIMIT, Ended, Observer, Outcome, PATH, RouterBuilder, router};
 pub use server::Server;

@@ -50,7 +50,7 @@ struct Inner {
     in_flight: Gauge,
     handshakes: Family<Shaken, Counter>,
     connections: Family<Spoken, Gauge>,
-    not_after: Gauge,
+    not_after: Family<Unlabelled, Gauge>,
     reloads: Family<Reload, Counter>,
     modes: Family<Mode, Gauge>,
 }
@@ -82,6 +82,8 @@ struct Reload {
     what: &'static str,
     result: &'static str,
 }
+
+type Unlabelled = [(&'static str, &'static str); 0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Mode {
@@ -121,7 +123,8 @@ impl Metrics {
             connections.get_or_create_owned(&protocol.into());
         }
         registry.register("connections", "Open connections", connections.clone());
-        let not_after = Gauge::default();
+        // Not there without a certificate: 0 would be one that has expired long ago.
+        let not_after = Family::<Unlabelled, Gauge>::default();
         registry.register(
             "cert_not_after_seconds",
             "When the served certificate expires, in seconds since 1970",
@@ -151,7 +154,8 @@ impl Metrics {
 
     /// The certificate that is served from now on ends at that time.
     pub fn certificate(&self, not_after: OffsetDateTime) {
-        self.0.not_after.set(not_after.unix_timestamp());
+        let gauge = self.0.not_after.get_or_create(&[]);
+        gauge.set(not_after.unix_timestamp());
     }
 
     /// Files were read again after a change.

@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
+use time::format_description::well_known::Rfc3339;
+
 use super::decider::Decider;
 use super::failure::Failure;
 use super::serve::load_tls;
@@ -27,7 +29,9 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     let decider = Decider::load(settings, &(Arc::new(drop) as _))?;
     let mut told = format!("decides: {}\n", decider.modes.join(", then "));
     if let Some((tls, _)) = tls {
-        told = format!("{told}certificate: until {}\n", tls.not_after());
+        let not_after = tls.not_after().format(&Rfc3339);
+        let not_after = not_after.expect("a certificate's years must have four digits");
+        told = format!("{told}certificate: until {not_after}\n");
     }
     let clients = match (&settings.client_ca_file, &settings.client_name) {
         (None, _) => "any".to_owned(),

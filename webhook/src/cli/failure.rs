@@ -50,7 +50,10 @@ impl Failure {
     /// The exit code: 2 for what the arguments say, as clap's own, otherwise 1.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Pki(PkiError::Name { .. }) | Self::TooLong => 2,
+            Self::Configuration(FileError::Content { .. })
+            | Self::Contradiction(_)
+            | Self::Pki(PkiError::Name { .. })
+            | Self::TooLong => 2,
             _ => 1,
         }
     }

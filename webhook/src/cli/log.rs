@@ -1,11 +1,11 @@
 //! What is written to stderr while the program runs.
 
 use std::io::{self, IsTerminal as _};
-use std::panic::{self, PanicHookInfo};
 use std::str::FromStr;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, de};
+use tokenlab_webhook::log_panics;
 use tracing::level_filters::{LevelFilter, ParseLevelFilterError};
 
 /// What is logged: this level, and what is more important.
@@ -49,11 +49,5 @@ pub(super) fn start(level: Option<Level>, format: Option<Format>) {
         Format::Text => log.with_ansi(colour).init(),
         Format::Json => log.json().flatten_event(true).init(),
     }
-    panic::set_hook(Box::new(report));
-}
-
-/// Says where it was. What was said there may quote a token.
-fn report(panic: &PanicHookInfo<'_>) {
-    let at = panic.location().map(ToString::to_string);
-    tracing::error!(at, "panicked");
+    log_panics();
 }

@@ -83,7 +83,7 @@ pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
     let stop = async move {
         signals.next().await;
         health.stopping();
-        tracing::info!(?delay, "stopping");
+        tracing::info!("stopping");
         // Connections still come until every node has heard that the Pod is ending. Who sends
         // another signal does not want to wait for that.
         tokio::time::timeout(delay, signals.next()).await.ok();

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
-use serde_saphyr::Spanned;
+use serde_saphyr::{Spanned, UserMessageFormatter};
 
 use super::Settings;
 
@@ -14,13 +14,9 @@ use super::Settings;
 pub(crate) enum FileError {
     #[error("cannot read configuration `{}`", path.display())]
     Read { path: PathBuf, source: io::Error },
-    /// It is no YAML, or has a key or a value in it that is none.
-    #[error("configuration `{}`, line {line}: {message}", path.display())]
-    Line {
-        path: PathBuf,
-        line: u64,
-        message: String,
-    },
+    /// It is no YAML, or has a key or a value in it that is none; the message has the line.
+    #[error("configuration `{}`: {message}", path.display())]
+    Content { path: PathBuf, message: String },
 }
 
 /// The settings of a file, and on which line each of its keys has its value.
@@ -29,10 +25,12 @@ pub(crate) fn read(path: &Path) -> Result<(Settings, HashMap<String, u64>), File
         path: path.to_owned(),
         source,
     })?;
-    parse(&text).map_err(|error| FileError::Line {
+    parse(&text).map_err(|error| FileError::Content {
         path: path.to_owned(),
-        line: error.location().map_or(1, |location| location.line()),
-        message: message(&error),
+        // Without the file's text around it: who reads a log need not know that.
+        message: error
+            .without_snippet()
+            .render_with_formatter(&UserMessageFormatter),
     })
 }
 
@@ -43,9 +41,4 @@ fn parse(text: &str) -> Result<(Settings, HashMap<String, u64>), serde_saphyr::E
     let lines = keys.unwrap_or_default().into_iter();
     let lines = lines.map(|(key, value)| (key, value.referenced.line()));
     Ok((settings.unwrap_or_default(), lines.collect()))
-}
-
-/// What is wrong, without the place, which is told apart, and without the file's text.
-fn message(error: &serde_saphyr::Error) -> String {
-    error.without_snippet().to_string()
 }
