@@ -4,7 +4,7 @@ mod certs;
 mod check_config;
 mod decider;
 mod failure;
-mod log;
+mod kubeconfig;
 mod serve;
 mod token;
 
@@ -57,20 +57,7 @@ enum Command {
     Serve(serve::Args),
     CheckConfig(check_config::Args),
     Certs(certs::Args),
-    Token(token::Args),
-}
-
-/// Exit code 0, or the failure's; clap has ended the program with 2 for a wrong usage.
-pub(crate) async fn run() -> ExitCode {
-    let matches = Args::command().get_matches();
-    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    match args.run(matches).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            print(&failure);
-            ExitCode::from(failure.code())
-        }
-    }
+    Kubeconfig(kubeconfig::Args),
 }
 
 impl Args {
@@ -86,7 +73,7 @@ impl Args {
         let outcome = match command {
             Command::Serve(args) => args.run().await,
             Command::Certs(args) => args.run(),
-            Command::Token(args) => args.run(),
+            Command::Kubeconfig(args) => args.run(),
         };
         match command {
             Command::Serve(args) => serve::run(settled(args.source)?).await,

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use clap::builder::NonEmptyStringValueParser;
 use tempfile::NamedTempFile;
 use tokenlab_webhook::pki::{CertificateAuthority, VALIDITY};
 
@@ -15,10 +16,10 @@ Example:
   tokenlab-webhook certs --out pki --name my-authn.kube-system.svc
   kubectl -n kube-system create secret tls my-authn --cert pki/tls.crt --key pki/tls.key";
 
-/// Make a certificate authority and a serving certificate for a lab
+/// Make a certificate authority, a serving and a client certificate for a lab
 ///
-/// Writes ca.crt (what the apiserver's webhook kubeconfig trusts), tls.crt and tls.key. The
-/// authority's key is thrown away.
+/// Writes ca.crt (what the apiserver and the webhook trust), tls.crt and tls.key (what the webhook
+/// shows), client.crt and client.key (what the apiserver shows). The authority's key is thrown away.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
@@ -34,6 +35,15 @@ pub(crate) struct Args {
     )]
     names: Vec<String>,
 
+    /// The client's name, as in `serve --client-name`
+    #[arg(
+        long = "client",
+        value_name = "NAME",
+        default_value = "kube-apiserver",
+        value_parser = NonEmptyStringValueParser::new(),
+    )]
+    client: String,
+
     /// Replace files that are there
     #[arg(long)]
     force: bool,
@@ -41,14 +51,22 @@ pub(crate) struct Args {
 
 impl Args {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let Self { out, names, force } = self;
+        let Self {
+            out,
+            names,
+            client,
+            force,
+        } = self;
         let authority = CertificateAuthority::new("tokenlab-webhook")?;
         let certificate = authority.serving(&names)?;
+        let caller = authority.client(&client, &[])?;
         // The names of the keys in Kubernetes' Secrets of type `kubernetes.io/tls`.
         let files = [
             ("ca.crt", authority.certificate_pem(), 0o644),
             ("tls.crt", certificate.certificate_pem(), 0o644),
             ("tls.key", certificate.key_pem(), 0o600),
+            ("client.crt", caller.certificate_pem(), 0o644),
+            ("client.key", caller.key_pem(), 0o600),
         ];
         fs::create_dir_all(&out).map_err(|source| Failure::Write {
             path: out.clone(),
@@ -74,7 +92,8 @@ impl Args {
             told = format!("{told}wrote {}\n", path.display());
         }
         let days = VALIDITY.whole_days();
-        told = format!("{told}valid for {} ({days} days)\n", names.join(", "));
+        let names = names.join(", ");
+        told = format!("{told}valid for {names}, and for client {client} ({days} days)\n");
         // Who closed stdout did not want to know.
         io::stdout().write_all(told.as_bytes()).ok();
         Ok(())

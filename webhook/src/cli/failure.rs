@@ -14,17 +14,28 @@ use super::settings::{Contradiction, FileError};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error(transparent)]
-    Configuration(#[from] FileError),
-    #[error(transparent)]
-    Contradiction(#[from] Contradiction),
-    #[error(transparent)]
-    Tls(#[from] TlsFilesError),
-    #[error(transparent)]
-    TokenFile(#[from] TokenFileError),
-    #[cfg(feature = "ldap")]
-    #[error("cannot ask the directory of `ldap`")]
-    Ldap(#[from] LdapError),
+    #[error("cannot read {what} `{}`", path.display())]
+    Read {
+        what: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("cannot serve certificate `{}` with key `{}`", certificate.display(), key.display())]
+    Tls {
+        certificate: PathBuf,
+        key: PathBuf,
+        source: TlsError,
+    },
+    #[error("cannot use client certificate `{}` with key `{}`", certificate.display(), key.display())]
+    Client {
+        certificate: PathBuf,
+        key: PathBuf,
+        source: TlsError,
+    },
+    #[error("no certificate is in `{}`, or a broken one", path.display())]
+    NoCertificate { path: PathBuf },
+    #[error("a private key is in `{}`", path.display())]
+    KeyInAuthority { path: PathBuf },
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -67,7 +78,7 @@ impl Failure {
             {
                 Some("`tokenlab-webhook certs --out DIR` makes a certificate and a key for a lab")
             }
-            Self::Tls(TlsFilesError::Serve { source, .. }) => match source {
+            Self::Tls { source, .. } | Self::Client { source, .. } => match source {
                 TlsError::Mismatch => Some("give the key that this certificate was made for"),
                 TlsError::NoKey(_) => Some(
                     "the file must have `-----BEGIN PRIVATE KEY-----` in it; \
@@ -88,6 +99,12 @@ impl Failure {
                 _ => None,
             },
             Self::Pki(PkiError::Name { .. }) => Some("give a name without scheme, port and path"),
+            Self::NoCertificate { .. } => {
+                Some("the file must have `-----BEGIN CERTIFICATE-----` in it, as ca.crt has")
+            }
+            Self::KeyInAuthority { .. } => {
+                Some("give a file with the authority's certificate alone: it is for everybody")
+            }
             Self::Exists { .. } => Some("`--force` replaces it"),
             _ => None,
         }

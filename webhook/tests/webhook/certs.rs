@@ -21,7 +21,9 @@ async fn what_is_written_can_be_served() {
     wrote new/pki/ca.crt
     wrote new/pki/tls.crt
     wrote new/pki/tls.key
-    valid for my-authn.kube-system.svc (7 days)
+    wrote new/pki/client.crt
+    wrote new/pki/client.key
+    valid for my-authn.kube-system.svc, and for client kube-apiserver (7 days)
     ----- stderr -----
     ");
 
@@ -31,7 +33,7 @@ async fn what_is_written_can_be_served() {
         let metadata = fs::metadata(path(name)).expect("a file");
         metadata.permissions().mode() & 0o777
     };
-    assert_eq!(mode("tls.key"), 0o600);
+    assert_eq!(["tls.key", "client.key"].map(mode), [0o600; 2]);
 
     let (certificate, key) = (path("tls.crt"), path("tls.key"));
     let args = [
@@ -84,11 +86,13 @@ async fn files_are_replaced_only_by_force() {
     wrote ./ca.crt
     wrote ./tls.crt
     wrote ./tls.key
-    valid for my-authn.kube-system.svc, localhost, 127.0.0.1 (7 days)
+    wrote ./client.crt
+    wrote ./client.key
+    valid for my-authn.kube-system.svc, localhost, 127.0.0.1, and for client kube-apiserver (7 days)
     ----- stderr -----
     ");
     assert_ne!(fs::read_to_string(&key).expect("a file"), "precious");
-    assert_eq!(names(), 3, "nothing else was left");
+    assert_eq!(names(), 5, "nothing else was left");
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 /// `tokenlab-webhook certs`.
 mod certs;
-/// What Go makes of the same bodies.
-mod differential;
+/// `tokenlab-webhook kubeconfig`.
+mod kubeconfig;
 /// The webhook in this process, and clients for it.
 mod peer;
 /// The program as a child process.
