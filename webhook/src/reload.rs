@@ -8,9 +8,11 @@
 //! minute to bring a changed Secret to its Pods: a second more is not felt.
 
 use std::error::Error;
+use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -40,7 +42,7 @@ pub struct ReloadEvent {
 /// Files that belong together, and which content of theirs was taken last.
 #[derive(Debug)]
 pub struct Watched {
-    paths: Vec<PathBuf>,
+    paths: Arc<[PathBuf]>,
     interval: Duration,
     // Keyed by this value's own keys, so that nothing is kept of what may be a key or a token.
     hasher: RandomState,
@@ -52,31 +54,25 @@ pub struct Watched {
 type Contents = Vec<Vec<u8>>;
 
 impl Watched {
-    /// Reads the files, and remembers what was in them.
+    /// Reads the files, and remembers what was in them. Only regular files are read: others cannot
+    /// be read twice.
     pub fn open(paths: Vec<PathBuf>) -> Result<(Self, Vec<Vec<u8>>), ReadError> {
-        let read = |path: &PathBuf| {
-            std::fs::read(path).map_err(|source| ReadError {
-                path: path.clone(),
-                source,
-            })
-        };
-        let contents = paths.iter().map(read).collect::<Result<_, _>>()?;
         let mut watched = Self {
-            paths,
+            paths: paths.into(),
             interval: INTERVAL,
             hasher: RandomState::new(),
             taken: 0,
             last: 0,
         };
-        let contents = Ok(contents);
+        let contents = read(&watched.paths);
         watched.taken = watched.fingerprint(&contents);
         contents.map(|contents| (watched, contents))
     }
 
-    /// How often to look. Default [`INTERVAL`].
+    /// How often to look. Default [`INTERVAL`], at least a millisecond.
     #[must_use]
     pub fn with_interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
+        self.interval = interval.max(Duration::from_millis(1));
         self
     }
 
@@ -117,15 +113,12 @@ impl Watched {
     }
 
     async fn look(&self) -> Result<Contents, ReadError> {
-        let mut contents = Vec::with_capacity(self.paths.len());
-        for path in &self.paths {
-            let read = tokio::fs::read(path).await;
-            contents.push(read.map_err(|source| ReadError {
-                path: path.clone(),
-                source,
-            })?);
+        let paths = Arc::clone(&self.paths);
+        match tokio::task::spawn_blocking(move || read(&paths)).await {
+            Ok(contents) => contents,
+            // The runtime ends, and this with it.
+            Err(_) => std::future::pending().await,
         }
-        Ok(contents)
     }
 
     /// Whether what was seen is to be taken: it is not what was taken last, and has settled.
@@ -142,10 +135,24 @@ impl Watched {
     }
 }
 
+fn read(paths: &[PathBuf]) -> Result<Contents, ReadError> {
+    let read = |path: &PathBuf| {
+        // A pipe is empty the second time, or blocks for ever.
+        let readable = match fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => fs::read(path),
+            Ok(_) => Err(io::Error::other("it is not a regular file")),
+            Err(error) => Err(error),
+        };
+        readable.map_err(|source| ReadError {
+            path: path.clone(),
+            source,
+        })
+    };
+    paths.iter().map(read).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use rstest::rstest;
     use tempfile::TempDir;
     use tokio::sync::mpsc;
@@ -209,6 +216,12 @@ mod tests {
         fs::write(&path, "old").expect("written");
         let contents = next(&mut watched).await.expect("readable");
         assert_eq!(contents, [b"old", b"old"]);
+    }
+
+    #[test]
+    fn only_regular_files_are_read() {
+        let error = Watched::open(vec!["/dev/zero".into()]).expect_err("endless");
+        assert_eq!(error.source.to_string(), "it is not a regular file");
     }
 
     #[tokio::test]

@@ -1,6 +1,9 @@
 //! TLS from files, loaded again when they change.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use time::OffsetDateTime;
 
 use super::{Tls, TlsError};
 use crate::reload::{ReadError, ReloadEvent, Watched};
@@ -52,6 +55,14 @@ pub enum TlsFilesError {
         /// Why not.
         source: TlsError,
     },
+    /// No client would take the certificate any more.
+    #[error("certificate `{}` expired on {}", path.display(), not_after.date())]
+    Expired {
+        /// The certificate's file.
+        path: PathBuf,
+        /// When it did.
+        not_after: OffsetDateTime,
+    },
     /// As [`TlsError::NamesWithoutClientCa`].
     #[error(transparent)]
     Names(TlsError),
@@ -90,26 +101,34 @@ impl TlsFiles {
         if let Some(pem) = contents.get(2) {
             builder = builder.client_ca(pem);
         }
-        builder
-            .build()
-            .map_err(|source| match (source, &self.client_ca) {
-                (
-                    source @ (TlsError::ClientCa(_)
-                    | TlsError::NoClientCa
-                    | TlsError::UnusableClientCa(_)
-                    | TlsError::Verifier(_)),
-                    Some(path),
-                ) => TlsFilesError::ClientCa {
-                    path: path.clone(),
-                    source,
-                },
-                (source @ TlsError::NamesWithoutClientCa, _) => TlsFilesError::Names(source),
-                (source, _) => TlsFilesError::Serve {
-                    certificate: self.certificate.clone(),
-                    key: self.key.clone(),
-                    source,
-                },
-            })
+        let tls = builder.build().map_err(|source| self.unusable(source))?;
+        let not_after = tls.not_after();
+        if not_after < OffsetDateTime::now_utc() {
+            let path = self.certificate.clone();
+            return Err(TlsFilesError::Expired { path, not_after });
+        }
+        Ok(tls)
+    }
+
+    fn unusable(&self, source: TlsError) -> TlsFilesError {
+        match (source, &self.client_ca) {
+            (
+                source @ (TlsError::ClientCa(_)
+                | TlsError::NoClientCa
+                | TlsError::UnusableClientCa(_)
+                | TlsError::Verifier(_)),
+                Some(path),
+            ) => TlsFilesError::ClientCa {
+                path: path.clone(),
+                source,
+            },
+            (source @ TlsError::NamesWithoutClientCa, _) => TlsFilesError::Names(source),
+            (source, _) => TlsFilesError::Serve {
+                certificate: self.certificate.clone(),
+                key: self.key.clone(),
+                source,
+            },
+        }
     }
 
     fn unreadable(&self, ReadError { path, source }: ReadError) -> TlsFilesError {
@@ -138,7 +157,7 @@ impl TlsReload {
 
     /// As [`Watched::with_interval`].
     #[must_use]
-    pub fn with_interval(mut self, interval: std::time::Duration) -> Self {
+    pub fn with_interval(mut self, interval: Duration) -> Self {
         self.watched = self.watched.with_interval(interval);
         self
     }
@@ -156,5 +175,106 @@ impl TlsReload {
             Ok::<_, TlsFilesError>(())
         };
         watched.reload(Self::WHAT, take, report).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::fs;
+
+    use rcgen::{CertificateParams, KeyPair};
+    use rstest::rstest;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::pki::CertificateAuthority;
+
+    fn folder() -> TempDir {
+        let dir = TempDir::new().expect("a folder");
+        let authority = CertificateAuthority::new("lab").expect("an authority");
+        let certificate = authority.serving(&["localhost"]).expect("a certificate");
+        for (name, content) in [
+            ("ca.crt", authority.certificate_pem()),
+            ("tls.crt", certificate.certificate_pem()),
+            ("tls.key", certificate.key_pem()),
+            ("empty", ""),
+            ("cut", &authority.certificate_pem()[..99]),
+            (
+                "none",
+                "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n",
+            ),
+        ] {
+            fs::write(dir.path().join(name), content).expect("written");
+        }
+        dir
+    }
+
+    /// The error with its cause, paths without the folder.
+    fn refused(dir: &TempDir, files: TlsFiles) -> String {
+        let error = files.load().expect_err("not usable");
+        let text = match error.source() {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
+        text.replace(&format!("{}/", dir.path().display()), "")
+    }
+
+    #[rstest]
+    #[case::no_certificate("-", "tls.key", "cannot read certificate `-`: No such file")]
+    #[case::no_key("tls.crt", "-", "cannot read key `-`: No such file")]
+    #[case::broken(
+        "cut",
+        "tls.key",
+        "cannot serve certificate `cut` with key `tls.key`: the certificate chain is not PEM"
+    )]
+    fn what_cannot_be_served_is_named(
+        #[case] certificate: &str,
+        #[case] key: &str,
+        #[case] message: &str,
+    ) {
+        let dir = folder();
+        let files = TlsFiles::new(dir.path().join(certificate), dir.path().join(key));
+        let error = refused(&dir, files);
+        assert!(error.starts_with(message), "{error}");
+    }
+
+    #[rstest]
+    #[case::missing("-", "cannot read client CA `-`: No such file")]
+    #[case::empty("empty", "no certificate is in the client CA's PEM")]
+    #[case::key("tls.key", "no certificate is in the client CA's PEM")]
+    #[case::cut("cut", "the client CA is not PEM")]
+    #[case::no_certificate("none", "a certificate of the client CA is not usable")]
+    fn a_client_ca_that_is_none_is_named(#[case] client_ca: &str, #[case] message: &str) {
+        let dir = folder();
+        let mut files = TlsFiles::new(dir.path().join("tls.crt"), dir.path().join("tls.key"));
+        files.client_ca = Some(dir.path().join(client_ca));
+        let error = refused(&dir, files);
+        let prefix = format!("cannot check clients by client CA `{client_ca}`: ");
+        let cause = error.strip_prefix(&prefix).unwrap_or(&error);
+        assert!(cause.starts_with(message), "{error}");
+    }
+
+    #[test]
+    fn an_expired_certificate_is_refused() {
+        let dir = folder();
+        let path = dir.path().join("old.crt");
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.not_after = OffsetDateTime::UNIX_EPOCH;
+        let certificate = params.self_signed(&key).expect("a certificate");
+        fs::write(&path, certificate.pem()).expect("written");
+        fs::write(dir.path().join("old.key"), key.serialize_pem()).expect("written");
+        let error = refused(&dir, TlsFiles::new(path, dir.path().join("old.key")));
+        assert_eq!(error, "certificate `old.crt` expired on 1970-01-01");
+    }
+
+    /// Who names clients believes that others are kept out.
+    #[test]
+    fn names_without_a_client_ca_are_refused() {
+        let dir = folder();
+        let mut files = TlsFiles::new(dir.path().join("tls.crt"), dir.path().join("tls.key"));
+        files.client_names = vec!["kube-apiserver".to_owned()];
+        assert_eq!(refused(&dir, files), "names of clients need a client CA");
     }
 }

@@ -27,20 +27,17 @@ const CLIENT: [&str; 4] = [
     "pki/client.key",
 ];
 
-fn settings() -> insta::Settings {
+#[tokio::test]
+async fn what_is_printed() {
     let mut settings = insta::Settings::clone_current();
     // Base64 of PEM, new in each test.
     settings.add_filter("LS0t[A-Za-z0-9+/=]+", "[PEM]");
-    settings
-}
-
-#[tokio::test]
-async fn what_is_printed() {
+    let _filtered = settings.bind_to_scope();
     let dir = pki().await;
     let kubeconfig = async |args: &[&str]| run(&[&CA[..], args].concat(), dir.path()).await;
     let name = ["--tls-server-name", SERVICE];
     let by_address = kubeconfig(&[&["--server", "https://10.96.0.50"][..], &name].concat()).await;
-    settings().bind(|| assert_snapshot!(by_address, @"
+    assert_snapshot!(by_address, @"
     exit_code: 0
     ----- stdout -----
     apiVersion: v1
@@ -61,11 +58,11 @@ async fn what_is_printed() {
         user: kube-apiserver
     current-context: webhook
     ----- stderr -----
-    "));
+    ");
 
     let url = ["--server", "https://my-authn.kube-system.svc/tokens/"];
     let by_path = kubeconfig(&[&url[..], &CLIENT].concat()).await;
-    settings().bind(|| assert_snapshot!(by_path, @"
+    assert_snapshot!(by_path, @"
     exit_code: 0
     ----- stdout -----
     apiVersion: v1
@@ -87,10 +84,10 @@ async fn what_is_printed() {
         user: kube-apiserver
     current-context: webhook
     ----- stderr -----
-    "));
+    ");
 
     let inline = kubeconfig(&[&url[..], &CLIENT, &["--embed-certs"]].concat()).await;
-    settings().bind(|| assert_snapshot!(inline, @"
+    assert_snapshot!(inline, @"
     exit_code: 0
     ----- stdout -----
     apiVersion: v1
@@ -112,7 +109,7 @@ async fn what_is_printed() {
         user: kube-apiserver
     current-context: webhook
     ----- stderr -----
-    "));
+    ");
 }
 
 /// Does with the file what client-go does with it.
