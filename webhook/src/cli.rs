@@ -58,6 +58,23 @@ enum Command {
     CheckConfig(check_config::Args),
     Certs(certs::Args),
     Kubeconfig(kubeconfig::Args),
+    Token(token::Args),
+}
+
+/// Exit code 0, or the failure's; clap has ended the program with 2 for a wrong usage.
+pub(crate) async fn run() -> ExitCode {
+    let command = Args::command()
+        .mut_subcommand("serve", Source::with_variables)
+        .mut_subcommand("check-config", Source::with_variables);
+    let matches = command.get_matches();
+    let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match args.run(matches).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            print(&failure);
+            ExitCode::from(failure.code())
+        }
+    }
 }
 
 impl Args {

@@ -177,15 +177,14 @@ impl Metrics {
         self.0.modes.get_or_create(&Mode { mode }).set(1);
     }
 
-    /// All of it as text, in the OpenMetrics format
-    /// ([`Metrics::CONTENT_TYPE`]).
+    /// All of it as text, of the media type [`Metrics::CONTENT_TYPE`].
     pub fn encode(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.0.registry).expect("a String must take text");
         text
     }
 
-    /// The media type of what [`Metrics::encode`] makes.
+    /// `OpenMetrics` 1.0, which Prometheus reads since its version 2.5.
     pub const CONTENT_TYPE: &'static str =
         "application/openmetrics-text; version=1.0.0; charset=utf-8";
 }

@@ -17,7 +17,7 @@ Examples:
 
 /// Say what is wrong with what `serve` would be told, its files included
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{}\n\n{EXAMPLES}", Source::HELP))]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(super) source: Source,

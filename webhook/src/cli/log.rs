@@ -27,14 +27,12 @@ impl<'de> Deserialize<'de> for Level {
     }
 }
 
-/// How a line of the log is written.
+/// How a line of the log is written: for people, or as one object a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Format {
-    /// For people.
     #[default]
     Text,
-    /// One object a line.
     Json,
 }
 

@@ -34,7 +34,7 @@ Examples:
 
 /// Answer reviews until SIGINT or SIGTERM, then finish those that are under way
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{}\n\n{EXAMPLES}", Source::HELP))]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(super) source: Source,
@@ -63,7 +63,6 @@ pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
         metrics.mode(*mode);
     }
     warn(&settings);
-    tell(&server, served.is_some(), settings.log_format);
     if let Some(tls) = &served {
         metrics.certificate(tls.not_after());
     }
@@ -75,10 +74,13 @@ pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
         tasks.spawn(task);
     }
     if let Some(server) = health_server {
+        let url = format!("http://{}", server.local_addr());
+        tracing::info!(url, "health and metrics");
         let router = health_router(health.clone(), metrics);
         tasks.spawn(server.serve(router, std::future::pending()));
     }
     health.serving();
+    tell(&server, served.is_some(), settings.log_format);
     let delay = settings.shutdown_delay.unwrap_or_default();
     let stop = async move {
         signals.next().await;

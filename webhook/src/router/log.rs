@@ -32,8 +32,8 @@ pub(super) fn write(request: &Ended<'_>) {
 fn hashed(token: &Token) -> String {
     static HASH: LazyLock<KeyedHash> = LazyLock::new(KeyedHash::new);
     let digest = HASH.of([token.expose().as_bytes()]);
-    let [a, b, c, d, e, f, ..] = digest;
-    format!("{:012x}", u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    let (first, _) = digest.split_first_chunk().expect("it must be longer");
+    format!("{:012x}", u64::from_be_bytes(*first) >> 16)
 }
 
 fn start(text: &str) -> &str {

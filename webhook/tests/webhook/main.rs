@@ -1,7 +1,13 @@
 //! The webhook over real sockets: the library's server in this process, and the program.
 
+/// No token is seen where none belongs.
+mod canary;
 /// `tokenlab-webhook certs`.
 mod certs;
+/// What Go makes of the same bodies.
+mod differential;
+/// Probes, metrics, and the way to the end.
+mod health;
 /// `tokenlab-webhook kubeconfig`.
 mod kubeconfig;
 /// The webhook in this process, and clients for it.
@@ -14,6 +20,8 @@ mod protocol;
 mod router;
 /// `tokenlab-webhook serve`.
 mod serve;
+/// Flags, variables and the file.
+mod settings;
 /// Tests that cannot run on this machine.
 mod skipped;
 /// How the server ends.

@@ -46,15 +46,32 @@ impl Program {
             lines,
             seen: String::new(),
         };
-        let line = program.line_with("listening on ").await;
-        let (_, address) = line.split_once("://").expect("an address");
-        let (address, path) = address.split_once('/').expect("a path");
-        assert_eq!(path, "authenticate");
-        program.address = address.parse().expect("an address");
+        program.line_with("listening").await;
+        program.address = program.told("/authenticate");
         program
     }
 
-    /// Waits for a line of stderr that has `text` in it.
+    /// Where its health port is.
+    pub(crate) fn health(&self) -> SocketAddr {
+        let lines = self.seen.lines();
+        let line = lines
+            .filter(|line| line.contains("health and metrics"))
+            .last();
+        let (_, rest) = line
+            .and_then(|line| line.split_once("://"))
+            .expect("an address");
+        let (address, _) = rest.split_once('"').expect("an address");
+        address.parse().expect("an address")
+    }
+
+    /// The address of the last URL with this path on stderr.
+    fn told(&self, path: &str) -> SocketAddr {
+        let (head, _) = self.seen.rsplit_once(path).expect("a path");
+        let (_, address) = head.rsplit_once("://").expect("an address");
+        address.parse().expect("an address")
+    }
+
+    /// Waits for a line of stderr that has `text` in it, from those that nobody has waited for.
     pub(crate) async fn line_with(&mut self, text: &str) -> String {
         loop {
             let line = soon(self.lines.recv()).await;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use clap::ArgMatches;
 use clap::parser::ValueSource;
+use clap::{ArgMatches, Command};
 
 use super::{FileError, Settings, file, names};
 
@@ -12,7 +12,7 @@ use super::{FileError, Settings, file, names};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Source {
     /// Settings in YAML: what is `--max-in-flight` here is `maxInFlight` there
-    #[arg(long, env = "TOKENLAB_WEBHOOK_CONFIG", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
     #[command(flatten)]
@@ -28,6 +28,20 @@ pub(crate) struct Told {
 }
 
 impl Source {
+    /// What is behind the flags in the help of a command that takes them.
+    pub(crate) const HELP: &str = "\
+Each flag has a variable, and a key in the file of `--config`: `--max-in-flight 50` is
+TOKENLAB_WEBHOOK_MAX_IN_FLIGHT=50 and `maxInFlight: 50`. A flag beats the variable, that the file.
+In the file only: `ldap`, `ldapLimit`, `ldapCache`.";
+
+    /// The same command, whose flags can be variables too.
+    pub(crate) fn with_variables(command: Command) -> Command {
+        command.mut_args(|flag| {
+            let variable = names::variable(flag.get_id().as_str());
+            flag.env(variable).hide_env(true)
+        })
+    }
+
     /// Reads the file, if there is one. `matches` are what the flags were made of.
     pub(crate) fn read(self, matches: ArgMatches) -> Result<Told, FileError> {
         let (settings, lines) = match &self.config {
