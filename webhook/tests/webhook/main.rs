@@ -4,6 +4,8 @@
 mod canary;
 /// `tokenlab-webhook certs`.
 mod certs;
+/// What the fuzzer has found worth keeping.
+mod corpus;
 /// What Go makes of the same bodies.
 mod differential;
 /// Probes, metrics, and the way to the end.
@@ -14,6 +16,8 @@ mod kubeconfig;
 mod peer;
 /// The program as a child process.
 mod program;
+/// What holds for any review and any decision.
+mod properties;
 /// What is answered to which request.
 mod protocol;
 /// What the router's settings change, and what its observer learns.
