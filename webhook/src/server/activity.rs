@@ -29,6 +29,14 @@ pub(super) enum Pause {
 }
 
 impl Activity {
+    /// Of a connection that is known to speak HTTP/2, or not yet.
+    pub(super) fn new(http2: bool) -> Self {
+        Self {
+            http2: http2.into(),
+            ..Self::default()
+        }
+    }
+
     /// A request begins; it ends when what this returns is dropped.
     pub(super) fn begin(self: &Arc<Self>, http2: bool) -> Running {
         self.running.fetch_add(1, Relaxed);
@@ -53,7 +61,7 @@ impl Activity {
         }
     }
 
-    /// Whether the last request came by HTTP/2.
+    /// Whether it speaks HTTP/2, as far as is known.
     pub(super) fn is_http2(&self) -> bool {
         self.http2.load(Relaxed)
     }

@@ -2,8 +2,10 @@
 
 use std::error::Error;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::Router;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use hyper::rt::Executor;
@@ -13,10 +15,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
 use super::Protocol;
-use super::activity::Listening;
+use super::activity::{Activity, Listening};
 use super::limits::Limits;
 use super::patience::{Overdue, Patience};
 use super::reception::Reception;
+use crate::Caller;
 
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -36,14 +39,16 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 pub(super) async fn drive(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     protocol: Protocol,
-    reception: Reception,
+    router: Router,
+    caller: Caller,
     limits: &Limits,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let (sender, mut arriving) = mpsc::unbounded_channel();
     let builder = builder(Streams(sender), protocol, limits);
-    let activity = reception.activity();
-    let io = TokioIo::new(Listening::new(io, reception.activity()));
+    let activity = Arc::new(Activity::new(protocol == Protocol::Http2));
+    let io = TokioIo::new(Listening::new(io, Arc::clone(&activity)));
+    let reception = Reception::new(router, caller, Arc::clone(&activity));
     let mut connection = pin!(builder.serve_connection(io, reception));
     let mut stop = pin!(stopped.wait_for(|stopped| *stopped));
     let mut patience = Patience::new(limits);

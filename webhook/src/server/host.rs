@@ -15,7 +15,6 @@ use super::connection;
 use super::limits::Limits;
 use super::observer::{Handshake, Observer, Open, Protocol};
 use super::patience::LINGER;
-use super::reception::Reception;
 use crate::{Caller, Tls};
 
 /// What all connections have in common.
@@ -34,12 +33,20 @@ impl Host {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
-        let reception = Reception::new(self.router.clone(), Caller::new(peer));
+        let (router, caller) = (self.router.clone(), Caller::new(peer));
         let ended = match &self.tls {
             None => {
                 let _open = Open::new(&self.observer, Protocol::Plain);
                 let stopped = self.stopped.clone();
-                connection::drive(stream, Protocol::Plain, reception, &self.limits, stopped).await
+                connection::drive(
+                    stream,
+                    Protocol::Plain,
+                    router,
+                    caller,
+                    &self.limits,
+                    stopped,
+                )
+                .await
             }
             Some(tls) => {
                 let Some(stream) = self.handshake(stream, peer, tls).await else {
@@ -51,7 +58,7 @@ impl Host {
                 };
                 let _open = Open::new(&self.observer, protocol);
                 let stopped = self.stopped.clone();
-                connection::drive(stream, protocol, reception, &self.limits, stopped).await
+                connection::drive(stream, protocol, router, caller, &self.limits, stopped).await
             }
         };
         if let Err(error) = ended {

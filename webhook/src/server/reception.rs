@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::future::RouteFuture;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -26,16 +26,12 @@ pub(super) struct Reception {
 }
 
 impl Reception {
-    pub(super) fn new(router: Router, caller: Caller) -> Self {
+    pub(super) fn new(router: Router, caller: Caller, activity: Arc<Activity>) -> Self {
         Self {
             router,
             caller,
-            activity: Arc::default(),
+            activity,
         }
-    }
-
-    pub(super) fn activity(&self) -> Arc<Activity> {
-        Arc::clone(&self.activity)
     }
 }
 
@@ -45,11 +41,19 @@ impl Service<Request<Incoming>> for Reception {
     type Future = Answer;
 
     fn call(&self, mut request: Request<Incoming>) -> Answer {
-        let running = self.activity.begin(request.version() == Version::HTTP_2);
+        let http2 = request.version() == Version::HTTP_2;
+        let running = self.activity.begin(http2);
+        // Who stands in between may have gone by a `Content-Length` beside it, and what follows is
+        // then not from whom it seems to be (RFC 9112, section 6.1). An apiserver does not send it.
+        let last = !http2 && request.headers().contains_key(TRANSFER_ENCODING);
         request.extensions_mut().insert(self.caller.clone());
         // A router is always ready.
-        let answer = self.router.clone().call(request);
-        Answer { answer, running }
+        let inner = self.router.clone().call(request);
+        Answer {
+            inner,
+            running,
+            last,
+        }
     }
 }
 
@@ -57,8 +61,10 @@ pin_project! {
     /// A running request.
     pub(super) struct Answer {
         #[pin]
-        answer: RouteFuture<Infallible>,
+        inner: RouteFuture<Infallible>,
         running: Running,
+        // Whether the connection ends with it.
+        last: bool,
     }
 }
 
@@ -67,10 +73,10 @@ impl Future for Answer {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.answer.poll(context))?;
+        let mut response = ready!(this.inner.poll(context))?;
         let activity = this.running.activity();
         // HTTP/2 says it by GOAWAY.
-        if activity.is_stopping() && !activity.is_http2() {
+        if *this.last || (activity.is_stopping() && !activity.is_http2()) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }

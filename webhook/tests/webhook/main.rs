@@ -1,17 +1,11 @@
 //! The webhook over real sockets: the library's server in this process, and the program.
 
-/// No token is seen where none belongs.
-mod canary;
+/// Clients that mean harm.
+mod attacks;
 /// `tokenlab-webhook certs`.
 mod certs;
-/// What the fuzzer has found worth keeping.
-mod corpus;
-/// What Go makes of the same bodies.
-mod differential;
-/// Probes, metrics, and the way to the end.
-mod health;
-/// `tokenlab-webhook kubeconfig`.
-mod kubeconfig;
+/// A certificate as files.
+mod material;
 /// The webhook in this process, and clients for it.
 mod peer;
 /// The program as a child process.
@@ -24,8 +18,6 @@ mod protocol;
 mod router;
 /// `tokenlab-webhook serve`.
 mod serve;
-/// Flags, variables and the file.
-mod settings;
 /// Tests that cannot run on this machine.
 mod skipped;
 /// How the server ends.

@@ -21,7 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// A server in this process. It stops when this is dropped.
 pub(crate) struct Webhook {
     pub(crate) address: SocketAddr,
-    authority: Option<String>,
+    pub(crate) authority: Option<String>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }

@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -22,7 +23,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(crate) async fn serve(args: &[&str], log: &str) -> Self {
+    pub(crate) async fn serve(args: &[impl AsRef<OsStr>], log: &str) -> Self {
         let mut command = Command::new(PROGRAM);
         command.args(["serve", "--mock", "--listen", "127.0.0.1:0"]);
         Self::start(command.args(args).env("TOKENLAB_LOG", log)).await
@@ -83,9 +84,24 @@ impl Program {
         }
     }
 
+    fn id(&self) -> u32 {
+        self.child.id().expect("it must be running")
+    }
+
+    /// Octets of memory that it has now, and that it had at most.
+    pub(crate) fn memory(&self) -> (usize, usize) {
+        let path = format!("/proc/{}/status", self.id());
+        let status = std::fs::read_to_string(path).expect("Linux");
+        let octets = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let text = line.and_then(|line| line.trim().strip_suffix(" kB"));
+            text.expect("kB").parse::<usize>().expect("a number") * 1024
+        };
+        (octets("VmRSS:"), octets("VmHWM:"))
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = self.child.id().expect("it must be running");
-        let id = i32::try_from(id).expect("a process id");
+        let id = i32::try_from(self.id()).expect("a process id");
         kill(Pid::from_raw(id), signal).expect("a signal");
     }
 

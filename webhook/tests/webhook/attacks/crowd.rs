@@ -1,0 +1,94 @@
+use futures::StreamExt as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokenlab_webhook::{Limits, Mock};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use super::raw::{self, HTTP1, HTTP2};
+use crate::material::Material;
+use crate::peer::{TUTORIAL, Webhook, client, soon, url};
+use crate::program::Program;
+use crate::skipped::skip;
+
+/// How many clients do nothing.
+const CROWD: usize = 10_000;
+
+/// Whether this process may have so many files, after it has asked for them.
+fn may_open(files: u64) -> bool {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    soft >= files || (hard >= files && setrlimit(Resource::RLIMIT_NOFILE, files, hard).is_ok())
+}
+
+/// Over TLS, those that speak HTTP/2 and HTTP/1.1 by turns; beside them reviews are answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_idle_connections() {
+    if !may_open(CROWD as u64 + 500) {
+        return skip("ten_thousand_idle_connections", "too few file descriptors");
+    }
+    let material = Material::new();
+    let program = Program::serve(&material.args(), "warn").await;
+    let (rest, _) = program.memory();
+    let connectors = [HTTP1, HTTP2].map(|alpn| raw::connector(&material.authority, alpn));
+    let idle: Vec<_> = futures::stream::iter(0..CROWD)
+        .map(|n| {
+            let (address, connector) = (program.address, connectors[n % 2].clone());
+            tokio::spawn(async move {
+                let mut stream = raw::connect_to(address, &connector).await;
+                if n % 2 == 1 {
+                    stream.write_all(raw::PREFACE).await.expect("sent");
+                    stream.flush().await.expect("sent");
+                }
+                stream
+            })
+        })
+        .buffer_unordered(200)
+        .map(|stream| stream.expect("no panic"))
+        .collect()
+        .await;
+    assert_eq!(idle.len(), CROWD);
+    let client = client(program.address, Some(&material.authority));
+    let client = client.build().expect("a client");
+    let url = url("/authenticate", program.address, true);
+    for _ in 0..200 {
+        let request = client.post(&url).body(TUTORIAL);
+        let answer = soon(request.send()).await.expect("a response");
+        assert_eq!(answer.status(), 200);
+    }
+    let each = (program.memory().0 - rest) / CROWD;
+    assert!(each < 64 * 1024, "{each} octets for each connection");
+    // And one who comes now.
+    let mut late = raw::connect_to(program.address, &connectors[0]).await;
+    late.write_all(raw::post().as_bytes()).await.expect("sent");
+    assert!(raw::answer(&mut late).await.contains("200 OK"));
+}
+
+/// More than there may be wait, and are served when there is room.
+#[tokio::test]
+async fn connections_have_a_limit() {
+    let mut limits = Limits::default();
+    limits.connections = 2;
+    let webhook = Webhook::configured(Mock, |server| server.with_limits(limits)).await;
+    let mut one = raw::connect(&webhook, HTTP1).await;
+    let _silent = TcpStream::connect(webhook.address).await.expect("a server");
+    let authority = webhook.authority.as_deref().expect("TLS");
+    let connector = raw::connector(authority, HTTP1);
+    let waiting = TcpStream::connect(webhook.address).await.expect("a server");
+    let mut waiting = Box::pin(raw::shake(waiting, &connector));
+    for _ in 0..20 {
+        tokio::select! {
+            biased;
+            _ = &mut waiting => panic!("it must wait"),
+            () = async {
+                one.write_all(raw::post().as_bytes()).await.expect("sent");
+                assert!(raw::answer(&mut one).await.contains("200 OK"));
+            } => {}
+        }
+    }
+    drop(one);
+    let mut waiting = soon(waiting).await.expect("a handshake");
+    waiting
+        .write_all(raw::post().as_bytes())
+        .await
+        .expect("sent");
+    assert!(raw::answer(&mut waiting).await.contains("200 OK"));
+}

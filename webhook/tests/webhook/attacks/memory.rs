@@ -1,0 +1,105 @@
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::raw::{self, END_HEADERS, HTTP1, HTTP2};
+use crate::material::Material;
+use crate::peer::{TUTORIAL, client, soon, url};
+use crate::program::Program;
+
+/// How many clients do each of it at a time.
+const EACH: usize = 8;
+
+/// What one client may send of it.
+const OCTETS: usize = 16 * 1024 * 1024;
+
+/// First, then again and again.
+type Attack = (&'static [u8], Vec<u8>, Vec<u8>);
+
+fn attacks() -> Vec<Attack> {
+    let http2 = |first: &[u8]| [raw::PREFACE, first].concat();
+    let head = "POST /authenticate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let chunk = format!("4000\r\n{}\r\n", " ".repeat(0x4000));
+    let no_window = raw::frame(raw::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let streams = (0..250).map(|n| raw::frame(raw::HEADERS, END_HEADERS, 2 * n + 1, &raw::head()));
+    let streams = streams.collect::<Vec<_>>().concat();
+    let reviews: Vec<u8> = (0..1000).flat_map(|n| raw::review(2 * n + 1)).collect();
+    vec![
+        // A head, and a body, without end.
+        (HTTP1, format!("{head}x: ").into(), vec![b'x'; 16 * 1024]),
+        (
+            HTTP1,
+            format!("{head}transfer-encoding: chunked\r\n\r\n").into(),
+            chunk.into(),
+        ),
+        // Requests whose answers nobody takes.
+        (HTTP1, Vec::new(), raw::post().into()),
+        (HTTP2, http2(&no_window), reviews),
+        // Frames to be answered, whose answers nobody takes.
+        (HTTP2, http2(&[]), raw::frame(raw::PING, 0, 0, &[0; 8])),
+        (HTTP2, http2(&[]), raw::frame(raw::SETTINGS, 0, 0, &[])),
+        // A head without end, and bodies that grow on each of a connection's streams.
+        (
+            HTTP2,
+            http2(&raw::frame(raw::HEADERS, 0, 1, &raw::head())),
+            raw::frame(raw::CONTINUATION, 0, 1, &raw::field("x", "y").repeat(1000)),
+        ),
+        (
+            HTTP2,
+            http2(&streams),
+            (0..250)
+                .flat_map(|n| raw::frame(raw::DATA, 0, 2 * n + 1, &[b' '; 64]))
+                .collect(),
+        ),
+    ]
+}
+
+/// Sends until the other side takes no more of it.
+async fn run(
+    mut stream: TlsStream<TcpStream>,
+    first: Vec<u8>,
+    again: Vec<u8>,
+) -> TlsStream<TcpStream> {
+    let sending = async {
+        stream.write_all(&first).await?;
+        for _ in 0..OCTETS / again.len() {
+            stream.write_all(&again).await?;
+        }
+        stream.flush().await
+    };
+    // What stands still is attack enough.
+    tokio::time::timeout(std::time::Duration::from_secs(1), sending)
+        .await
+        .ok();
+    stream
+}
+
+/// All of them at the same time; beside them reviews are answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_is_bounded() {
+    let material = Material::new();
+    let program = Program::serve(&material.args(), "error").await;
+    let attacks = attacks().into_iter().flat_map(|(alpn, first, again)| {
+        let connector = raw::connector(&material.authority, alpn);
+        let address = program.address;
+        (0..EACH).map(move |_| {
+            let (connector, first, again) = (connector.clone(), first.clone(), again.clone());
+            tokio::spawn(async move {
+                run(raw::connect_to(address, &connector).await, first, again).await
+            })
+        })
+    });
+    let attacks: Vec<_> = attacks.collect();
+    let client = client(program.address, Some(&material.authority));
+    let client = client.build().expect("a client");
+    let url = url("/authenticate", program.address, true);
+    for _ in 0..200 {
+        let request = client.post(&url).body(TUTORIAL);
+        let answer = soon(request.send()).await.expect("a response");
+        assert!([200, 429].contains(&answer.status().as_u16()));
+    }
+    let _streams = soon(futures::future::join_all(attacks)).await;
+    let (_, most) = program.memory();
+    // 24 MiB where this was written.
+    assert!(most < 64 * 1024 * 1024, "{most} octets");
+}
