@@ -14,7 +14,6 @@ use tokio_rustls::server::TlsStream;
 use super::connection;
 use super::limits::Limits;
 use super::observer::{Handshake, Observer, Open, Protocol};
-use super::patience::LINGER;
 use crate::{Caller, Tls};
 
 /// What all connections have in common.
@@ -95,11 +94,13 @@ impl Host {
         stream
     }
 
-    /// Resolves some time after a stop.
+    /// Resolves [`Limits::linger`] after a stop.
     async fn lingered(&self) {
         // It fails only when the server is gone, and this with it.
         self.stopped.clone().wait_for(|stopped| *stopped).await.ok();
-        timeout(LINGER, std::future::pending::<()>()).await.ok();
+        timeout(self.limits.linger, std::future::pending::<()>())
+            .await
+            .ok();
     }
 }
 

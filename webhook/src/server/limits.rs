@@ -33,6 +33,10 @@ pub struct Limits {
     pub idle: Duration,
     /// How long running requests may take after a stop before they are dropped. Default 5 s.
     pub drain: Duration,
+    /// How long a connection that is in its handshake, or without a request, is kept open after a
+    /// stop. Default 1 s: a request may be on its way, and the apiserver does not repeat what ended
+    /// by EOF. HTTP/2 does without: `GOAWAY` says which requests were not seen.
+    pub linger: Duration,
     /// How many requests may run on an HTTP/2 connection at a time. Default 250, as Go's server;
     /// the apiserver opens another connection for more.
     pub streams: u32,
@@ -58,6 +62,7 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(120),
             drain: Duration::from_secs(5),
+            linger: Duration::from_secs(1),
             streams: 250,
             head_octets: 16 * 1024,
             resets: 20,

@@ -9,10 +9,6 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::activity::{Activity, Pause};
 use super::limits::Limits;
 
-/// How long a connection without a request is kept open after a stop: 1 s. One may be on its way,
-/// and the apiserver does not repeat what ended by EOF.
-pub(super) const LINGER: Duration = Duration::from_secs(1);
-
 /// What it means that a connection is without a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -29,7 +25,7 @@ enum Stage {
 pub(super) enum Overdue {
     /// [`Limits::head`].
     Head,
-    /// [`Limits::idle`], or [`LINGER`] after a stop: the connection shall be told to end.
+    /// [`Limits::idle`], or [`Limits::linger`] after a stop: the connection shall be told to end.
     Idle,
     /// [`Limits::drain`]: it was told, and did not.
     Closing,
@@ -85,7 +81,7 @@ impl<'a> Patience<'a> {
         let (limit, overdue) = match stage {
             Stage::Open(Pause::Idle) => (self.limits.idle, Overdue::Idle),
             Stage::Open(Pause::Head) => (self.limits.head, Overdue::Head),
-            Stage::Stopping => (LINGER, Overdue::Idle),
+            Stage::Stopping => (self.limits.linger, Overdue::Idle),
             Stage::Closing => (self.limits.drain, Overdue::Closing),
         };
         let deadline = later(self.since, limit);

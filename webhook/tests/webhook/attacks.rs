@@ -9,6 +9,6 @@ mod http2;
 /// What the program takes of the machine.
 mod memory;
 /// HTTP as octets.
-mod raw;
+pub(crate) mod raw;
 /// Clients that take their time.
 mod slow;

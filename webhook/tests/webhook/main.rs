@@ -4,6 +4,8 @@
 mod attacks;
 /// `tokenlab-webhook certs`.
 mod certs;
+/// Requests that cross with a stop.
+mod crossing;
 /// A certificate as files.
 mod material;
 /// The webhook in this process, and clients for it.
@@ -14,6 +16,8 @@ mod program;
 mod properties;
 /// What is answered to which request.
 mod protocol;
+/// A rolling replacement under load.
+mod replacement;
 /// What the router's settings change, and what its observer learns.
 mod router;
 /// `tokenlab-webhook serve`.
