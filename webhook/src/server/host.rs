@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -15,6 +16,9 @@ use super::connection;
 use super::limits::Limits;
 use super::observer::{Handshake, Observer, Open, Protocol};
 use crate::{Caller, Tls};
+
+/// How much is read of what a client that is refused has sent already.
+const PARTING: u64 = 64 * 1024;
 
 /// What all connections have in common.
 pub(super) struct Host {
@@ -73,25 +77,37 @@ impl Host {
         tls: &Tls,
     ) -> Option<TlsStream<TcpStream>> {
         let limit = self.limits.handshake;
+        let accepting = TlsAcceptor::from(tls.config()).accept(stream);
+        let accepting = accepting.into_fallible();
         let accepted = tokio::select! {
-            accepted = timeout(limit, TlsAcceptor::from(tls.config()).accept(stream)) => accepted,
+            accepted = timeout(limit, accepting) => accepted,
             () = self.lingered() => return None,
         };
-        let (outcome, stream) = match accepted {
-            Ok(Ok(stream)) => (Handshake::Completed, Some(stream)),
-            Ok(Err(error)) => {
+        let tell = |outcome| {
+            if let Some(observer) = &self.observer {
+                observer.handshake(outcome);
+            }
+        };
+        match accepted {
+            Ok(Ok(stream)) => {
+                tell(Handshake::Completed);
+                Some(stream)
+            }
+            Ok(Err((error, stream))) => {
                 tracing::warn!(%peer, %error, "TLS handshake failed");
-                (outcome(&error), None)
+                tell(outcome(&error));
+                tokio::select! {
+                    _ = timeout(limit, part(stream)) => {}
+                    () = self.lingered() => {}
+                }
+                None
             }
             Err(_) => {
                 tracing::warn!(%peer, ?limit, "TLS handshake took too long");
-                (Handshake::TimedOut, None)
+                tell(Handshake::TimedOut);
+                None
             }
-        };
-        if let Some(observer) = &self.observer {
-            observer.handshake(outcome);
         }
-        stream
     }
 
     /// Resolves [`Limits::linger`] after a stop.
@@ -102,6 +118,14 @@ impl Host {
             .await
             .ok();
     }
+}
+
+/// Lets a client that was refused read why. To close a socket in which something is unread, such as
+/// the request that follows a handshake by TLS 1.3, resets it: the apiserver then may log that and
+/// not the reason, and tries again, five times.
+async fn part(mut stream: TcpStream) -> io::Result<u64> {
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(PARTING), &mut tokio::io::sink()).await
 }
 
 /// How a handshake that failed is counted.

@@ -7,9 +7,10 @@ use rstest::rstest;
 use time::{Duration, OffsetDateTime};
 use tokenlab_webhook::pki::CertificateAuthority;
 use tokenlab_webhook::{Mock, Tls};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{ask, client, pem};
-use crate::peer::{SERVICE, Webhook};
+use super::{ask, client, connect, pem, review};
+use crate::peer::{SERVICE, Webhook, soon};
 
 const APISERVER: &str = "kube-apiserver";
 const SPIFFE: &str = "spiffe://example.org/kube-apiserver";
@@ -156,4 +157,17 @@ async fn nobody_else_gets_in() {
         .await
         .expect_err("a stranger");
     assert_eq!(error, "received fatal alert: DecryptError");
+}
+
+/// Who is reset may not see the reason, and takes it for a failure of the network.
+#[tokio::test]
+async fn who_is_refused_is_not_reset() {
+    let (webhook, authority) = webhook(&Clients::new(), &[]).await;
+    let mut stream = connect(webhook.address, &client(&authority, None)).await;
+    let error = review(&mut stream).await.expect_err("no certificate");
+    assert_eq!(error, "received fatal alert: CertificateRequired");
+    let (socket, _) = stream.get_mut();
+    socket.write_all(&[0; 1024]).await.expect("still taken");
+    let end = soon(socket.read(&mut [0])).await.expect("no reset");
+    assert_eq!(end, 0);
 }
