@@ -4,10 +4,9 @@
 mod attacks;
 /// `tokenlab-webhook certs`.
 mod certs;
-/// Requests that cross with a stop.
-mod crossing;
-/// A certificate as files.
-mod material;
+/// The authenticator `ldap`, against OpenLDAP.
+#[cfg(feature = "ldap")]
+mod ldap;
 /// The webhook in this process, and clients for it.
 mod peer;
 /// The program as a child process.

@@ -54,7 +54,10 @@ impl Webhook {
         authority: &CertificateAuthority,
     ) -> Self {
         let authority = authority.certificate_pem().to_owned();
-        Self::bind(router(authenticator), Some((tls, authority)), |server| server).await
+        Self::bind(router(authenticator), Some((tls, authority)), |server| {
+            server
+        })
+        .await
     }
 
     pub(crate) async fn plain(authenticator: impl Authenticator) -> Self {

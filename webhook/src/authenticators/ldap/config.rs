@@ -164,3 +164,108 @@ fn connections() -> NonZeroUsize {
 fn timeout() -> Duration {
     Duration::from_secs(5)
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn settings() -> Value {
+        json!({
+            "url": "ldaps://directory.example.org",
+            "caFile": "ca.crt",
+            "bind": {"template": "uid={username},dc=example,dc=org"},
+        })
+    }
+
+    fn read(settings: Value) -> Result<LdapConfig, String> {
+        serde_json::from_value(settings).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        let config = read(settings()).expect("settings");
+        assert_eq!(config.username_attribute, "uid");
+        assert_eq!(config.uid_attribute, None);
+        assert_eq!(config.groups, None);
+        assert_eq!(config.connections.get(), 8);
+        assert_eq!(config.timeout, Duration::from_secs(5));
+        config.check().expect("usable");
+
+        let mut other = settings();
+        other["bind"] = json!({"search": {"base": "x", "bindDn": "y", "passwordFile": "z"}});
+        other["groups"] = json!({"base": "x"});
+        let config = read(other).expect("settings");
+        let LdapBind::Search(search) = &config.bind else {
+            panic!("{config:?}");
+        };
+        assert_eq!(search.filter, "(uid={username})");
+        let groups = config.groups.as_ref().expect("groups");
+        assert_eq!(
+            (&*groups.filter, &*groups.name_attribute),
+            ("(member={dn})", "cn")
+        );
+        config.check().expect("usable");
+    }
+
+    #[rstest]
+    #[case::typo(json!({"CAFile": "x"}), "unknown field `CAFile`")]
+    #[case::neither(json!({"bind": {}}), "expected")]
+    #[case::both(json!({"bind": {"template": "x", "search": {}}}), "expected")]
+    #[case::no_connections(json!({"connections": 0}), "nonzero")]
+    #[case::timeout(json!({"timeout": 5}), "expected a string")]
+    fn what_is_no_setting(#[case] change: Value, #[case] expected: &str) {
+        let mut settings = settings();
+        let fields = settings.as_object_mut().expect("an object");
+        fields.extend(change.as_object().expect("an object").clone());
+        let error = read(settings).expect_err("no setting");
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[rstest]
+    #[case::ldaps("ldaps://directory:1636/", true)]
+    #[case::starttls("ldap://[::1]", true)]
+    #[case::other_protocol("https://directory", false)]
+    #[case::socket("ldapi://%2Frun%2Fslapd", false)]
+    #[case::no_host("ldaps://", false)]
+    #[case::no_address("directory", false)]
+    #[case::login("ldaps://reader:secret@directory", false)]
+    #[case::base("ldaps://directory/dc=example", false)]
+    #[case::search("ldaps://directory?uid", false)]
+    fn addresses(#[case] url: &str, #[case] usable: bool) {
+        let mut settings = settings();
+        settings["url"] = url.into();
+        let checked = read(settings).expect("settings").check();
+        assert_eq!(checked.is_ok(), usable);
+        if let Err(error) = checked {
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[rstest]
+    #[case::template(json!({"bind": {"template": "uid=x"}}), "`bind.template` has no `{username}` in it")]
+    #[case::everybody(search("(uid=*)"), "`bind.search.filter` has no `{username}` in it")]
+    #[case::filter(
+        search("uid={username})"),
+        "`bind.search.filter` is not an LDAP filter (RFC 4515)"
+    )]
+    #[case::all_groups(json!({"groups": {"base": "x", "filter": "(cn=*)"}}), "`groups.filter` has no `{dn}` in it")]
+    #[case::groups(json!({"groups": {"base": "x", "filter": "(member={dn}"}}), "`groups.filter` is not an LDAP filter (RFC 4515)")]
+    fn texts(#[case] change: Value, #[case] expected: &str) {
+        let mut settings = settings();
+        let fields = settings.as_object_mut().expect("an object");
+        fields.extend(change.as_object().expect("an object").clone());
+        let error = read(settings)
+            .expect("settings")
+            .check()
+            .expect_err("unusable");
+        assert_eq!(error.to_string(), expected);
+    }
+
+    fn search(filter: &str) -> Value {
+        let search = json!({"base": "x", "bindDn": "y", "passwordFile": "z", "filter": filter});
+        json!({"bind": {"search": search}})
+    }
+}

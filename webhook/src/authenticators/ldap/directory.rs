@@ -130,7 +130,8 @@ impl Directory {
             return Ok(None);
         }
         let whole = (&*dn, Scope::Base, "(objectClass=*)");
-        let mut entries = session.search(whole, &self.attributes()).await?;
+        let what = "show users their own entry";
+        let mut entries = session.search(what, whole, &self.attributes()).await?;
         entries.pop().map(Some).ok_or(Trouble::Ambiguous(
             "the directory does not show users their own entry",
         ))
@@ -150,7 +151,9 @@ impl Directory {
             (name == "username").then(|| ldap_escape(&*login.username).into_owned())
         });
         let below = (&*search.base, Scope::Subtree, &*filter);
-        let mut entries = session.search(below, &self.attributes()).await?;
+        let mut entries = session
+            .search("search for users", below, &self.attributes())
+            .await?;
         let entry = entries.pop();
         if !entries.is_empty() {
             return Err(Trouble::Ambiguous("more than one entry is the user's"));
@@ -218,7 +221,9 @@ async fn groups(
     });
     let attribute = groups.name_attribute.as_str();
     let below = (&*groups.base, Scope::Subtree, &*filter);
-    let entries = session.search(below, &[attribute]).await?;
+    let entries = session
+        .search("search for groups", below, &[attribute])
+        .await?;
     let names = entries.iter().flat_map(|entry| values(entry, attribute));
     let mut names: Vec<_> = names.cloned().collect();
     names.sort_unstable();

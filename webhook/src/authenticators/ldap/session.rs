@@ -87,9 +87,10 @@ impl Session {
     }
 
     /// The entries that match, with these attributes. Referrals are not followed: that would bring
-    /// passwords to servers that nobody named.
+    /// passwords to servers that nobody named. `what` says in an error what that was for.
     pub(super) async fn search(
         &mut self,
+        what: &'static str,
         (base, scope, filter): (&str, Scope, &str),
         attributes: &[&str],
     ) -> Result<Vec<SearchEntry>, Trouble> {
@@ -98,7 +99,7 @@ impl Session {
         match found.1.rc {
             0 => Ok(found.0.into_iter().map(SearchEntry::construct).collect()),
             _ => Err(Trouble::Said {
-                what: "answer a search",
+                what,
                 result: Box::new(found.1),
             }),
         }
