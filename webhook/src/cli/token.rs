@@ -136,7 +136,7 @@ fn append(
     let mut draft = draft.tempfile_in(dir).map_err(failed)?;
     if target.try_exists().map_err(failed)? {
         // What is broken is not made longer.
-        TokenFile::load(&target)?;
+        TokenFile::load(path)?;
         copy(&target, &mut draft).map_err(failed)?;
     }
     writeln!(draft, "{entry}").map_err(failed)?;

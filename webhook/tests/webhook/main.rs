@@ -27,5 +27,7 @@ mod skipped;
 mod stop;
 /// Versions of TLS, client certificates, and files that change.
 mod tls;
+/// `tokenlab-webhook token`, and the file that it writes to.
+mod token;
 /// TLS, HTTP versions, and connections that do not behave.
 mod transport;
