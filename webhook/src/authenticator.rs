@@ -8,8 +8,11 @@ use crate::{Decision, Review};
 
 /// Decides whose a token is.
 ///
+/// A whole webhook, with an authenticator that knows the tokens `hello-NAME`:
+///
 /// ```
-/// use tokenlab_webhook::{Authenticator, Decision, Review, User};
+/// use tokenlab_webhook::pki::CertificateAuthority;
+/// use tokenlab_webhook::{Authenticator, Decision, Review, Server, Tls, User, router};
 ///
 /// struct Greeter;
 ///
@@ -22,8 +25,37 @@ use crate::{Decision, Review};
 ///     }
 /// }
 ///
-/// let router = tokenlab_webhook::router(Greeter);
-/// # let _: axum::Router = router;
+/// #[tokio::main]
+/// async fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let authority = CertificateAuthority::new("lab")?;
+///     let tls = Tls::from_certificate(&authority.serving(&["localhost"])?)?;
+///     let server = Server::bind(([127, 0, 0, 1], 0).into(), Some(tls)).await?;
+/// #   let address = server.local_addr();
+/// #   let (stopped, stop) = tokio::sync::oneshot::channel::<()>();
+/// #   let stop = async { stop.await.unwrap_or_default() };
+/// #   let serving = tokio::spawn(
+///     server.serve(router(Greeter), stop)
+/// #   );
+/// #   rustls::crypto::ring::default_provider().install_default().expect("the first");
+/// #   let root = reqwest::Certificate::from_pem(authority.certificate_pem().as_bytes())?;
+/// #   let client = reqwest::Client::builder().no_proxy().tls_certs_only([root]);
+/// #   let client = client.resolve("localhost", address).build()?;
+/// #   let url = format!("https://localhost:{}/authenticate", address.port());
+/// #   for (token, status) in [
+/// #       ("hello-ann", r#"{"authenticated":true,"user":{"username":"ann","groups":["greeters"]}}"#),
+/// #       ("bye-ann", r#"{"authenticated":false}"#),
+/// #   ] {
+/// #       let kind = r#""apiVersion":"authentication.k8s.io/v1","kind":"TokenReview""#;
+/// #       let review = format!(r#"{{{kind},"spec":{{"token":"{token}"}}}}"#);
+/// #       let request = client.post(&url).header("content-type", "application/json");
+/// #       let answer = request.body(review).send().await?.text().await?;
+/// #       assert_eq!(answer, format!(r#"{{{kind},"status":{status}}}"#));
+/// #   }
+/// #   drop(stopped);
+/// #   serving
+///         .await;
+///     Ok(())
+/// }
 /// ```
 ///
 /// # Caveats
@@ -43,7 +75,8 @@ impl<T: Authenticator> Authenticator for Arc<T> {
     }
 }
 
-/// An authenticator of any type, for composing several. Cloning shares it.
+/// An authenticator of any type, for composing several, as
+/// [`FirstMatch`](crate::authenticators::FirstMatch) does. Cloning shares it.
 #[derive(Clone)]
 pub struct BoxAuthenticator(Arc<dyn DynAuthenticator>);
 
@@ -86,6 +119,7 @@ impl<A: Authenticator> DynAuthenticator for A {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::authenticators::FirstMatch;
     use crate::{Mock, User};
 
     struct Nobody;
@@ -96,27 +130,13 @@ mod tests {
         }
     }
 
-    struct FirstMatch(Vec<BoxAuthenticator>);
-
-    impl Authenticator for FirstMatch {
-        async fn authenticate(&self, review: &Review) -> Decision {
-            for authenticator in &self.0 {
-                let decision = authenticator.authenticate(review).await;
-                if decision != Decision::Refused {
-                    return decision;
-                }
-            }
-            Decision::Refused
-        }
-    }
-
     #[tokio::test]
     async fn boxes_compose() {
         let review = Review::new("token");
         let mock = BoxAuthenticator::new(Arc::new(Mock));
-        let one = FirstMatch(vec![BoxAuthenticator::new(Nobody)]);
+        let one = FirstMatch::new([BoxAuthenticator::new(Nobody)]);
         assert_eq!(one.authenticate(&review).await, Decision::Refused);
-        let two = FirstMatch(vec![BoxAuthenticator::new(one), mock.clone(), mock]);
+        let two = FirstMatch::new([BoxAuthenticator::new(one), mock.clone(), mock]);
         let mock = User::new("mock").with_uid("mock").with_group("group-mock");
         assert_eq!(
             two.authenticate(&review).await,

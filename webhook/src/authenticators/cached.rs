@@ -192,7 +192,7 @@ mod tests {
 
     fn limits(capacity: usize) -> CacheLimits {
         let capacity = NonZeroUsize::new(capacity).expect("not 0");
-        CacheLimits::new(capacity, Duration::from_hours(1))
+        CacheLimits::new(capacity, Duration::from_secs(3600))
     }
 
     /// How often the backend is asked about these tokens, one after the other.

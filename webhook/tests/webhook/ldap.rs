@@ -335,7 +335,9 @@ async fn a_new_password_is_taken() {
     assert!(told.contains("`passwordFile`"), "{told}");
 
     let mut write = async |password: &str| {
-        std::fs::write(&file, password).expect("written");
+        let draft = directory.file("draft");
+        std::fs::write(&draft, password).expect("written");
+        std::fs::rename(&draft, &file).expect("renamed");
         soon(events.recv()).await.expect("an event")
     };
     assert_eq!(

@@ -28,7 +28,7 @@ use crate::duration;
 #[non_exhaustive]
 pub struct LdapConfig {
     /// `ldaps://HOST[:636]`, TLS from the start, or `ldap://HOST[:389]`, where TLS is begun by
-    /// StartTLS before anything else is said. There is no way without TLS.
+    /// `StartTLS` before anything else is said. There is no way without TLS.
     pub url: String,
     /// The authorities that may have signed the directory's certificate, PEM. The system's are not
     /// asked. The certificate must name the host of `url`.

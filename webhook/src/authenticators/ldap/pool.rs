@@ -11,7 +11,7 @@ use super::session::Session;
 
 /// How long a connection may be unused: directories and what lies before them close it after
 /// minutes, and not all of them say so.
-const IDLE: Duration = Duration::from_mins(1);
+const IDLE: Duration = Duration::from_secs(60);
 
 /// So many connections at once, and those of them that nobody uses.
 pub(super) struct Pool {

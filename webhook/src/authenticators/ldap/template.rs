@@ -7,15 +7,12 @@ pub(super) fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> St
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let named = part.split_once('}');
-        match named.and_then(|(name, rest)| value(name).zip(Some(rest))) {
-            Some((value, rest)) => {
-                text.push_str(&value);
-                text.push_str(rest);
-            }
-            None => {
-                text.push('{');
-                text.push_str(part);
-            }
+        if let Some((value, rest)) = named.and_then(|(name, rest)| value(name).zip(Some(rest))) {
+            text.push_str(&value);
+            text.push_str(rest);
+        } else {
+            text.push('{');
+            text.push_str(part);
         }
     }
     text

@@ -204,6 +204,9 @@ impl TryFrom<String> for Hex {
 
 impl From<Hex> for String {
     fn from(Hex(octets): Hex) -> Self {
-        octets.iter().map(|octet| format!("{octet:02x}")).collect()
+        let digits = octets.iter().flat_map(|octet| [octet >> 4, octet & 15]);
+        digits
+            .filter_map(|digit| char::from_digit(digit.into(), 16))
+            .collect()
     }
 }
