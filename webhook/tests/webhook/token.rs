@@ -105,8 +105,8 @@ async fn a_line_more_changes_nothing_else() {
     let content = fs::read_to_string(&path).expect("a file");
     assert_eq!(content.lines().next(), Some("# ours, without a line end"));
     assert_eq!(content.lines().count(), 9);
-    let mode = fs::metadata(&path).expect("a file").permissions().mode();
-    assert_eq!(mode & 0o777, 0o640);
+    let permissions = fs::metadata(&path).expect("a file").permissions();
+    assert_eq!(permissions.mode() & 0o777, 0o640);
     assert!(dir.path().join("link").is_symlink());
     let files = fs::read_dir(dir.path()).expect("a folder").count();
     assert_eq!(files, 2, "nothing else was left");
@@ -131,7 +131,7 @@ async fn errors() {
     exit_code: 1
     ----- stdout -----
     ----- stderr -----
-    error: cannot use the token file: cannot read `folder`: Is a directory (os error 21)
+    error: cannot use the token file: cannot read `folder`: it is not a regular file
     ");
     assert_snapshot!(token(&["--user", "ann", "--file", "missing/file"]).await, @"
     exit_code: 1

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::LdapError;
-use super::template::fill;
+use super::template;
 use crate::duration;
 
 /// Where the directory is, and how users and groups are found in it.
@@ -122,8 +122,7 @@ impl LdapConfig {
             found.then_some(()).ok_or(missing)
         };
         let filter = |field, text: &str| {
-            let filled = fill(text, |_| Some("x".to_owned()));
-            let parsed = parse_filter(filled).map(drop);
+            let parsed = parse_filter(template::filter(text, "x", "x")).map(drop);
             parsed.map_err(|()| LdapError::Filter { field })
         };
         match &self.bind {

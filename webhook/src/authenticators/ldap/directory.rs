@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ldap3::{LdapConnSettings, Scope, SearchEntry, dn_escape, ldap_escape};
+use ldap3::{LdapConnSettings, Scope, SearchEntry};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -12,7 +12,7 @@ use url::Url;
 use super::login::Login;
 use super::pool::Pool;
 use super::session::{Session, Trouble};
-use super::template::fill;
+use super::template;
 use super::{LdapBind, LdapConfig, LdapError, LdapGroups, LdapSearch};
 use crate::{Decision, Token, User};
 
@@ -123,9 +123,7 @@ impl Directory {
         template: &str,
         login: &Login,
     ) -> Result<Option<SearchEntry>, Trouble> {
-        let dn = fill(template, |name| {
-            (name == "username").then(|| dn_escape(&*login.username).into_owned())
-        });
+        let dn = template::dn(template, &login.username);
         if !session.bind(&dn, &login.password).await? {
             return Ok(None);
         }
@@ -147,9 +145,7 @@ impl Directory {
         login: &Login,
     ) -> Result<Option<SearchEntry>, Trouble> {
         searcher(session, search, files).await?;
-        let filter = fill(&search.filter, |name| {
-            (name == "username").then(|| ldap_escape(&*login.username).into_owned())
-        });
+        let filter = template::filter(&search.filter, &login.username, "");
         let below = (&*search.base, Scope::Subtree, &*filter);
         let mut entries = session
             .search("search for users", below, &self.attributes())
@@ -214,11 +210,7 @@ async fn groups(
     dn: &str,
     username: &str,
 ) -> Result<Vec<String>, Trouble> {
-    let filter = fill(&groups.filter, |name| match name {
-        "dn" => Some(ldap_escape(dn).into_owned()),
-        "username" => Some(ldap_escape(username).into_owned()),
-        _ => None,
-    });
+    let filter = template::filter(&groups.filter, username, dn);
     let attribute = groups.name_attribute.as_str();
     let below = (&*groups.base, Scope::Subtree, &*filter);
     let entries = session
