@@ -84,7 +84,8 @@ impl Directory {
     }
 }
 
-/// Passwords are taken over TLS alone, users see themselves and all groups.
+/// Passwords are taken over TLS alone; no password is taken for anonymous, as old directories do.
+/// Users see themselves and all groups but one.
 fn configuration(folder: &Path) -> String {
     let folder = folder.display();
     format!(
@@ -97,6 +98,7 @@ TLSCACertificateFile {folder}/ca.crt
 TLSCertificateFile {folder}/tls.crt
 TLSCertificateKeyFile {folder}/tls.key
 security simple_bind=128
+allow bind_anon_dn
 database mdb
 suffix dc=example,dc=org
 directory {folder}/data
@@ -104,6 +106,8 @@ access to attrs=userPassword by anonymous auth by * none
 access to dn.exact=\"uid=hidden,ou=people,dc=example,dc=org\" by * none
 access to dn.subtree=\"ou=people,dc=example,dc=org\"
   by dn.exact=\"cn=reader,dc=example,dc=org\" read by self read by * none
+access to dn.exact=\"cn=secret,ou=groups,dc=example,dc=org\"
+  by dn.exact=\"cn=reader,dc=example,dc=org\" read by * none
 access to dn.subtree=\"ou=groups,dc=example,dc=org\" by users read by * none
 access to * by users search by * none
 "
