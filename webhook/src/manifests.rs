@@ -1,16 +1,24 @@
-//! What the webhook is in a cluster: the tutorial's `authn-webhook-deploy.yml`.
+//! What the webhook is in a cluster: the tutorial's `authn-webhook-deploy.yml`, and what a cluster
+//! of several nodes needs beside it.
 
+mod availability;
+mod container;
 mod image_name;
+mod network_policy;
 mod pod;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
 };
-use k8s_openapi::api::core::v1::{Secret, Service, ServiceAccount, ServicePort, ServiceSpec};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Secret, Service, ServiceAccount, ServicePort, ServiceSpec,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Serialize;
@@ -26,8 +34,16 @@ pub const PORT: u16 = 8443;
 /// The user and the group that the program runs as: neither root nor anyone of the host's. The
 /// number is that of `nonroot` in distroless images.
 pub const USER: i64 = 65532;
-/// The folder in the container that has `tls.crt` and `tls.key`.
+/// The port of its probes and metrics, without TLS.
+pub const HEALTH_PORT: u16 = 8081;
+/// The folder in the container that has `tls.crt`, `tls.key` and [`CLIENT_CA`].
 pub const CERTIFICATES: &str = "/run/tokenlab-webhook/tls";
+/// The file there with the authority of clients' certificates.
+pub const CLIENT_CA: &str = "client-ca.crt";
+/// The folder in the container that has [`Manifests::files`].
+pub const SETTINGS: &str = "/run/tokenlab-webhook/settings";
+/// The name that kube-apiserver has as the webhook's client.
+pub const CLIENT: &str = "my-apiserver";
 
 /// The label on everything that tokenlab puts into a cluster or an engine, so that what was left
 /// can be found: `kubectl get all,secret,serviceaccount -A -l tokenlab`.
@@ -38,12 +54,12 @@ pub const LABEL_VALUE: &str = "webhook";
 pub const RUN: &str = "tokenlab-run";
 
 /// The webhook's Deployment and Service, with what they need: choices, of which
-/// [`yaml`](Self::yaml) and the other methods make objects. The same choices and certificate
+/// [`yaml`](Self::yaml) and the other methods make objects. The same choices and credentials
 /// make the same objects.
 ///
 /// The Pod meets the `restricted` Pod Security Standard, unless its
 /// [`seccomp`](Self::seccomp) is switched off, and has no token of its own.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Manifests {
     /// The image. One without a registry in its name is never pulled: it was loaded into the
     /// node, and what Docker Hub has under that name is somebody else's.
@@ -54,16 +70,38 @@ pub struct Manifests {
     pub namespace: String,
     /// The Service's address, within the cluster's service range. `None`: the cluster chooses.
     pub cluster_ip: Option<IpAddr>,
-    /// How many Pods.
+    /// How many Pods. Where there are several they are spread over nodes, and a disruption takes
+    /// one at a time.
     pub replicas: i32,
     /// Whether the Pod has the container runtime's seccomp profile, as it should. That of
     /// containerd before 1.4.11 answers `clone3` so that a program of glibc 2.34 or newer cannot
     /// start a thread (containerd#5982).
     pub seccomp: bool,
+    /// The names of the clients that are let in, by a certificate of
+    /// [`Credentials::client_ca`]. None: clients need no certificate, and whoever reaches the
+    /// Service can ask about tokens.
+    pub clients: Vec<String>,
+    /// Whence reviews may come: the addresses of the control plane's nodes, as the Pod sees
+    /// them. An overlay network shows those of its own interface on the node. kube-apiserver is
+    /// in its node's network, so that no selector of Pods matches it. None: from everywhere.
+    pub control_plane: Vec<IpNet>,
+    /// What decides about tokens, as arguments of `serve`.
+    pub authenticator: Vec<String>,
+    /// Files in [`SETTINGS`], which those arguments may name: they come by a Secret.
+    pub files: BTreeMap<String, Vec<u8>>,
     /// How the container is run, when its image is not the product's.
     pub foreign: Option<Foreign>,
     /// The value of a label ([`RUN`]) on every object, by which those of one lab are told from others.
     pub run: Option<String>,
+}
+
+/// What the webhook shows, and whose clients it takes.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// Its certificate, which must have its [`server_name`](Manifests::server_name).
+    pub certificate: Certificate,
+    /// The authority of its clients' certificates, PEM.
+    pub client_ca: String,
 }
 
 /// How a container is run whose image is not the product's.
@@ -82,7 +120,8 @@ pub struct Foreign {
 }
 
 impl Default for Manifests {
-    /// The tutorial's: `my-authn` in `kube-system`, one Pod of `pwk/authn-webhook:v0.1`.
+    /// The tutorial's: `my-authn` in `kube-system`, one Pod of `pwk/authn-webhook:v0.1` with the
+    /// mock, which takes the client `my-apiserver`.
     fn default() -> Self {
         Self {
             image: ImageName::default(),
@@ -91,9 +130,30 @@ impl Default for Manifests {
             cluster_ip: None,
             replicas: 1,
             seccomp: true,
+            clients: vec![CLIENT.to_owned()],
+            control_plane: Vec::new(),
+            authenticator: vec!["--mock".to_owned()],
+            files: BTreeMap::new(),
             foreign: None,
             run: None,
         }
+    }
+}
+
+impl fmt::Debug for Manifests {
+    /// Files and variables by their names: they may hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manifests")
+            .field("image", &self.image)
+            .field("name", &self.name)
+            .field("namespace", &self.namespace)
+            .field("cluster_ip", &self.cluster_ip)
+            .field("replicas", &self.replicas)
+            .field("clients", &self.clients)
+            .field("control_plane", &self.control_plane)
+            .field("authenticator", &self.authenticator)
+            .field("files", &self.files.keys())
+            .finish_non_exhaustive()
     }
 }
 
@@ -109,9 +169,26 @@ impl Manifests {
         format!("{}.{}.svc", self.name, self.namespace)
     }
 
-    /// A serving certificate for that name.
-    pub fn certificate(&self, authority: &CertificateAuthority) -> Result<Certificate, PkiError> {
-        authority.serving(&[self.server_name()])
+    /// A serving certificate for that name; its clients' are of the same authority.
+    pub fn credentials(&self, authority: &CertificateAuthority) -> Result<Credentials, PkiError> {
+        Ok(Credentials {
+            certificate: authority.serving(&[self.server_name()])?,
+            client_ca: authority.certificate_pem().to_owned(),
+        })
+    }
+
+    /// A certificate for the first client; none where clients need none.
+    pub fn client(
+        &self,
+        authority: &CertificateAuthority,
+    ) -> Result<Option<Certificate>, PkiError> {
+        let client = self.checks_clients().then(|| &self.clients[0]);
+        client.map(|name| authority.client(name, &[])).transpose()
+    }
+
+    /// Whether a client must show a certificate.
+    fn checks_clients(&self) -> bool {
+        self.foreign.is_none() && !self.clients.is_empty()
     }
 
     /// Where kube-apiserver posts its reviews: the `server` of its kubeconfig.
@@ -144,7 +221,8 @@ impl Manifests {
     }
 
     /// The certificate and its key.
-    pub fn secret(&self, certificate: &Certificate) -> Secret {
+    pub fn secret(&self, credentials: &Credentials) -> Secret {
+        let certificate = &credentials.certificate;
         let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
         Secret {
             metadata: self.metadata(),
@@ -157,6 +235,35 @@ impl Manifests {
         }
     }
 
+    /// The authority of the clients, where they must show a certificate.
+    pub fn config_map(&self, credentials: &Credentials) -> Option<ConfigMap> {
+        self.checks_clients().then(|| ConfigMap {
+            metadata: self.metadata(),
+            data: Some(BTreeMap::from([(
+                CLIENT_CA.to_owned(),
+                credentials.client_ca.clone(),
+            )])),
+            ..ConfigMap::default()
+        })
+    }
+
+    /// The [`files`](Self::files), where there are any.
+    pub fn settings(&self) -> Option<Secret> {
+        let bytes = |(name, text): (&String, &Vec<u8>)| (name.clone(), ByteString(text.clone()));
+        (!self.files.is_empty()).then(|| Secret {
+            metadata: ObjectMeta {
+                name: Some(self.settings_name()),
+                ..self.metadata()
+            },
+            data: Some(self.files.iter().map(bytes).collect()),
+            ..Secret::default()
+        })
+    }
+
+    fn settings_name(&self) -> String {
+        format!("{}-settings", self.name)
+    }
+
     /// The Service: port 443, as the apiserver's URL has none.
     pub fn service(&self) -> Service {
         Service {
@@ -165,9 +272,9 @@ impl Manifests {
                 cluster_ip: self.cluster_ip.map(|address| address.to_string()),
                 selector: Some(self.selector()),
                 ports: Some(vec![ServicePort {
-                    name: Some(pod::PORT_NAME.to_owned()),
+                    name: Some(container::PORT_NAME.to_owned()),
                     port: 443,
-                    target_port: Some(IntOrString::String(pod::PORT_NAME.to_owned())),
+                    target_port: Some(IntOrString::String(container::PORT_NAME.to_owned())),
                     ..ServicePort::default()
                 }]),
                 ..ServiceSpec::default()
@@ -177,8 +284,8 @@ impl Manifests {
     }
 
     /// The Deployment. With another certificate it is another one, so that applying it replaces
-    /// the Pods: the webhook reads its certificate when it starts.
-    pub fn deployment(&self, certificate: &Certificate) -> Deployment {
+    /// the Pods: none goes on with what it had, until the kubelet brings the new one.
+    pub fn deployment(&self, credentials: &Credentials) -> Deployment {
         Deployment {
             metadata: self.metadata(),
             spec: DeploymentSpec {
@@ -195,7 +302,7 @@ impl Manifests {
                         max_unavailable: Some(IntOrString::Int(0)),
                     }),
                 }),
-                template: self.pod(certificate),
+                template: self.pod(credentials),
                 ..DeploymentSpec::default()
             },
             ..Deployment::default()
@@ -204,14 +311,19 @@ impl Manifests {
 
     /// All of them as one YAML text for `kubectl apply -f`, in the order in which they need each
     /// other. It holds the certificate's key.
-    pub fn yaml(&self, certificate: &Certificate) -> String {
-        [
-            document(&self.service_account()),
-            document(&self.secret(certificate)),
-            document(&self.service()),
-            document(&self.deployment(certificate)),
-        ]
-        .join("---\n")
+    pub fn yaml(&self, credentials: &Credentials) -> String {
+        let documents = [
+            Some(document(&self.service_account())),
+            Some(document(&self.secret(credentials))),
+            self.config_map(credentials).as_ref().map(document),
+            self.settings().as_ref().map(document),
+            self.network_policy().as_ref().map(document),
+            self.disruption_budget().as_ref().map(document),
+            Some(document(&self.service())),
+            Some(document(&self.deployment(credentials))),
+        ];
+        let documents: Vec<_> = documents.into_iter().flatten().collect();
+        documents.join("---\n")
     }
 
     fn metadata(&self) -> ObjectMeta {
@@ -249,6 +361,6 @@ impl Manifests {
     }
 }
 
-fn document(object: &impl Serialize) -> String {
+fn document<T: Serialize>(object: &T) -> String {
     serde_saphyr::to_string(object).expect("Kubernetes' objects always serialise")
 }

@@ -1,31 +1,25 @@
 //! The webhook's Pod: as little as it can do its work with.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, EnvVar, HTTPGetAction, PodSecurityContext, PodSpec,
-    PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource,
-    SecurityContext, TCPSocketAction, Toleration, Volume, VolumeMount,
+    ConfigMapProjection, PodSecurityContext, PodSpec, PodTemplateSpec, ProjectedVolumeSource,
+    SeccompProfile, SecretProjection, Toleration, Volume, VolumeProjection,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use sha2::{Digest as _, Sha256};
+use ring::digest::{SHA256, digest};
 
-use super::{CERTIFICATES, Manifests, PORT, USER};
-use crate::pki::Certificate;
-
-/// The port's name, by which probes and the Service find it.
-pub(super) const PORT_NAME: &str = "https";
+use super::{Credentials, Manifests, USER};
 
 /// Tells one certificate from another, so that another makes other Pods.
 const CERTIFICATE_ANNOTATION: &str = "tokenlab/certificate";
 
 impl Manifests {
-    pub(super) fn pod(&self, certificate: &Certificate) -> PodTemplateSpec {
-        let digest = Bytes::copy_from_slice(&Sha256::digest(certificate.certificate_pem()));
+    pub(super) fn pod(&self, credentials: &Credentials) -> PodTemplateSpec {
+        let pem = credentials.certificate.certificate_pem();
+        let digest = digest(&SHA256, pem.as_bytes());
+        let digest = Bytes::copy_from_slice(digest.as_ref());
         PodTemplateSpec {
             metadata: Some(ObjectMeta {
                 labels: Some(self.labels()),
@@ -66,134 +60,45 @@ impl Manifests {
                     ..PodSecurityContext::default()
                 }),
                 containers: vec![self.container()],
-                volumes: Some(vec![Volume {
-                    name: "tls".to_owned(),
-                    secret: Some(SecretVolumeSource {
-                        secret_name: Some(self.name.clone()),
-                        default_mode: Some(0o440),
-                        ..SecretVolumeSource::default()
-                    }),
-                    ..Volume::default()
-                }]),
-                // Reviews that are running may take five seconds to end.
-                termination_grace_period_seconds: Some(10),
+                volumes: Some(self.volumes()),
+                topology_spread_constraints: self.spread(),
+                // The pause before its end, five seconds for reviews that are running, and some.
+                termination_grace_period_seconds: Some(15),
                 ..PodSpec::default()
             }),
         }
     }
 
-    fn container(&self) -> Container {
-        let pull = match self.image.registry() {
-            Some(_) => "IfNotPresent",
-            None => "Never",
-        };
-        let variable = |(name, value): &(String, String)| EnvVar {
-            name: name.clone(),
-            value: Some(value.clone()),
-            ..EnvVar::default()
-        };
-        let foreign = self.foreign.as_ref();
-        Container {
-            name: "webhook".to_owned(),
-            image: Some(self.image.to_string()),
-            image_pull_policy: Some(pull.to_owned()),
-            args: self.args(),
-            env: foreign.map(|foreign| foreign.env.iter().map(variable).collect()),
-            ports: Some(vec![ContainerPort {
-                name: Some(PORT_NAME.to_owned()),
-                container_port: self.port().into(),
-                ..ContainerPort::default()
-            }]),
-            readiness_probe: Some(self.probe(2, 3)),
-            liveness_probe: self.is_ours().then(|| self.probe(10, 3)),
-            // What others need is not known here.
-            resources: self.is_ours().then(|| ResourceRequirements {
-                requests: Some(quantities("10m", "16Mi")),
-                limits: Some(quantities("1", "64Mi")),
-                ..ResourceRequirements::default()
+    fn volumes(&self) -> Vec<Volume> {
+        let secret = |name: String| VolumeProjection {
+            secret: Some(SecretProjection {
+                name,
+                ..SecretProjection::default()
             }),
-            security_context: Some(SecurityContext {
-                allow_privilege_escalation: Some(false),
-                read_only_root_filesystem: Some(self.is_ours()),
-                capabilities: Some(Capabilities {
-                    drop: Some(vec!["ALL".to_owned()]),
-                    ..Capabilities::default()
-                }),
-                ..SecurityContext::default()
-            }),
-            volume_mounts: Some(vec![VolumeMount {
-                name: "tls".to_owned(),
-                mount_path: foreign
-                    .map_or(CERTIFICATES, |foreign| &foreign.certificates)
-                    .to_owned(),
-                read_only: Some(true),
-                ..VolumeMount::default()
-            }]),
-            ..Container::default()
-        }
-    }
-
-    /// Whether the image is the product's.
-    fn is_ours(&self) -> bool {
-        self.foreign.is_none()
-    }
-
-    fn port(&self) -> u16 {
-        self.foreign.as_ref().map_or(PORT, |foreign| foreign.port)
-    }
-
-    /// All of the Pod's addresses.
-    fn every(&self) -> &'static str {
-        // Where the kernel has IPv6 switched off, `[::]` cannot be listened on.
-        match self.cluster_ip {
-            Some(IpAddr::V6(_)) => "[::]",
-            Some(IpAddr::V4(_)) | None => "0.0.0.0",
-        }
-    }
-
-    fn args(&self) -> Option<Vec<String>> {
-        if let Some(foreign) = &self.foreign {
-            return foreign.args.clone();
-        }
-        let every = self.every();
-        Some(vec![
-            "serve".to_owned(),
-            "--mock".to_owned(),
-            format!("--listen={every}:{PORT}"),
-            format!("--tls-cert-file={CERTIFICATES}/tls.crt"),
-            format!("--tls-private-key-file={CERTIFICATES}/tls.key"),
-        ])
-    }
-
-    fn probe(&self, period: i32, failures: i32) -> Probe {
-        let port = IntOrString::String(PORT_NAME.to_owned());
-        let (http, tcp) = if self.is_ours() {
-            let livez = HTTPGetAction {
-                path: Some("/livez".to_owned()),
-                port,
-                // The kubelet does not check the certificate.
-                scheme: Some("HTTPS".to_owned()),
-                ..HTTPGetAction::default()
-            };
-            (Some(livez), None)
-        } else {
-            (None, Some(TCPSocketAction { port, host: None }))
+            ..VolumeProjection::default()
         };
-        Probe {
-            http_get: http,
-            tcp_socket: tcp,
-            period_seconds: Some(period),
-            timeout_seconds: Some(2),
-            failure_threshold: Some(failures),
-            ..Probe::default()
+        let clients = VolumeProjection {
+            config_map: Some(ConfigMapProjection {
+                name: self.name.clone(),
+                ..ConfigMapProjection::default()
+            }),
+            ..VolumeProjection::default()
+        };
+        let volume = |name: &str, sources| Volume {
+            name: name.to_owned(),
+            projected: Some(ProjectedVolumeSource {
+                sources: Some(sources),
+                default_mode: Some(0o440),
+                ..ProjectedVolumeSource::default()
+            }),
+            ..Volume::default()
+        };
+        let mut tls = vec![secret(self.name.clone())];
+        tls.extend(self.checks_clients().then_some(clients));
+        let mut volumes = vec![volume("tls", tls)];
+        if !self.files.is_empty() {
+            volumes.push(volume("settings", vec![secret(self.settings_name())]));
         }
+        volumes
     }
-}
-
-fn quantities(cpu: &str, memory: &str) -> BTreeMap<String, Quantity> {
-    let quantity = |text: &str| Quantity(text.to_owned());
-    BTreeMap::from([
-        ("cpu".to_owned(), quantity(cpu)),
-        ("memory".to_owned(), quantity(memory)),
-    ])
 }
