@@ -57,7 +57,9 @@ async fn a_token_that_nobody_knows_is_unauthorized(#[future] lab: SharedLab) {
 async fn without_a_token_one_is_anonymous(#[future] lab: SharedLab, #[context] context: Context) {
     let lab = bare_only!(lab, "refusal::without_a_token_one_is_anonymous");
     let nobody = lab.control_plane().user("nobody", Identity::Anonymous);
-    let client = nobody.client().await.expect("must be made");
+    let client = tokenlab_harness::client(&nobody)
+        .await
+        .expect("must be made");
 
     let error = kube::Api::<Namespace>::all(client)
         .list(&ListParams::default())

@@ -15,7 +15,8 @@ use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokenlab_webhook::Token;
-use tokenlab_webhook::pki::{Certificate, CertificateAuthority};
+use tokenlab_webhook::manifests::Credentials;
+use tokenlab_webhook::pki::CertificateAuthority;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::assets::{Assets, Wanted};
@@ -23,7 +24,7 @@ use crate::backend::Backend;
 use crate::docker::{Docker, Owned};
 use crate::image::Image;
 use crate::k3s::{Beside, Loaded};
-use crate::kubeconfig::{Identity, Kubeconfig};
+use crate::kubeconfig::{self, Identity, Kubeconfig};
 use crate::kubectl::Kubectl;
 use crate::lab::{CONFIG_FILE, CONFIG_FILE_FLAG};
 use crate::manifests::Manifests;
@@ -74,6 +75,8 @@ pub struct ClusterPlan {
     reach: Reach,
     address: Option<IpAddr>,
     authority: CertificateAuthority,
+    /// Who the apiserver is to the webhook; made once, or each file would be another one.
+    apiserver: Identity,
     webhook: Option<Box<ClusterWebhook>>,
     manifests: Manifests,
     pub(crate) folder: RunFolder,
@@ -177,12 +180,12 @@ impl Cluster {
         if let Some(elsewhere) = plan.elsewhere() {
             return self.reached_elsewhere(elsewhere).await;
         }
-        let certificate = plan.manifests.certificate(&plan.authority)?;
+        let credentials = plan.manifests.credentials(&plan.authority)?;
         let mut webhook = self.webhook.lock().await;
         if !plan.distribution.has_node() {
-            return self.deploy_beside(&mut webhook.beside, &certificate).await;
+            return self.deploy_beside(&mut webhook.beside, &credentials).await;
         }
-        let yaml = plan.manifests.yaml(&certificate);
+        let yaml = plan.manifests.yaml(&credentials);
         let file = plan.folder.write("authn-webhook-deploy.yml", &yaml)?;
         let client = self.client().await?;
         deployment::try_again(&client, &plan.manifests).await?;
@@ -207,10 +210,10 @@ impl Cluster {
     async fn deploy_beside(
         &self,
         webhook: &mut Beside,
-        certificate: &Certificate,
+        credentials: &Credentials,
     ) -> Result<String, ClusterError> {
         let address = *self.address.get().ok_or(ClusterError::UnknownAddress)?;
-        webhook.start(&self.plan, certificate, address).await?;
+        webhook.start(&self.plan, credentials, address).await?;
         match self.reached(address).await {
             Err(ClusterError::Unreachable { seen }) => {
                 let log = webhook.log(&self.plan.docker).await.unwrap_or_default();
@@ -347,13 +350,13 @@ impl Cluster {
 
     /// A `kube` client as the admin.
     pub async fn client(&self) -> Result<kube::Client, ClusterError> {
-        let client = self.admin.client().await;
+        let client = kubeconfig::client(&self.admin).await;
         client.map_err(|error| ClusterError::Client(Box::new(error)))
     }
 
     /// A `kube` client with this token.
     pub async fn client_as(&self, token: &Token) -> Result<kube::Client, ClusterError> {
-        let client = self.token_user(token).client().await;
+        let client = kubeconfig::client(&self.token_user(token)).await;
         client.map_err(|error| ClusterError::Client(Box::new(error)))
     }
 

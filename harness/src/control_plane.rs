@@ -16,7 +16,7 @@ use crate::journal::{
     Journal,
     audit::{self, Following},
 };
-use crate::kubeconfig::{Identity, Kubeconfig};
+use crate::kubeconfig::{self, Identity, Kubeconfig};
 use crate::named::Part;
 use crate::ports::Port;
 use crate::process::{Plan, Process, StartError};
@@ -225,7 +225,8 @@ impl ControlPlane {
     }
 
     async fn start_apiserver(&mut self) -> Result<(), ControlPlaneError> {
-        let client = (self.plan.admin.client().await)
+        let client = kubeconfig::client(&self.plan.admin)
+            .await
             .map_err(|error| ControlPlaneError::Client(Box::new(error)))?;
         if let Some(journal) = &self.plan.journal {
             journal.apiserver_starts(audit::memory(&self.plan.flags));

@@ -26,7 +26,7 @@ use tokenlab_webhook::pki::CertificateAuthority;
 use crate::cluster::deployment::{Stuck, rolled_out, stuck};
 use crate::guardian::Guardian;
 use crate::image::ImageName;
-use crate::kubeconfig::Kubeconfig;
+use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::lab::CONFIG_FILE;
 use crate::manifests::{ForeignContainer, Manifests};
 use crate::progress::Progress;
@@ -60,6 +60,8 @@ pub struct Existing {
     manifests: Manifests,
     access: Access,
     authority: CertificateAuthority,
+    /// Who the apiserver is to the webhook.
+    apiserver: Identity,
     version: Version,
     removal: String,
     guardian: &'static Guardian,
@@ -73,7 +75,7 @@ struct Items<T> {
 }
 
 /// What is made in the cluster, in kubectl's words.
-const KINDS: &str = "serviceaccount,secret,service,deployment";
+const KINDS: &str = "serviceaccount,secret,configmap,service,deployment";
 
 /// The kubelet may pull the image first.
 const POLL: Poll = Poll {
@@ -131,14 +133,16 @@ impl Existing {
             target.push(format!("--context={context}"));
         }
         let removal = removal(&kubectl, &target, &manifests.namespace, &run);
+        let authority = CertificateAuthority::new("tokenlab-webhook")?;
         let guardian = Guardian::get().map_err(ExistingError::Guardian)?;
         let mut existing = Self {
             kubectl,
             target,
-            manifests,
             access,
-            authority: CertificateAuthority::new("tokenlab-webhook")?,
+            apiserver: manifests.client(&authority)?,
+            authority,
             version: Version::new(0, 0, 0),
+            manifests,
             removal,
             guardian,
             folder,
@@ -201,8 +205,8 @@ impl Existing {
 
     /// Makes its objects: what is there by now is an error, and not changed.
     async fn create(&self) -> Result<(), ExistingError> {
-        let certificate = self.manifests.certificate(&self.authority)?;
-        let yaml = self.manifests.yaml(&certificate);
+        let credentials = self.manifests.credentials(&self.authority)?;
+        let yaml = self.manifests.yaml(&credentials);
         // Before there is anything.
         let told = self.guardian.run_at_the_end(&self.removal);
         told.map_err(ExistingError::Guardian)?;
@@ -293,7 +297,7 @@ impl Existing {
             cluster_ip,
             ..self.manifests.clone()
         };
-        Kubeconfig::of_webhook(&manifests, self.authority.certificate_pem())
+        manifests.webhook_config(self.authority.certificate_pem(), self.apiserver.clone())
     }
 
     /// The cluster's version of Kubernetes, as it says: `1.37.2+k3s1`.

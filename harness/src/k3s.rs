@@ -26,7 +26,7 @@ use semver::Version;
 use crate::cluster::{ClusterError, ClusterPlan, Patch, Wired};
 use crate::docker::{DockerError, Owned};
 use crate::guardian::EngineObject;
-use crate::kubeconfig::Kubeconfig;
+use crate::kubeconfig::{self, Kubeconfig};
 use crate::node::Node;
 use crate::wait::{Poll, Probe, WaitError, until};
 
@@ -86,7 +86,7 @@ impl K3s {
             Ok(text) => text,
             Err(error) => return Err(still_runs(node).await.err().unwrap_or(error.into()).into()),
         };
-        let admin = Kubeconfig::admin(&text);
+        let admin = kubeconfig::admin(&text);
         let admin = admin.map_err(|source| ClusterError::Kubeconfig {
             program: "k3s",
             source,
@@ -102,7 +102,7 @@ impl K3s {
     /// Waits until the apiserver is ready, and Pods can have a network: flannel writes this file
     /// after the node is called Ready, and a Pod of before that is tried again much later.
     async fn ready(&self, node: &Node, admin: &Kubeconfig) -> Result<(), ClusterError> {
-        let client = admin.client().await;
+        let client = kubeconfig::client(admin).await;
         let client = client.map_err(|error| ClusterError::Client(Box::new(error)))?;
         let look = async || {
             if let Err(error) = still_runs(node).await {

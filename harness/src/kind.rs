@@ -14,7 +14,7 @@ use crate::assets::Sources;
 use crate::cluster::{ClusterError, ClusterPlan, Patch, Wire, Wired};
 use crate::docker::{Docker, Owned};
 use crate::guardian::EngineObject;
-use crate::kubeconfig::Kubeconfig;
+use crate::kubeconfig::{self, Kubeconfig};
 use crate::lab::{CONFIG_FILE, CONFIG_FILE_FLAG};
 use crate::node::Node;
 use crate::node_image;
@@ -87,7 +87,7 @@ impl Kind {
         let created = self.tool.run(&args).await;
         created.map_err(ClusterError::Create)?;
         let text = std::fs::read_to_string(&kubeconfig).unwrap_or_default();
-        Kubeconfig::admin(&text).map_err(|source| ClusterError::Kubeconfig {
+        kubeconfig::admin(&text).map_err(|source| ClusterError::Kubeconfig {
             program: "kind",
             source,
         })

@@ -14,7 +14,7 @@ use crate::assets::{Assets, Wanted};
 use crate::control_plane::{ControlPlane, ControlPlanePlan};
 use crate::flags::Flags;
 use crate::journal::audit;
-use crate::kubeconfig::{Identity, Kubeconfig};
+use crate::kubeconfig::{self, Identity, Kubeconfig};
 use crate::kubectl::Kubectl;
 use crate::named::Part;
 use crate::progress::Progress;
@@ -369,7 +369,7 @@ impl Lab {
 }
 
 async fn client(kubeconfig: &Kubeconfig) -> Result<kube::Client, LabError> {
-    let client = kubeconfig.client().await;
+    let client = kubeconfig::client(kubeconfig).await;
     client.map_err(|error| LabError::Client(Box::new(error)))
 }
 

@@ -203,7 +203,7 @@ pub use image::{
 pub use k3s::K3sImage;
 pub use k3s::{IMAGE as K3S_IMAGE, K3sError};
 pub use kind::{ManifestError, WiringError};
-pub use kubeconfig::{AdminError, Identity, Kubeconfig};
+pub use kubeconfig::{AdminError, Identity, Kubeconfig, client};
 pub use kubectl::{Kubectl, KubectlError, Output};
 pub use lab::{
     CONFIG_FILE, CONFIG_FILE_FLAG, FlagsError, KEPT_FLAGS, Lab, LabBuilder, LabError, LabPlan,

@@ -43,6 +43,8 @@ mod authenticator;
 pub mod authenticators;
 mod decision;
 #[cfg(feature = "manifests")]
+pub mod kubeconfig;
+#[cfg(feature = "manifests")]
 pub mod manifests;
 mod mock;
 mod panics;

@@ -23,6 +23,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Serialize;
 
+use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::pki::{Certificate, CertificateAuthority, PkiError};
 
 pub use image_name::{ImageName, ImageNameError};
@@ -177,13 +178,13 @@ impl Manifests {
         })
     }
 
-    /// A certificate for the first client; none where clients need none.
-    pub fn client(
-        &self,
-        authority: &CertificateAuthority,
-    ) -> Result<Option<Certificate>, PkiError> {
-        let client = self.checks_clients().then(|| &self.clients[0]);
-        client.map(|name| authority.client(name, &[])).transpose()
+    /// Who kube-apiserver is to the webhook: the first of the [`clients`](Self::clients), by a
+    /// certificate of this authority. Nobody, where clients need none.
+    pub fn client(&self, authority: &CertificateAuthority) -> Result<Identity, PkiError> {
+        match self.clients.first() {
+            Some(name) if self.checks_clients() => Ok((&authority.client(name, &[])?).into()),
+            _ => Ok(Identity::Anonymous),
+        }
     }
 
     /// Whether a client must show a certificate.
@@ -191,24 +192,27 @@ impl Manifests {
         self.foreign.is_none() && !self.clients.is_empty()
     }
 
-    /// Where kube-apiserver posts its reviews: the `server` of its kubeconfig.
+    /// The file that tells kube-apiserver how to reach the webhook
+    /// (`--authentication-token-webhook-config-file`), and who it is there.
     ///
-    /// With a [`cluster_ip`](Self::cluster_ip) the URL has that address, and
-    /// [`tls_server_name`](Self::tls_server_name) is needed beside it; without, it has the name, which
-    /// must then be made resolvable for the apiserver: a static Pod in the host's network does not ask
-    /// the cluster's DNS.
-    pub fn server(&self) -> String {
-        let host = match self.cluster_ip {
-            Some(IpAddr::V4(address)) => address.to_string(),
-            Some(IpAddr::V6(address)) => format!("[{address}]"),
-            None => self.server_name(),
+    /// With a [`cluster_ip`](Self::cluster_ip) its URL has that address, and `tls-server-name`
+    /// the name; without, the URL has the name, which must then be made resolvable for the
+    /// apiserver: a static Pod in the host's network does not ask the cluster's DNS.
+    pub fn webhook_config(&self, certificate_authority: &str, identity: Identity) -> Kubeconfig {
+        let name = self.server_name();
+        let (host, tls_server_name) = match self.cluster_ip {
+            Some(IpAddr::V4(address)) => (address.to_string(), Some(name)),
+            Some(IpAddr::V6(address)) => (format!("[{address}]"), Some(name)),
+            None => (name, None),
         };
-        format!("https://{host}{}", self.path())
-    }
-
-    /// The name that the certificate must have, when it is not the URL's host.
-    pub fn tls_server_name(&self) -> Option<String> {
-        self.cluster_ip.map(|_| self.server_name())
+        Kubeconfig {
+            cluster: self.name.clone(),
+            user: CLIENT.to_owned(),
+            server: format!("https://{host}{}", self.path()),
+            certificate_authority: certificate_authority.to_owned(),
+            tls_server_name,
+            identity,
+        }
     }
 
     /// An identity that may do nothing and gets no token.

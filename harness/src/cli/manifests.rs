@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 
 use camino::Utf8PathBuf;
-use tokenlab_harness::{IMAGE_NAME, ImageName, Kubeconfig, Manifests};
+use tokenlab_harness::{IMAGE_NAME, ImageName, Manifests};
 use tokenlab_webhook::pki::CertificateAuthority;
 
 const EXAMPLES: &str = "\
@@ -67,13 +67,14 @@ impl Args {
             ..Manifests::default()
         };
         let authority = CertificateAuthority::new("tokenlab-webhook")?;
-        let certificate = manifests.certificate(&authority)?;
+        let credentials = manifests.credentials(&authority)?;
         // The file first: when it cannot be written, nothing is applied at a pipe's other end.
         if let Some(path) = webhook_config {
-            let config = Kubeconfig::of_webhook(&manifests, authority.certificate_pem());
+            let client = manifests.client(&authority)?;
+            let config = manifests.webhook_config(authority.certificate_pem(), client);
             super::file::place(&path, config.yaml().as_bytes())?;
         }
-        let yaml = manifests.yaml(&certificate);
+        let yaml = manifests.yaml(&credentials);
         std::io::stdout().write_all(yaml.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }

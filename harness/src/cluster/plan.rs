@@ -25,7 +25,7 @@ use crate::guardian::EngineObject;
 use crate::image::ImageName;
 use crate::k3s::{K3s, K3sError};
 use crate::kind::Kind;
-use crate::kubeconfig::Kubeconfig;
+use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::manifests::Manifests;
 use crate::node::Node;
 use crate::progress::Progress;
@@ -152,6 +152,14 @@ impl ClusterBuilder {
             }
             Some(ClusterWebhook::Elsewhere(_)) | None => (ImageName::default(), None),
         };
+        let authority = CertificateAuthority::new("tokenlab-webhook")?;
+        let manifests = Manifests {
+            image,
+            foreign,
+            cluster_ip: address,
+            seccomp,
+            ..Manifests::default()
+        };
         Ok(ClusterPlan {
             assets,
             distribution,
@@ -160,15 +168,10 @@ impl ClusterBuilder {
             wire,
             reach,
             address,
-            authority: CertificateAuthority::new("tokenlab-webhook")?,
+            apiserver: manifests.client(&authority)?,
+            authority,
             webhook: webhook.map(Box::new),
-            manifests: Manifests {
-                image,
-                foreign,
-                cluster_ip: address,
-                seccomp,
-                ..Manifests::default()
-            },
+            manifests,
             folder,
             progress,
         })
@@ -247,10 +250,17 @@ impl ClusterPlan {
             cluster_ip,
             ..self.manifests.clone()
         };
-        Ok(Kubeconfig::of_webhook(
-            &manifests,
-            self.authority.certificate_pem(),
-        ))
+        Ok(self.config_of(&manifests))
+    }
+
+    /// How the apiserver reaches the webhook of these objects.
+    pub(super) fn config_of(&self, manifests: &Manifests) -> Kubeconfig {
+        manifests.webhook_config(self.authority.certificate_pem(), self.apiserver.clone())
+    }
+
+    /// Who the apiserver is to the webhook.
+    pub fn apiserver(&self) -> &Identity {
+        &self.apiserver
     }
 
     /// What must be resolvable for the apiserver.

@@ -156,6 +156,6 @@ impl ClusterPlan {
             cluster_ip: Some(address),
             ..self.manifests.clone()
         };
-        Kubeconfig::of_webhook(&manifests, self.authority.certificate_pem())
+        self.config_of(&manifests)
     }
 }

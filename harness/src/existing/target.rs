@@ -87,7 +87,7 @@ mod tests {
         let of = |run: &str| json!({"metadata": {"labels": {"tokenlab": "true", RUN: run}}});
         let command = |items: &[Value]| deleted_by(items, &target, "kube-system");
         let expected = "kubectl --kubeconfig=/theirs.yaml --context=theirs delete \
-             serviceaccount,secret,service,deployment --namespace kube-system --selector \
+             serviceaccount,secret,configmap,service,deployment --namespace kube-system --selector \
              'tokenlab-run in (a,b)'";
         let items = [of("b"), of("a"), of("a")];
         assert_eq!(command(&items).as_deref(), Some(expected));

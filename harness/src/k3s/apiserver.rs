@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{K3sError, POLL};
 use crate::docker::{Docker, DockerError};
-use crate::kubeconfig::Kubeconfig;
+use crate::kubeconfig::{self, Kubeconfig};
 use crate::node::Node;
 use crate::tool::Input;
 use crate::wait::{Probe, WaitError, until};
@@ -31,7 +31,7 @@ pub(super) async fn restart(
     // Also when that failed: it may have ended all the same.
     node.docker.run(&["start", name]).await?;
     stopped?;
-    let client = admin.client().await.ok();
+    let client = kubeconfig::client(admin).await.ok();
     let look = async || {
         match ended(node).await {
             Ok(None) => {}

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use tokenlab_webhook::pki::Certificate;
+use tokenlab_webhook::manifests::{CLIENT_CA, Credentials};
 
 use super::K3sError;
 use super::files::{File, tar};
@@ -71,11 +71,11 @@ impl Beside {
     pub(crate) async fn start(
         &mut self,
         plan: &ClusterPlan,
-        certificate: &Certificate,
+        credentials: &Credentials,
         address: IpAddr,
     ) -> Result<(), ClusterError> {
         let image = self.loaded.as_ref().ok_or(K3sError::NotLoaded)?;
-        let container = Running::create(plan, image, certificate, address).await?;
+        let container = Running::create(plan, image, credentials, address).await?;
         // Only one can have the address.
         if let Some(old) = self.runs.take() {
             old.remove().await;
@@ -113,14 +113,14 @@ impl Running {
     async fn create(
         plan: &ClusterPlan,
         image: &Loaded,
-        certificate: &Certificate,
+        credentials: &Credentials,
         address: IpAddr,
     ) -> Result<Owned, ClusterError> {
         let docker = &plan.docker;
         // The next one is made while this one runs.
         let name = format!("{}-webhook-{}", plan.name(), random_name());
         let container = Owned::announce(EngineObject::Container, name)?;
-        let deployment = plan.manifests().deployment(certificate);
+        let deployment = plan.manifests().deployment(credentials);
         let pod = deployment.spec.template.spec.unwrap_or_default();
         let webhook = pod.containers.first().cloned().unwrap_or_default();
         let mounts = webhook.volume_mounts.as_deref().unwrap_or_default();
@@ -143,7 +143,7 @@ impl Running {
         let words = words.filter(|word| !word.starts_with("--listen=") || word.ends_with(":443"));
         let args: Vec<_> = args.into_iter().chain(words).collect();
         docker.run(&args).await?;
-        copy(docker, &container, folder, certificate).await?;
+        copy(docker, &container, folder, credentials).await?;
         Ok(container)
     }
 
@@ -153,16 +153,17 @@ impl Running {
     }
 }
 
-/// The certificate and its key, for the webhook's user alone.
+/// The credentials, for the webhook's user alone.
 async fn copy(
     docker: &Docker,
     container: &Owned,
     folder: &str,
-    certificate: &Certificate,
+    credentials: &Credentials,
 ) -> Result<(), ClusterError> {
     let files = [
-        ("tls.crt", certificate.certificate_pem()),
-        ("tls.key", certificate.key_pem()),
+        ("tls.crt", credentials.certificate.certificate_pem()),
+        ("tls.key", credentials.certificate.key_pem()),
+        (CLIENT_CA, &credentials.client_ca),
     ];
     let files = files.map(|(name, text)| File {
         path: name,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::wiring::{CONTAINER, MANIFEST, WiringError};
 use crate::docker::DockerError;
-use crate::kubeconfig::Kubeconfig;
+use crate::kubeconfig::{self, Kubeconfig};
 use crate::lab::CONFIG_FILE_FLAG;
 use crate::node::{FOLDER, Node};
 use crate::wait::{Poll, Probe, WaitError, until};
@@ -116,7 +116,7 @@ impl Apiserver<'_> {
     /// Waits until it runs with the flags and is ready; gives up when one that was started since
     /// has ended.
     async fn back(&self, flags: Flags<'_>, began: u128) -> Result<(), WaitError<WiringError>> {
-        let client = self.admin.client().await.ok();
+        let client = kubeconfig::client(self.admin).await.ok();
         let look = async || {
             match self.runs_with(flags).await {
                 Ok(Seen::Right) => {}

@@ -32,6 +32,14 @@ pub enum CredentialError {
     /// not read.
     #[error("the key's file has no unencrypted private key")]
     NoKey(#[source] pem::Error),
+    /// A file of the client's cannot be read.
+    #[error("`{path}` cannot be read")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The key is of another certificate.
     #[error("the key does not match the certificate")]
     Mismatch,
@@ -56,6 +64,13 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, CredentialErr
         return Err(CredentialError::NoCertificate);
     }
     Ok(found)
+}
+
+fn read(path: &str) -> Result<String, CredentialError> {
+    std::fs::read_to_string(path).map_err(|source| CredentialError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// What a client of this identity speaks TLS by, to servers of these authorities.
@@ -83,9 +98,18 @@ pub(super) fn client(
         .map_err(CredentialError::Unusable)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
-    let mut config = match identity {
+    let pair = match identity {
         Identity::ClientCertificate { certificate, key } => {
-            let chain = certificates(certificate)?;
+            Some((certificate.clone(), key.clone()))
+        }
+        Identity::ClientCertificateFiles { certificate, key } => {
+            Some((read(certificate)?, read(key)?))
+        }
+        Identity::Anonymous | Identity::Token(_) => None,
+    };
+    let mut config = match pair {
+        Some((certificate, key)) => {
+            let chain = certificates(&certificate)?;
             let key =
                 PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(CredentialError::NoKey)?;
             config
@@ -97,7 +121,7 @@ pub(super) fn client(
                     error => CredentialError::Unusable(error),
                 })?
         }
-        Identity::Anonymous | Identity::Token(_) => config.with_no_client_auth(),
+        None => config.with_no_client_auth(),
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)

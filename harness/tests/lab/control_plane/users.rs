@@ -46,7 +46,9 @@ async fn without_anonymous_requests_it_becomes_ready() -> Result<(), LabError> {
     let (builder, webhook) = scripted();
     let lab = builder.flag("anonymous-auth", "false").start().await?;
     let anonymous = lab.control_plane().user("nobody", Identity::Anonymous);
-    let anonymous = anonymous.client().await.expect("must be made");
+    let anonymous = tokenlab_harness::client(&anonymous)
+        .await
+        .expect("must be made");
     let readyz = http::Request::get("/readyz").body(Vec::new());
     let refused = anonymous.request_text(readyz.expect("must be valid")).await;
     let refused = refused.expect_err("must be refused");
