@@ -2,9 +2,10 @@
 
 use camino::Utf8Path;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::process::ChildStderr;
 
 use crate::docker::{Docker, DockerError, Owned};
-use crate::tool::{Input, ToolError};
+use crate::tool::{Input, Piped, ToolError};
 
 /// Where tokenlab keeps what it writes on the way: on the file system of the manifests, and
 /// outside of their folder, where the kubelet takes each file for a Pod.
@@ -38,6 +39,30 @@ impl Node {
         let docker = self.docker.unlogged();
         let fed = docker.tool().feed(&args, Input::Bytes(bytes));
         Ok(fed.await?)
+    }
+
+    /// A connection that the node makes, by what its image has: socat is in k3s' and in older ones
+    /// of kind, bash in all of kind. The second value is what it has to complain of.
+    pub(crate) fn connect(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<(Piped, ChildStderr), DockerError> {
+        const CONNECT: &str = r#"host=$1 port=$2
+            command -v socat >/dev/null && exec socat - "TCP:$host:$port"
+            host=${host#[}
+            exec bash -c 'exec 3<>"/dev/tcp/$0/$1" || exit
+                cat <&3 & cat >&3; kill $!' "${host%]}" "$port""#;
+        let port = port.to_string();
+        let container = self.container.name();
+        let exec = ["exec", "--interactive", container];
+        let args = [&exec[..], &["sh", "-c", CONNECT, "sh", host, &port]].concat();
+        let docker = self.docker.unlogged();
+        let connected = docker.tool().pipe(&args);
+        Ok(connected.map_err(|source| ToolError::Run {
+            command: docker.tool().line(&exec),
+            source,
+        })?)
     }
 
     /// When it was last started; `None` when that is not understood.

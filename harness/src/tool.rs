@@ -1,6 +1,7 @@
 //! A program of this machine that is run to its end, such as docker: its outcome is data, its
 //! failure tells the command line, and it does not outlive its owner.
 
+mod piped;
 mod speaking;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use crate::group::{Group, gated_tool};
 use crate::kubectl::Output;
 use crate::process::{command_line, is_executable, on_path};
 use crate::run_folder::{self, RunFolderError};
+
+pub(crate) use piped::{Piped, complaint};
 
 /// A program, and what all its runs have in common.
 ///

@@ -9,6 +9,7 @@ mod observed;
 mod post;
 mod served;
 mod switches;
+mod through;
 
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub use post::{Answer, PostError};
 use served::Served;
 pub use switches::Fault;
 use switches::Switches;
+pub(crate) use through::post_through;
 
 /// The name in the webhook's certificate: that of its Service in a cluster.
 pub const SERVICE_NAME: &str = "my-authn.kube-system.svc";

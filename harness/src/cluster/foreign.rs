@@ -6,7 +6,7 @@ use url::{Host, Url};
 use super::{Cluster, ClusterError, ClusterPlan};
 use crate::image::{ForeignImage, ImageName};
 
-use crate::manifests::{ForeignContainer, Manifests};
+use crate::manifests::ForeignContainer;
 use crate::webhook::{Answer, Elsewhere};
 
 /// Somebody else's webhook, as a cluster comes by it.
@@ -83,45 +83,16 @@ impl Cluster {
         plan.progress.step(&title, loaded).await
     }
 
-    /// Posts a body to the webhook, and returns what it answers: one that is deployed is reached
-    /// through the apiserver, which does not check its certificate; one that runs elsewhere from here.
-    ///
-    /// Not from the node: its kubectl says nothing of the content's type, and controller-runtime's
-    /// handler refuses what is not called JSON. Whether the node reaches it,
-    /// [`deploy`](Self::deploy) has seen.
+    /// Posts a body to the webhook, and returns what it answers: one that is deployed is asked over
+    /// a connection of the node's, as the apiserver asks it; one that runs elsewhere from here.
     pub async fn review(&self, body: String) -> Result<Answer, ClusterError> {
         if let Some(elsewhere) = self.plan.elsewhere() {
             return Ok(elsewhere.post(body).await?);
         }
-        if !self.plan.distribution.has_node() {
-            // There are no Services: it is asked as `deploy` asks whether it is there.
-            let address = *self.address.get().ok_or(ClusterError::UnknownAddress)?;
-            let posted = self.posted(self.plan.reached_by(address), &body);
-            return Ok(Answer {
-                status: http::StatusCode::OK,
-                body: posted.await?,
-            });
-        }
-        let Manifests {
-            name, namespace, ..
-        } = &self.plan.manifests;
-        let path = self.plan.manifests.path();
-        let uri = format!("/api/v1/namespaces/{namespace}/services/https:{name}:443/proxy{path}");
-        let request = http::Request::post(uri)
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(body.into_bytes());
-        let request = request.expect("must be a request");
-        match self.client().await?.request_text(request).await {
-            Ok(body) => Ok(Answer {
-                status: http::StatusCode::OK,
-                body,
-            }),
-            Err(kube::Error::Api(said)) => Ok(Answer {
-                status: (http::StatusCode::from_u16(said.code))
-                    .unwrap_or(http::StatusCode::BAD_GATEWAY),
-                body: said.message,
-            }),
-            Err(error) => Err(ClusterError::Client(Box::new(error))),
-        }
+        let address = *self.address.get().ok_or(ClusterError::UnknownAddress)?;
+        let answer = self
+            .post_once(&self.plan.reached_by(address), &body)
+            .await?;
+        answer.map_err(|seen| ClusterError::Unreachable { seen })
     }
 }

@@ -6,17 +6,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokenlab_webhook::Token;
 use url::Url;
 
 use super::{Cluster, ClusterError, ClusterPlan};
+use crate::assets::chain;
 use crate::docker::DockerError;
-use crate::kubeconfig::{Identity, Kubeconfig};
+use crate::kubeconfig::Kubeconfig;
 use crate::manifests::Manifests;
-use crate::node::FOLDER;
-use crate::tool::ToolError;
+use crate::tool::complaint;
 use crate::wait::{Poll, Probe, WaitError, until};
-use crate::webhook::Elsewhere;
+use crate::webhook::{Answer, Elsewhere, post_through};
 
 /// How the apiserver finds the webhook's Service. It does not ask the cluster's DNS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +83,9 @@ const POLL: Poll = Poll {
     within: Duration::from_secs(60),
 };
 
+/// How long one attempt may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"is anybody there?"}}"#;
 
 impl Cluster {
@@ -103,40 +105,17 @@ impl Cluster {
         self.posted(elsewhere.kubeconfig(), REVIEW).await
     }
 
-    /// By the node's kubectl: every node has one, and few have curl.
+    /// From here, over a connection that the node makes: so all of it is the apiserver's but for
+    /// the program, and a node needs no client that shows a certificate.
     pub(super) async fn posted(
         &self,
         config: Kubeconfig,
         body: &str,
     ) -> Result<String, ClusterError> {
-        let url = Url::parse(&config.server).expect("must be a URL");
-        let path_at = config.server.len() - url.path().len();
-        let identity = match config.identity {
-            // kubectl asks for a user and a password when it has nothing; nobody looks at this.
-            Identity::Anonymous => Identity::Token(Token::from("anybody")),
-            identity => identity,
-        };
-        let kubeconfig = Kubeconfig {
-            server: config.server[..path_at].to_owned(),
-            identity,
-            ..config
-        };
-        let path = format!("{FOLDER}/reach.kubeconfig");
-        self.node.write(&path, &kubeconfig.yaml()).await?;
-        let kubeconfig = format!("--kubeconfig={path}");
-        #[rustfmt::skip]
-        let args = [
-            "env", "-u", "HTTPS_PROXY", "-u", "https_proxy", "kubectl", &kubeconfig,
-            "--request-timeout=5s", "create", "--raw", url.path(), "--filename=-",
-        ];
-        let look = async || match self.node.look(&args, body.as_bytes()).await {
-            Ok(answer) if serde_json::from_str::<serde_json::Value>(&answer).is_ok() => {
-                Probe::Ready(answer)
-            }
-            Ok(answer) => Probe::NotYet(answer.into()),
-            Err(DockerError::Tool(error @ ToolError::Failed { .. })) => {
-                Probe::NotYet(error.said().to_owned().into())
-            }
+        let look = async || match self.post_once(&config, body).await {
+            Ok(Ok(answer)) if answer.status.is_success() => Probe::Ready(answer.body),
+            Ok(Ok(answer)) => Probe::NotYet(format!("{}: {}", answer.status, answer.body).into()),
+            Ok(Err(seen)) => Probe::NotYet(seen.into()),
             Err(error) => Probe::Fatal(error),
         };
         match until("the node reaches the webhook", POLL, look).await {
@@ -146,6 +125,31 @@ impl Cluster {
                 seen: error.to_string(),
             }),
         }
+    }
+
+    /// The answer, or why there is none.
+    pub(super) async fn post_once(
+        &self,
+        config: &Kubeconfig,
+        body: &str,
+    ) -> Result<Result<Answer, String>, DockerError> {
+        let url = Url::parse(&config.server).expect("must be a URL");
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or_default();
+        let (stream, errors) = self.node.connect(host, port)?;
+        let posted = post_through(stream, config, body.to_owned());
+        Ok(match tokio::time::timeout(PATIENCE, posted).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                // The node's own words, where it made no connection.
+                let said = tokio::time::timeout(PATIENCE, complaint(errors)).await;
+                Err(match said.unwrap_or_default() {
+                    said if said.is_empty() => chain(&error),
+                    said => said,
+                })
+            }
+            Err(_elapsed) => Err(format!("no answer within {PATIENCE:?}")),
+        })
     }
 }
 

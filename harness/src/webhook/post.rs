@@ -1,7 +1,6 @@
 //! A body posted to a webhook as the apiserver posts one: by the file that tells the apiserver how
 //! to reach it.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError};
@@ -65,6 +64,9 @@ pub enum PostError {
     /// No connection, or none that held.
     #[error("no answer came")]
     Http(#[source] reqwest::Error),
+    /// The same, on a connection that somebody else had made.
+    #[error("no answer came")]
+    Through(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl PostError {
@@ -74,12 +76,16 @@ impl PostError {
     }
 
     fn of(error: reqwest::Error) -> Self {
+        match tls(&error) {
+            Some(tls) => Self::of_tls(tls),
+            // The URL in it has another name than the one that the webhook is known by.
+            None => Self::Http(error.without_url()),
+        }
+    }
+
+    pub(super) fn of_tls(tls: &rustls::Error) -> Self {
         use CertificateError as C;
         use rustls::Error as E;
-        let Some(tls) = tls(&error) else {
-            // The URL in it has another name than the one that the webhook is known by.
-            return Self::Http(error.without_url());
-        };
         match tls {
             E::InvalidMessage(_) => Self::NotTls(tls.clone()),
             // The last one is an authority's own that has the same name and another key.
@@ -103,8 +109,8 @@ impl PostError {
 }
 
 /// What rustls said, somewhere among the causes.
-fn tls(error: &reqwest::Error) -> Option<&rustls::Error> {
-    let mut causes = std::iter::successors(error.source(), |&error| error.source());
+pub(super) fn tls<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
     causes.find_map(unwrapped)
 }
 

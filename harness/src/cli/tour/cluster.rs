@@ -191,7 +191,9 @@ impl Clustered {
             }
             Wiring::WrongCa => {
                 let authority = self.other.certificate_pem();
-                let text = Kubeconfig::of_webhook(plan.manifests(), authority).yaml();
+                let config = plan.manifests();
+                let config = config.webhook_config(authority, plan.apiserver().clone());
+                let text = config.yaml();
                 plan.folder().write(WRONG_CA_FILE, &text)?;
                 cluster.write(&wrong, &text).await?;
                 Some(&*wrong)
