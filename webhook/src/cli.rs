@@ -4,7 +4,9 @@ mod certs;
 mod check_config;
 mod decider;
 mod failure;
-mod kubeconfig;
+mod log;
+#[cfg(feature = "manifests")]
+mod manifests;
 mod serve;
 mod token;
 
@@ -57,7 +59,8 @@ enum Command {
     Serve(serve::Args),
     CheckConfig(check_config::Args),
     Certs(certs::Args),
-    Kubeconfig(kubeconfig::Args),
+    #[cfg(feature = "manifests")]
+    Manifests(Box<manifests::Args>),
     Token(token::Args),
 }
 
@@ -96,6 +99,9 @@ impl Args {
             Command::Serve(args) => serve::run(settled(args.source)?).await,
             Command::CheckConfig(args) => check_config::run(&settled(args.source)?),
             Command::Certs(args) => args.run(),
+            #[cfg(feature = "manifests")]
+            Command::Manifests(args) => args.run(),
+            Command::Token(args) => args.run(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! of several nodes needs beside it.
 
 mod availability;
+mod checked;
 mod container;
 mod image_name;
 mod network_policy;
@@ -26,6 +27,7 @@ use serde::Serialize;
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::pki::{Certificate, CertificateAuthority, PkiError};
 
+pub use checked::{label, service_address};
 pub use image_name::{ImageName, ImageNameError};
 
 /// The image's name in the tutorial, and here where no other is given.
@@ -100,9 +102,19 @@ pub struct Manifests {
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// Its certificate, which must have its [`server_name`](Manifests::server_name).
-    pub certificate: Certificate,
+    pub serving: Serving,
     /// The authority of its clients' certificates, PEM.
     pub client_ca: String,
+}
+
+/// Where the webhook's certificate and key come from.
+#[derive(Clone, Debug)]
+pub enum Serving {
+    /// These are printed, as a Secret.
+    Certificate(Certificate),
+    /// A Secret of type `kubernetes.io/tls` that has this name, and is somebody else's work. When
+    /// it changes the webhook goes on with what is in it then.
+    Secret(String),
 }
 
 /// How a container is run whose image is not the product's.
@@ -141,6 +153,18 @@ impl Default for Manifests {
     }
 }
 
+impl Credentials {
+    /// The files of [`CERTIFICATES`] by their names, but for those that are in a Secret already.
+    pub fn files(&self) -> Vec<(&'static str, &str)> {
+        let mut files = vec![(CLIENT_CA, self.client_ca.as_str())];
+        if let Serving::Certificate(certificate) = &self.serving {
+            files.push(("tls.crt", certificate.certificate_pem()));
+            files.push(("tls.key", certificate.key_pem()));
+        }
+        files
+    }
+}
+
 impl fmt::Debug for Manifests {
     /// Files and variables by their names: they may hold passwords.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -173,7 +197,7 @@ impl Manifests {
     /// A serving certificate for that name; its clients' are of the same authority.
     pub fn credentials(&self, authority: &CertificateAuthority) -> Result<Credentials, PkiError> {
         Ok(Credentials {
-            certificate: authority.serving(&[self.server_name()])?,
+            serving: Serving::Certificate(authority.serving(&[self.server_name()])?),
             client_ca: authority.certificate_pem().to_owned(),
         })
     }
@@ -224,11 +248,13 @@ impl Manifests {
         }
     }
 
-    /// The certificate and its key.
-    pub fn secret(&self, credentials: &Credentials) -> Secret {
-        let certificate = &credentials.certificate;
+    /// The certificate and its key, unless they are in a Secret already.
+    pub fn secret(&self, credentials: &Credentials) -> Option<Secret> {
+        let Serving::Certificate(certificate) = &credentials.serving else {
+            return None;
+        };
         let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
-        Secret {
+        Some(Secret {
             metadata: self.metadata(),
             type_: Some("kubernetes.io/tls".to_owned()),
             data: Some(BTreeMap::from([
@@ -236,7 +262,7 @@ impl Manifests {
                 ("tls.key".to_owned(), bytes(certificate.key_pem())),
             ])),
             ..Secret::default()
-        }
+        })
     }
 
     /// The authority of the clients, where they must show a certificate.
@@ -318,7 +344,7 @@ impl Manifests {
     pub fn yaml(&self, credentials: &Credentials) -> String {
         let documents = [
             Some(document(&self.service_account())),
-            Some(document(&self.secret(credentials))),
+            self.secret(credentials).as_ref().map(document),
             self.config_map(credentials).as_ref().map(document),
             self.settings().as_ref().map(document),
             self.network_policy().as_ref().map(document),

@@ -27,10 +27,15 @@ fn folder(path: &Utf8Path) -> &Utf8Path {
 /// Writes the file, readable by all, under another name first: who looks sees the old contents
 /// or the new. A device or a pipe, `/dev/null` for one, is written to and stays what it is.
 pub(super) fn place(path: &Utf8Path, contents: &[u8]) -> anyhow::Result<()> {
-    write(path, contents).with_context(|| format!("`{path}` could not be written"))
+    write(path, contents, 0o644).with_context(|| format!("`{path}` could not be written"))
 }
 
-fn write(path: &Utf8Path, contents: &[u8]) -> io::Result<()> {
+/// The same for one with a key in it, readable by its owner alone.
+pub(super) fn place_secret(path: &Utf8Path, contents: &[u8]) -> anyhow::Result<()> {
+    write(path, contents, 0o600).with_context(|| format!("`{path}` could not be written"))
+}
+
+fn write(path: &Utf8Path, contents: &[u8], mode: u32) -> io::Result<()> {
     // A link stays a link, to a file with new contents.
     let path = path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
     if (path.metadata()).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
@@ -38,7 +43,7 @@ fn write(path: &Utf8Path, contents: &[u8]) -> io::Result<()> {
     }
     let mut draft = tempfile::Builder::new()
         .prefix(".tokenlab-")
-        .permissions(Permissions::from_mode(0o644))
+        .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder(&path))?;
     draft.write_all(contents)?;
     draft.persist(path)?;

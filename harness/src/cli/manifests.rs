@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use camino::Utf8PathBuf;
 use tokenlab_harness::{IMAGE_NAME, ImageName, Manifests};
+use tokenlab_webhook::manifests::{label, service_address};
 use tokenlab_webhook::pki::CertificateAuthority;
 
 const EXAMPLES: &str = "\
@@ -72,7 +73,7 @@ impl Args {
         if let Some(path) = webhook_config {
             let client = manifests.client(&authority)?;
             let config = manifests.webhook_config(authority.certificate_pem(), client);
-            super::file::place(&path, config.yaml().as_bytes())?;
+            super::file::place_secret(&path, config.yaml().as_bytes())?;
         }
         let yaml = manifests.yaml(&credentials);
         std::io::stdout().write_all(yaml.as_bytes())?;
@@ -80,38 +81,9 @@ impl Args {
     }
 }
 
-/// Not what the apiserver refuses for a Service (`pkg/apis/core/validation`,
-/// `ValidateNonSpecialIP`).
-fn service_address(text: &str) -> Result<IpAddr, String> {
-    let address: IpAddr = text.parse().map_err(|error| format!("{error}"))?;
-    let link_local = match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    };
-    if address.is_unspecified() || address.is_loopback() || address.is_multicast() || link_local {
-        Err("no Service can have this address".to_owned())
-    } else {
-        Ok(address)
-    }
-}
-
 fn file(text: &str) -> Result<Utf8PathBuf, &'static str> {
     match text {
         "-" => Err("the manifests go to standard output; name a file, `./-` for one of that name"),
         _ => Ok(text.into()),
-    }
-}
-
-/// A label of RFC 1123, as a namespace's name must be (`apimachinery`, `IsDNS1123Label`).
-fn label(text: &str) -> Result<String, &'static str> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let fits = (1..=63).contains(&text.len())
-        && text.starts_with(plain)
-        && text.ends_with(plain)
-        && text.chars().all(|c| plain(c) || c == '-');
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err("not 1 to 63 lower-case letters, digits and `-`, with no `-` at either end")
     }
 }

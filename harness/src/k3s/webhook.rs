@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use tokenlab_webhook::manifests::{CLIENT_CA, Credentials};
+use tokenlab_webhook::manifests::Credentials;
 
 use super::K3sError;
 use super::files::{File, tar};
@@ -160,16 +160,13 @@ async fn copy(
     folder: &str,
     credentials: &Credentials,
 ) -> Result<(), ClusterError> {
-    let files = [
-        ("tls.crt", credentials.certificate.certificate_pem()),
-        ("tls.key", credentials.certificate.key_pem()),
-        (CLIENT_CA, &credentials.client_ca),
-    ];
+    let files = credentials.files().into_iter();
     let files = files.map(|(name, text)| File {
         path: name,
         owner: USER,
         text,
     });
+    let files: Vec<_> = files.collect();
     // Below `/` it would be refused: that cannot be written to.
     let target = format!("{}:{folder}", container.name());
     let tool = docker.tool();

@@ -101,7 +101,7 @@ impl Args {
 }
 
 /// The file under a name of its own; it goes when it is dropped.
-fn draft(dir: &Path, content: &str, mode: u32) -> io::Result<NamedTempFile> {
+pub(super) fn draft(dir: &Path, content: &str, mode: u32) -> io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new()
         .prefix(".tokenlab-")
         .permissions(Permissions::from_mode(mode))
@@ -111,7 +111,7 @@ fn draft(dir: &Path, content: &str, mode: u32) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-fn place(draft: NamedTempFile, path: &Path, force: bool) -> Result<(), Failure> {
+pub(super) fn place(draft: NamedTempFile, path: &Path, force: bool) -> Result<(), Failure> {
     let placed = if force {
         draft.persist(path)
     } else {

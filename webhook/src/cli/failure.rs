@@ -14,28 +14,33 @@ use super::settings::{Contradiction, FileError};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
+    #[error(transparent)]
+    Configuration(#[from] FileError),
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
+    #[error(transparent)]
+    Tls(#[from] TlsFilesError),
+    #[error(transparent)]
+    TokenFile(#[from] TokenFileError),
+    #[cfg(feature = "ldap")]
+    #[error("cannot ask the directory of `ldap`")]
+    Ldap(#[from] LdapError),
     #[error("cannot read {what} `{}`", path.display())]
     Read {
         what: &'static str,
         path: PathBuf,
         source: io::Error,
     },
-    #[error("cannot serve certificate `{}` with key `{}`", certificate.display(), key.display())]
-    Tls {
-        certificate: PathBuf,
-        key: PathBuf,
-        source: TlsError,
-    },
-    #[error("cannot use client certificate `{}` with key `{}`", certificate.display(), key.display())]
-    Client {
-        certificate: PathBuf,
-        key: PathBuf,
-        source: TlsError,
-    },
     #[error("no certificate is in `{}`, or a broken one", path.display())]
     NoCertificate { path: PathBuf },
     #[error("a private key is in `{}`", path.display())]
     KeyInAuthority { path: PathBuf },
+    #[error("`{}` has a name that no file of a Secret can have", path.display())]
+    FileName { path: PathBuf },
+    #[error("`{}` has the name of another file of the Secret", path.display())]
+    SameName { path: PathBuf },
+    #[error("cannot print")]
+    Print(#[source] io::Error),
     #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
@@ -64,7 +69,9 @@ impl Failure {
             Self::Configuration(FileError::Content { .. })
             | Self::Contradiction(_)
             | Self::Pki(PkiError::Name { .. })
-            | Self::TooLong => 2,
+            | Self::TooLong
+            | Self::FileName { .. }
+            | Self::SameName { .. } => 2,
             _ => 1,
         }
     }
@@ -99,12 +106,8 @@ impl Failure {
                 _ => None,
             },
             Self::Pki(PkiError::Name { .. }) => Some("give a name without scheme, port and path"),
-            Self::NoCertificate { .. } => {
-                Some("the file must have `-----BEGIN CERTIFICATE-----` in it, as ca.crt has")
-            }
-            Self::KeyInAuthority { .. } => {
-                Some("give a file with the authority's certificate alone: it is for everybody")
-            }
+            Self::FileName { .. } => Some("give it a name of letters, digits, `-`, `_` and `.`"),
+            Self::SameName { .. } => Some("give it another name"),
             Self::Exists { .. } => Some("`--force` replaces it"),
             _ => None,
         }

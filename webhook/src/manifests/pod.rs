@@ -10,23 +10,29 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use ring::digest::{SHA256, digest};
 
-use super::{Credentials, Manifests, USER};
+use super::{Credentials, Manifests, Serving, USER};
 
 /// Tells one certificate from another, so that another makes other Pods.
 const CERTIFICATE_ANNOTATION: &str = "tokenlab/certificate";
 
 impl Manifests {
     pub(super) fn pod(&self, credentials: &Credentials) -> PodTemplateSpec {
-        let pem = credentials.certificate.certificate_pem();
-        let digest = digest(&SHA256, pem.as_bytes());
-        let digest = Bytes::copy_from_slice(digest.as_ref());
+        let annotations = match &credentials.serving {
+            Serving::Certificate(certificate) => {
+                let digest = digest(&SHA256, certificate.certificate_pem().as_bytes());
+                let digest = Bytes::copy_from_slice(digest.as_ref());
+                let digest = format!("{digest:x}");
+                Some(BTreeMap::from([(
+                    CERTIFICATE_ANNOTATION.to_owned(),
+                    digest,
+                )]))
+            }
+            Serving::Secret(_) => None,
+        };
         PodTemplateSpec {
             metadata: Some(ObjectMeta {
                 labels: Some(self.labels()),
-                annotations: Some(BTreeMap::from([(
-                    CERTIFICATE_ANNOTATION.to_owned(),
-                    format!("{digest:x}"),
-                )])),
+                annotations,
                 ..ObjectMeta::default()
             }),
             spec: Some(PodSpec {
@@ -60,7 +66,7 @@ impl Manifests {
                     ..PodSecurityContext::default()
                 }),
                 containers: vec![self.container()],
-                volumes: Some(self.volumes()),
+                volumes: Some(self.volumes(credentials)),
                 topology_spread_constraints: self.spread(),
                 // The pause before its end, five seconds for reviews that are running, and some.
                 termination_grace_period_seconds: Some(15),
@@ -69,7 +75,7 @@ impl Manifests {
         }
     }
 
-    fn volumes(&self) -> Vec<Volume> {
+    fn volumes(&self, credentials: &Credentials) -> Vec<Volume> {
         let secret = |name: String| VolumeProjection {
             secret: Some(SecretProjection {
                 name,
@@ -93,7 +99,10 @@ impl Manifests {
             }),
             ..Volume::default()
         };
-        let mut tls = vec![secret(self.name.clone())];
+        let mut tls = vec![secret(match &credentials.serving {
+            Serving::Certificate(_) => self.name.clone(),
+            Serving::Secret(name) => name.clone(),
+        })];
         tls.extend(self.checks_clients().then_some(clients));
         let mut volumes = vec![volume("tls", tls)];
         if !self.files.is_empty() {

@@ -1,0 +1,252 @@
+//! `tokenlab-webhook manifests`.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use clap::ArgGroup;
+use clap::builder::NonEmptyStringValueParser;
+use ipnet::IpNet;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokenlab_webhook::authenticators::TokenFile;
+use tokenlab_webhook::manifests::{
+    CLIENT, Credentials, IMAGE_NAME, ImageName, Manifests, SETTINGS, Serving, label,
+    service_address,
+};
+use tokenlab_webhook::pki::{CertificateAuthority, VALIDITY};
+
+use super::certs::{draft, place};
+use super::failure::Failure;
+use super::settings;
+
+const EXAMPLES: &str = "\
+Examples:
+  To try it, with certificates that are made here and end after a week:
+    tokenlab-webhook manifests --mock --webhook-config webhook-config.yml \\
+      --cluster-ip 10.96.0.53 | kubectl apply --server-side -f -
+
+  With certificates of your own: cert-manager keeps the Secret `authn-tls`, and clients.crt is
+  the CA of the apiservers' client certificates:
+    tokenlab-webhook manifests --image registry.example/authn:v1 --token-file tokens.jsonl \\
+      --tls-secret authn-tls --client-ca clients.crt --client-name kube-apiserver \\
+      --control-plane 10.0.0.0/28 >deploy.yml
+
+  With a directory; the file names its CA as /run/tokenlab-webhook/settings/ldap-ca.crt:
+    tokenlab-webhook manifests --config webhook.yaml --file ldap-ca.crt …";
+
+/// Print what runs the webhook in a cluster, as YAML
+///
+/// A Deployment of several Pods that are spread over nodes, with a disruption budget, a Service, an
+/// account without rights, the client CA, and Secrets WITH THE KEY of the certificate that is made
+/// here and with the files that are named. All of them are named my-authn, unless you say otherwise.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+#[command(group = ArgGroup::new("decides").args(["mock", "token_file", "config"]).required(true).multiple(true))]
+pub(crate) struct Args {
+    /// Recognise EVERY token, as user `mock` of group `group-mock`. For labs only
+    #[arg(long, conflicts_with_all = ["token_file", "config"])]
+    mock: bool,
+
+    /// The token file, whose contents go into a Secret. `serve` reads it again when that changes
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// The file for `serve --config`, whose contents go into the same Secret
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// A file that the configuration names: it is in /run/tokenlab-webhook/settings, by its own
+    /// name; can be given several times
+    #[arg(long = "file", value_name = "FILE", requires = "config")]
+    files: Vec<PathBuf>,
+
+    /// The image; one without a registry in its name is never pulled
+    #[arg(long, value_name = "NAME[:TAG]", default_value = IMAGE_NAME)]
+    image: ImageName,
+
+    /// The name of every object
+    #[arg(long, value_name = "NAME", default_value = "my-authn", value_parser = label)]
+    name: String,
+
+    /// The namespace, which must be there
+    #[arg(long, value_name = "NAME", default_value = "kube-system", value_parser = label)]
+    namespace: String,
+
+    /// How many Pods
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(i32).range(1..))]
+    replicas: i32,
+
+    /// The Service's address, one of the cluster's service range [default: the cluster chooses]
+    #[arg(long, value_name = "IP", value_parser = service_address)]
+    cluster_ip: Option<IpAddr>,
+
+    /// Whence reviews may come: the nodes of the control plane, as Pods see them (an overlay network
+    /// shows its own addresses); can be given several times [default: from everywhere]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = block)]
+    control_plane: Vec<IpNet>,
+
+    /// The name of a client that is let in, in its certificate; can be given several times
+    #[arg(long = "client-name", value_name = "NAME", default_value = CLIENT, value_parser = NonEmptyStringValueParser::new())]
+    client_names: Vec<String>,
+
+    /// Where to write what kube-apiserver needs to reach it, WITH THE KEY of its client certificate
+    #[arg(long, value_name = "FILE", required_unless_present = "tls_secret")]
+    webhook_config: Option<PathBuf>,
+
+    /// A Secret of type kubernetes.io/tls that is there, or will be, instead of certificates that
+    /// are made here. The certificate must have the Service's name: my-authn.kube-system.svc
+    #[arg(long, value_name = "NAME", requires = "client_ca", conflicts_with = "webhook_config", value_parser = label)]
+    tls_secret: Option<String>,
+
+    /// The CA of the clients' certificates, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_secret")]
+    client_ca: Option<PathBuf>,
+}
+
+impl Args {
+    pub(super) fn run(mut self) -> Result<(), Failure> {
+        let (authenticator, files) = self.decides()?;
+        let Self {
+            image,
+            name,
+            namespace,
+            replicas,
+            cluster_ip,
+            control_plane,
+            client_names,
+            webhook_config,
+            tls_secret,
+            client_ca,
+            ..
+        } = self;
+        let manifests = Manifests {
+            image,
+            name,
+            namespace,
+            cluster_ip,
+            replicas,
+            clients: client_names,
+            control_plane,
+            authenticator,
+            files,
+            ..Manifests::default()
+        };
+        let credentials = match tls_secret.zip(client_ca) {
+            Some((secret, ca)) => Credentials {
+                serving: Serving::Secret(secret),
+                client_ca: authority(&ca)?,
+            },
+            None => made_here(&manifests, webhook_config.as_deref())?,
+        };
+        if manifests.control_plane.is_empty() {
+            note("without `--control-plane` there is no NetworkPolicy: every Pod reaches the port");
+        }
+        let yaml = manifests.yaml(&credentials);
+        let told = io::stdout().write_all(yaml.as_bytes());
+        told.map_err(Failure::Print)
+    }
+
+    /// The arguments that say who decides, and the files that they name.
+    fn decides(&mut self) -> Result<(Vec<String>, BTreeMap<String, Vec<u8>>), Failure> {
+        if self.mock {
+            return Ok((vec!["--mock".to_owned()], BTreeMap::new()));
+        }
+        let (mut args, mut files) = (Vec::new(), BTreeMap::new());
+        if let Some(path) = &self.config {
+            settings::read(path)?;
+            args.push(format!("--config={SETTINGS}/{CONFIG}"));
+            files.insert(CONFIG.to_owned(), read(path)?);
+        }
+        if let Some(path) = &self.token_file {
+            TokenFile::load(path)?;
+            args.push(format!("--token-file={SETTINGS}/{TOKENS}"));
+            files.insert(TOKENS.to_owned(), read(path)?);
+        }
+        for path in &self.files {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name.filter(|name| name.chars().all(is_of_a_key));
+            let name = name.ok_or_else(|| Failure::FileName { path: path.clone() })?;
+            if files.insert(name.to_owned(), read(path)?).is_some() {
+                return Err(Failure::SameName { path: path.clone() });
+            }
+        }
+        Ok((args, files))
+    }
+}
+
+const CONFIG: &str = "webhook.yaml";
+const TOKENS: &str = "tokens.jsonl";
+
+/// What the key of a Secret may have (`apimachinery`, `IsConfigMapKey`).
+fn is_of_a_key(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+/// Certificates of an authority whose key is thrown away.
+fn made_here(manifests: &Manifests, webhook_config: Option<&Path>) -> Result<Credentials, Failure> {
+    let authority = CertificateAuthority::new("tokenlab-webhook")?;
+    let credentials = manifests.credentials(&authority)?;
+    // The file first: when it cannot be written, nothing is applied at a pipe's other end.
+    if let Some(path) = webhook_config {
+        let client = manifests.client(&authority)?;
+        let config = manifests.webhook_config(authority.certificate_pem(), client);
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let written = draft(folder, &config.yaml(), 0o600);
+        let written = written.map_err(|source| Failure::Write {
+            path: path.to_owned(),
+            source,
+        })?;
+        place(written, path, true)?;
+    }
+    let days = VALIDITY.whole_days();
+    note(&format!(
+        "the certificates end after {days} days, and nobody renews them"
+    ));
+    Ok(credentials)
+}
+
+fn note(text: &str) {
+    // Where stderr is closed nobody reads it.
+    writeln!(io::stderr(), "note: {text}").ok();
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|source| Failure::Read {
+        what: "file",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Nothing but certificates: it goes into a ConfigMap.
+fn authority(path: &Path) -> Result<String, Failure> {
+    let broken = || Failure::NoCertificate {
+        path: path.to_owned(),
+    };
+    let text = String::from_utf8(read(path)?).map_err(|_| broken())?;
+    let mut certificates = CertificateDer::pem_slice_iter(text.as_bytes()).peekable();
+    let sound = certificates.peek().is_some() && certificates.all(|one| one.is_ok());
+    if !sound {
+        return Err(broken());
+    }
+    if PrivateKeyDer::from_pem_slice(text.as_bytes()).is_ok() {
+        return Err(Failure::KeyInAuthority {
+            path: path.to_owned(),
+        });
+    }
+    Ok(text)
+}
+
+/// A block of addresses, or one.
+fn block(text: &str) -> Result<IpNet, &'static str> {
+    let one = || text.parse::<IpAddr>().map(IpNet::from);
+    let block: Result<IpNet, _> = text.parse();
+    block
+        .or_else(|_| one())
+        .map_err(|_| "neither a block of addresses, such as 10.0.0.0/28, nor an address")
+}
