@@ -295,9 +295,11 @@ fn webhook_config_goes_with_the_secret() {
     assert_eq!(folder.names(), ["webhook-config.yml"]);
     let config = std::fs::read_to_string(folder.path.join("webhook-config.yml"));
     let config = config.expect("must be there");
-    assert!(!config.contains("PRIVATE KEY"));
+    // There is a key in it.
+    let mode = std::fs::metadata(folder.path.join("webhook-config.yml")).map(|file| file.mode());
+    assert_eq!(mode.expect("must be there") & 0o777, 0o600);
     let mut settings = insta::Settings::clone_current();
-    settings.add_filter(r"[A-Za-z0-9+/=]{100,}", "[CERTIFICATE]");
+    settings.add_filter(r"[A-Za-z0-9+/=]{100,}", "[BASE64]");
     settings.bind(|| {
         insta::assert_snapshot!(config, @"
     apiVersion: v1
@@ -306,12 +308,16 @@ fn webhook_config_goes_with_the_secret() {
     - name: my-authn
       cluster:
         certificate-authority-data: >-
-          [CERTIFICATE]
+          [BASE64]
         server: https://[fd00::35]/authenticate
         tls-server-name: my-authn.kube-system.svc
     users:
     - name: my-apiserver
-      user: {}
+      user:
+        client-certificate-data: >-
+          [BASE64]
+        client-key-data: >-
+          [BASE64]
     contexts:
     - name: lab
       context:

@@ -13,7 +13,7 @@ use serde_json::json;
 use testcontainers::core::{AccessMode, IntoContainerPort as _, Mount, WaitFor};
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt as _};
-use tokenlab_harness::Manifests;
+use tokenlab_harness::{Identity, Manifests};
 use tokenlab_webhook::pki::CertificateAuthority;
 
 use crate::engine::{Loaded, docker_text, image};
@@ -37,19 +37,20 @@ impl Running {
         let image = Loaded::load(&image().await);
         let manifests = Manifests::default();
         let authority = CertificateAuthority::new("test").expect("must be made");
-        let certificate = manifests.certificate(&authority).expect("must be made");
-        let deployment = manifests.deployment(&certificate);
+        let credentials = manifests.credentials(&authority).expect("must be made");
+        let deployment = manifests.deployment(&credentials);
         let pod = deployment.spec.template.spec.expect("must be there");
         let webhook = &pod.containers[0];
         let mounts = webhook.volume_mounts.as_ref().expect("must be there");
 
         let certificates = Folder::new();
-        let key = certificates.write("tls/tls.key", certificate.key_pem());
-        certificates.write("tls/tls.crt", certificate.certificate_pem());
-        // The container's user is another one; the folder above is for this one alone.
-        for (path, mode) in [(key.as_path(), 0o644), (key.parent().expect("tls"), 0o755)] {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("must be set");
+        for (name, text) in credentials.files() {
+            let file = certificates.write(&format!("tls/{name}"), text);
+            // The container's user is another one; the folder above is for this one alone.
+            fs::set_permissions(file, fs::Permissions::from_mode(0o644)).expect("must be set");
         }
+        let folder = certificates.path.join("tls");
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("must be set");
 
         let name = image.name.to_string();
         let (repository, tag) = name.rsplit_once(':').expect("must have a tag");
@@ -84,7 +85,14 @@ impl Running {
         let address = SocketAddr::from(([127, 0, 0, 1], port.expect("must be mapped")));
         let name = self.manifests.server_name();
         let ca = reqwest::Certificate::from_pem(self.authority.certificate_pem().as_bytes());
+        let Ok(Identity::ClientCertificate { certificate, key }) =
+            self.manifests.client(&self.authority)
+        else {
+            panic!("must have a certificate");
+        };
+        let identity = reqwest::Identity::from_pem((certificate + &key).as_bytes());
         let client = reqwest::Client::builder()
+            .identity(identity.expect("must be a pair"))
             .tls_certs_only([ca.expect("must be a certificate")])
             .no_proxy()
             .resolve(&name, address)
@@ -118,6 +126,7 @@ async fn the_image_answers_a_review() {
     });
     let request = client
         .post(format!("{url}/authenticate"))
+        .header("Content-Type", "application/json")
         .body(review.to_string());
     let answer = request.send().await.expect("must answer");
     assert_eq!(answer.status(), 200);

@@ -3,11 +3,28 @@
 use std::net::IpAddr;
 
 use tokenlab_harness::{Kubectl, Lab, LabError, Manifests, Output};
-use tokenlab_webhook::pki::{Certificate, CertificateAuthority};
+use tokenlab_webhook::manifests::{Credentials, Serving};
+use tokenlab_webhook::pki::CertificateAuthority;
 
-fn certificate(manifests: &Manifests) -> Certificate {
+fn credentials(manifests: &Manifests) -> Credentials {
     let authority = CertificateAuthority::new("test").expect("must be made");
-    manifests.certificate(&authority).expect("must be made")
+    manifests.credentials(&authority).expect("must be made")
+}
+
+/// What a cluster of several nodes gets.
+fn production() -> Manifests {
+    let block = |text: &str| text.parse().expect("must be a block");
+    Manifests {
+        image: "registry.example/authn:v1".parse().expect("must be a name"),
+        replicas: 2,
+        cluster_ip: Some(IpAddr::from([10, 0, 0, 53])),
+        clients: vec!["kube-apiserver".to_owned(), "spare".to_owned()],
+        // The bits behind the length do not matter, and a kube-apiserver warns of them.
+        control_plane: vec![block("10.0.0.9/28"), block("fd00::7/128")],
+        authenticator: vec!["--config=/run/tokenlab-webhook/settings/webhook.yaml".to_owned()],
+        files: [("webhook.yaml".to_owned(), b"mock: true".to_vec())].into(),
+        ..Manifests::default()
+    }
 }
 
 #[test]
@@ -16,9 +33,48 @@ fn the_same_choices_and_certificate_give_the_same_text() {
         cluster_ip: Some(IpAddr::from([10, 96, 0, 53])),
         ..Manifests::default()
     };
-    let certificate = certificate(&manifests);
-    let yaml = manifests.yaml(&certificate);
-    assert_eq!(yaml, manifests.yaml(&certificate));
+    let credentials = credentials(&manifests);
+    let yaml = manifests.yaml(&credentials);
+    assert_eq!(yaml, manifests.yaml(&credentials));
+    snapshot("authn-webhook-deploy", &yaml);
+}
+
+#[test]
+fn several_pods_are_spread_guarded_and_reached_by_the_control_plane() {
+    let manifests = production();
+    let yaml = manifests.yaml(&credentials(&manifests));
+    snapshot("authn-webhook-deploy-production", &yaml);
+}
+
+#[test]
+fn a_secret_of_somebody_elses_is_used_and_not_printed() {
+    let manifests = production();
+    let credentials = Credentials {
+        serving: Serving::Secret("authn-tls".to_owned()),
+        ..credentials(&manifests)
+    };
+    assert_eq!(manifests.secret(&credentials), None);
+    let yaml = manifests.yaml(&credentials);
+    assert!(yaml.contains("name: authn-tls"), "{yaml}");
+    for gone in ["tls.key:", "tokenlab/certificate"] {
+        assert!(!yaml.contains(gone), "{yaml}");
+    }
+}
+
+#[test]
+fn what_is_for_passwords_is_not_shown() {
+    let manifests = Manifests {
+        files: [("password".to_owned(), b"hush".to_vec())].into(),
+        ..Manifests::default()
+    };
+    let shown = format!("{manifests:?}");
+    assert!(
+        shown.contains("password") && !shown.contains("104, 117"),
+        "{shown}"
+    );
+}
+
+fn snapshot(name: &str, yaml: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../snapshots"));
     settings.set_prepend_module_to_snapshot(false);
@@ -28,15 +84,19 @@ fn the_same_choices_and_certificate_give_the_same_text() {
         r"tls\.(crt|key): >-\n +[A-Za-z0-9+/=]+",
         "tls.$1: [PEM IN BASE64]",
     );
+    settings.add_filter(
+        r"(?s)-----BEGIN CERTIFICATE-----.*-----END CERTIFICATE-----",
+        "[PEM]",
+    );
     settings.add_filter(r"(tokenlab/certificate): [0-9a-f]{64}", "$1: [SHA-256]");
-    settings.bind(|| insta::assert_snapshot!("authn-webhook-deploy", yaml));
+    settings.bind(|| insta::assert_snapshot!(name, yaml));
 }
 
 #[test]
 fn another_certificate_makes_other_pods() {
     let manifests = Manifests::default();
-    let one = manifests.deployment(&certificate(&manifests));
-    let two = manifests.deployment(&certificate(&manifests));
+    let one = manifests.deployment(&credentials(&manifests));
+    let two = manifests.deployment(&credentials(&manifests));
     assert_ne!(one.spec.template, two.spec.template);
     assert_eq!(one.spec.selector, two.spec.selector);
 }
@@ -48,7 +108,7 @@ fn only_an_image_of_a_registry_is_pulled() {
             image: image.parse().expect("must be a name"),
             ..Manifests::default()
         };
-        let deployment = manifests.deployment(&certificate(&manifests));
+        let deployment = manifests.deployment(&credentials(&manifests));
         let pod = deployment.spec.template.spec.expect("must be there");
         pod.containers[0].image_pull_policy.clone()
     };
@@ -79,22 +139,26 @@ fn said(output: &Output) -> String {
 async fn a_kube_apiserver_takes_them_without_a_warning() -> Result<(), LabError> {
     let scope = async |lab: &mut Lab| {
         let kubectl = lab.kubectl()?;
-        let manifests = Manifests {
-            cluster_ip: Some(IpAddr::from([10, 0, 0, 53])),
-            replicas: 2,
-            ..Manifests::default()
-        };
-        let certificate = certificate(&manifests);
-        let yaml = manifests.yaml(&certificate);
+        let manifests = production();
+        let credentials = credentials(&manifests);
+        let yaml = manifests.yaml(&credentials);
         let tried = apply(lab, &kubectl, &yaml, &["--dry-run=server"]).await?;
         let taken = apply(lab, &kubectl, &yaml, &[]).await?;
         insta::assert_snapshot!(said(&tried) + &said(&taken), @"
         serviceaccount/my-authn serverside-applied (server dry run)
         secret/my-authn serverside-applied (server dry run)
+        configmap/my-authn serverside-applied (server dry run)
+        secret/my-authn-settings serverside-applied (server dry run)
+        networkpolicy.networking.k8s.io/my-authn serverside-applied (server dry run)
+        poddisruptionbudget.policy/my-authn serverside-applied (server dry run)
         service/my-authn serverside-applied (server dry run)
         deployment.apps/my-authn serverside-applied (server dry run)
         serviceaccount/my-authn serverside-applied
         secret/my-authn serverside-applied
+        configmap/my-authn serverside-applied
+        secret/my-authn-settings serverside-applied
+        networkpolicy.networking.k8s.io/my-authn serverside-applied
+        poddisruptionbudget.policy/my-authn serverside-applied
         service/my-authn serverside-applied
         deployment.apps/my-authn serverside-applied
         ");
@@ -137,7 +201,7 @@ async fn restricted_pods(lab: &Lab, kubectl: &Kubectl) -> Result<(), LabError> {
         namespace: "restricted".to_owned(),
         ..Manifests::default()
     };
-    let deployment = manifests.deployment(&certificate(&manifests));
+    let deployment = manifests.deployment(&credentials(&manifests));
     let deployment = serde_json::to_value(deployment).expect("must serialise");
     // A Deployment is let in anyway, with a warning where its Pods would not be.
     let output = apply(lab, kubectl, &deployment.to_string(), &[]).await?;

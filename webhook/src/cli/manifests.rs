@@ -17,7 +17,7 @@ use tokenlab_webhook::manifests::{
 };
 use tokenlab_webhook::pki::{CertificateAuthority, VALIDITY};
 
-use super::certs::{draft, place};
+use super::certs::draft;
 use super::failure::Failure;
 use super::settings;
 
@@ -192,22 +192,29 @@ fn made_here(manifests: &Manifests, webhook_config: Option<&Path>) -> Result<Cre
     if let Some(path) = webhook_config {
         let client = manifests.client(&authority)?;
         let config = manifests.webhook_config(authority.certificate_pem(), client);
-        let folder = match path.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            _ => Path::new("."),
-        };
-        let written = draft(folder, &config.yaml(), 0o600);
-        let written = written.map_err(|source| Failure::Write {
+        write(path, &config.yaml()).map_err(|source| Failure::Write {
             path: path.to_owned(),
             source,
         })?;
-        place(written, path, true)?;
     }
     let days = VALIDITY.whole_days();
     note(&format!(
         "the certificates end after {days} days, and nobody renews them"
     ));
     Ok(credentials)
+}
+
+/// The whole file or nothing of it, for its owner alone. A device or a pipe stays what it is.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    // A link stays a link, to a file with new contents.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if (path.metadata()).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return std::fs::write(path, text);
+    }
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let draft = draft(folder.unwrap_or(Path::new(".")), text, 0o600)?;
+    draft.persist(path)?;
+    Ok(())
 }
 
 fn note(text: &str) {

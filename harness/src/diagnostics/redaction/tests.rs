@@ -2,6 +2,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rstest::rstest;
 use tokenlab_webhook::Token;
+use tokenlab_webhook::manifests::Serving;
 use tokenlab_webhook::pki::CertificateAuthority;
 
 use super::*;
@@ -195,16 +196,19 @@ fn a_kubeconfig_keeps_all_but_its_credentials() {
 fn a_secret_keeps_its_names_and_its_certificate() {
     let (authority, _) = certificates();
     let manifests = Manifests::default();
-    let pair = manifests.certificate(&authority).expect("must be made");
-    let yaml = manifests.yaml(&pair);
+    let credentials = manifests.credentials(&authority).expect("must be made");
+    let yaml = manifests.yaml(&credentials);
     let shown = redacted(&yaml);
     assert_eq!(new_lines(&yaml, &shown), ["tls.key: [REDACTED: Secret]"]);
 
-    let secret = manifests.secret(&pair);
+    let secret = manifests.secret(&credentials);
     let json = serde_json::to_string(&secret).expect("must be JSON");
     let shown = redacted(&json);
     let read: serde_json::Value = serde_json::from_str(&shown).expect("must still be JSON");
     assert_eq!(read["data"]["tls.key"], "[REDACTED: Secret]");
+    let Serving::Certificate(pair) = &credentials.serving else {
+        panic!("must be made here");
+    };
     let certificate = STANDARD.encode(pair.certificate_pem());
     assert_eq!(read["data"]["tls.crt"], certificate.as_str());
     // As `kubectl apply` notes it in an annotation.
