@@ -3,11 +3,24 @@
 use axum::body::{Body, HttpBody as _};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::status::Rejection;
 
-/// Reads a body until it ends or becomes too large: no more than the limit is ever held.
-pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, Rejection> {
+/// How much memory bodies may take that do not come in one frame, and the reviews in them: a permit
+/// for each octet. 16 MiB.
+///
+/// Each body may be as large as an apiserver's head of a request, and whoever can reach the
+/// apiserver decides how many there are at a time.
+pub(super) const TOGETHER: usize = 16 * 1024 * 1024;
+
+/// Reads a body until it ends or becomes too large, or until all of them together do. What it has
+/// taken of `together` is given back when the permit is dropped.
+pub(super) async fn collect(
+    body: Body,
+    limit: usize,
+    together: &Semaphore,
+) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Rejection> {
     let too_large = || Rejection::TooLarge { limit };
     let announced = body.size_hint().lower();
     if usize::try_from(announced).map_or(true, |announced| announced > limit) {
@@ -17,6 +30,7 @@ pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, Rejection
     // Most bodies come in one frame, which then is not copied.
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
+    let mut taken: Option<SemaphorePermit<'_>> = None;
     while let Some(frame) = frames.next().await {
         let frame = frame.map_err(Rejection::Cut)?;
         if first.len().max(whole.len()) + frame.len() > limit {
@@ -26,14 +40,23 @@ pub(super) async fn collect(body: Body, limit: usize) -> Result<Bytes, Rejection
             first = frame;
             continue;
         }
+        let more = u32::try_from(frame.len()).map_err(|_| too_large())?;
+        let more = together
+            .try_acquire_many(more)
+            .map_err(|_| Rejection::Full)?;
+        match &mut taken {
+            Some(taken) => taken.merge(more),
+            None => taken = Some(more),
+        }
         if whole.is_empty() {
             whole.extend_from_slice(&first);
         }
         whole.extend_from_slice(&frame);
     }
-    Ok(if whole.is_empty() {
+    let body = if whole.is_empty() {
         first
     } else {
         whole.freeze()
-    })
+    };
+    Ok((body, taken))
 }

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
+use super::body;
 use super::webhook::{self, Webhook};
 use super::{BODY_LIMIT, Observer, PATH};
 use crate::Authenticator;
@@ -20,8 +21,7 @@ const REVIEW_LIMIT: Duration = Duration::from_secs(10);
 /// What every clock can count to.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many reviews may be in flight: 1024, and with them as many bodies of [`BODY_LIMIT`]. An
-/// apiserver asks about one token once at a time, and authenticates before it counts its own
+/// How many reviews may be in flight: 1024. An apiserver asks about one token once at a time, and authenticates before it counts its own
 /// requests in flight (`apiserver/pkg/server/config.go`, `DefaultBuildHandlerChain`, v0.37.2).
 const MAX_IN_FLIGHT: usize = 1024;
 
@@ -52,6 +52,7 @@ impl<A: Authenticator> RouterBuilder<A> {
                 lenient_content_type: false,
                 allow_reserved: false,
                 in_flight: Some(Semaphore::new(MAX_IN_FLIGHT)),
+                bodies: Semaphore::new(body::TOGETHER),
                 review_limit: REVIEW_LIMIT,
                 retry_after: None,
             },
@@ -60,8 +61,14 @@ impl<A: Authenticator> RouterBuilder<A> {
 
     /// The largest body that is read, in octets; a larger one is answered with 413. Default
     /// [`BODY_LIMIT`].
+    ///
+    /// All bodies that are longer than one frame (up to 16 KiB) may take 16 MiB at a time, or one
+    /// of the largest, with the reviews that are made of them; one more is answered with 429.
+    /// Otherwise clients of the apiserver who send long tokens could have all of the memory.
     #[must_use]
     pub fn body_limit(mut self, octets: usize) -> Self {
+        let together = body::TOGETHER.max(octets).min(Semaphore::MAX_PERMITS);
+        self.webhook.bodies = Semaphore::new(together);
         self.webhook.body_limit = octets;
         self
     }

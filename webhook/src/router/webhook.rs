@@ -26,6 +26,8 @@ pub(super) struct Webhook<A> {
     pub(super) lenient_content_type: bool,
     pub(super) allow_reserved: bool,
     pub(super) in_flight: Option<Semaphore>,
+    /// [`body::TOGETHER`].
+    pub(super) bodies: Semaphore,
     pub(super) review_limit: Duration,
     pub(super) retry_after: Option<Duration>,
 }
@@ -63,8 +65,11 @@ impl<A: Authenticator> Webhook<A> {
         }
         let limit = self.limit(&head.uri);
         let deadline = exchange.arrived + limit;
-        let body = timeout_at(deadline, body::collect(body, self.body_limit)).await;
-        let mut review = decode(&body.map_err(|_| Rejection::SlowBody { limit })??)?;
+        let body = body::collect(body, self.body_limit, &self.bodies);
+        let body = timeout_at(deadline, body).await;
+        let (body, _taken) = body.map_err(|_| Rejection::SlowBody { limit })??;
+        let mut review = decode(&body)?;
+        drop(body);
         review.deadline = Some(deadline);
         review.caller = head.extensions.get::<Caller>().cloned();
         let review = exchange.review.insert(review);

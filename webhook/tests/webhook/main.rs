@@ -2,10 +2,30 @@
 
 /// Clients that mean harm.
 mod attacks;
-/// `tokenlab-webhook certs`.
-mod certs;
-/// The authenticator `ldap`, against OpenLDAP.
 #[cfg(feature = "ldap")]
+/// A certificate as files.
+/// Clients that mean harm.
+/// No token is seen where none belongs.
+/// Probes, metrics, and the way to the end.
+/// Requests that cross with a stop.
+/// The authenticator `ldap`, against OpenLDAP.
+/// What Go makes of the same bodies.
+/// What the fuzzer has found worth keeping.
+/// `tokenlab-webhook certs`.
+/// `tokenlab-webhook kubeconfig`.
+mod attacks;
+mod canary;
+mod certs;
+mod certs;
+mod corpus;
+mod crossing;
+mod crossing;
+mod differential;
+mod differential;
+mod health;
+/// `tokenlab-webhook kubeconfig`.
+mod kubeconfig;
+mod kubeconfig;
 mod ldap;
 /// The webhook in this process, and clients for it.
 mod peer;

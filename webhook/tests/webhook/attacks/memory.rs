@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -102,4 +104,38 @@ async fn memory_is_bounded() {
     let (_, most) = program.memory();
     // 24 MiB where this was written.
     assert!(most < 64 * 1024 * 1024, "{most} octets");
+}
+
+/// As long tokens that anybody sends to the apiserver become: 100 MiB of bodies, none of them
+/// whole, of which 16 MiB are kept at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_share_what_there_is() {
+    let material = Material::new();
+    let program = Program::serve(&material.args(), "error").await;
+    let connector = raw::connector(&material.authority, HTTP1);
+    let head = "POST /authenticate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+    let body = " ".repeat(1024 * 1024 - 1);
+    let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len() + 1);
+    let request: Arc<[u8]> = request.into_bytes().into();
+    let slow = (0..100).map(|_| {
+        let (address, connector) = (program.address, connector.clone());
+        let request = Arc::clone(&request);
+        tokio::spawn(async move {
+            let mut stream = raw::connect_to(address, &connector).await;
+            // Those that are refused are not read to their end.
+            stream.write_all(&request).await.ok();
+            stream.flush().await.ok();
+            stream
+        })
+    });
+    let slow: Vec<_> = slow.collect();
+    let slow = soon(futures::future::join_all(slow)).await;
+    let client = client(program.address, Some(&material.authority));
+    let client = client.build().expect("a client");
+    let url = url("/authenticate", program.address, true);
+    let answer = client.post(&url).body(TUTORIAL).send().await;
+    assert_eq!(answer.expect("a response").status(), 200, "short ones pass");
+    let (_, most) = program.memory();
+    assert!(most < 64 * 1024 * 1024, "{most} octets");
+    drop(slow);
 }
