@@ -2,31 +2,25 @@
 
 /// Clients that mean harm.
 mod attacks;
-#[cfg(feature = "ldap")]
-/// A certificate as files.
-/// Clients that mean harm.
 /// No token is seen where none belongs.
-/// Probes, metrics, and the way to the end.
-/// Requests that cross with a stop.
-/// The authenticator `ldap`, against OpenLDAP.
-/// What Go makes of the same bodies.
-/// What the fuzzer has found worth keeping.
-/// `tokenlab-webhook certs`.
-/// `tokenlab-webhook kubeconfig`.
-mod attacks;
 mod canary;
+/// `tokenlab-webhook certs`.
 mod certs;
-mod certs;
+/// What the fuzzer has found worth keeping.
 mod corpus;
+/// Requests that cross with a stop.
 mod crossing;
-mod crossing;
+/// What Go makes of the same bodies.
 mod differential;
-mod differential;
+/// Probes, metrics, and the way to the end.
 mod health;
 /// `tokenlab-webhook kubeconfig`.
 mod kubeconfig;
-mod kubeconfig;
+/// The authenticator `ldap`, against OpenLDAP.
+#[cfg(feature = "ldap")]
 mod ldap;
+/// A certificate as files.
+mod material;
 /// The webhook in this process, and clients for it.
 mod peer;
 /// The program as a child process.
