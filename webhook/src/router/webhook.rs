@@ -10,7 +10,7 @@ use futures::FutureExt as _;
 use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::exchange::Exchange;
 use super::{Observer, Outcome, body, guard, media_type};
@@ -59,22 +59,30 @@ impl<A: Authenticator> Webhook<A> {
         exchange: &mut Exchange<'_>,
     ) -> Result<Decision, Rejection> {
         let _permit = self.admit()?;
+        let limit = self.limit(request.uri());
+        let deadline = exchange.arrived + limit;
+        let decision = timeout_at(deadline, self.ask(request, deadline, exchange)).await;
+        decision.unwrap_or_else(|_| match exchange.review {
+            None => Err(Rejection::SlowBody { limit }),
+            Some(_) => Err(Rejection::TimedOut { limit }),
+        })
+    }
+
+    async fn ask(
+        &self,
+        request: Request,
+        deadline: Instant,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<Decision, Rejection> {
         let (head, body) = request.into_parts();
         if !self.lenient_content_type {
             media_type::check(&head.headers)?;
         }
-        let limit = self.limit(&head.uri);
-        let deadline = exchange.arrived + limit;
-        let body = body::collect(body, self.body_limit, &self.bodies);
-        let body = timeout_at(deadline, body).await;
-        let (body, _taken) = body.map_err(|_| Rejection::SlowBody { limit })??;
-        let mut review = decode(&body)?;
-        drop(body);
+        let mut review = decode(&body::collect(body, self.body_limit).await?)?;
         review.deadline = Some(deadline);
         review.caller = head.extensions.get::<Caller>().cloned();
         let review = exchange.review.insert(review);
-        let decision = timeout_at(deadline, self.decide(review)).await;
-        let decision = decision.map_err(|_| Rejection::TimedOut { limit })??;
+        let decision = self.decide(review).await?;
         match decision.narrowed(&review.audiences) {
             Decision::Unavailable { reason } => Err(Rejection::Unavailable { reason }),
             Decision::Overloaded { reason } => Err(Rejection::Overloaded { reason }),
