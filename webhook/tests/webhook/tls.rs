@@ -1,5 +1,7 @@
 /// Who has which certificate, and who gets in.
 mod clients;
+/// What `certs` makes and `serve` takes.
+mod program;
 /// Files that are replaced while the server runs.
 mod reload;
 /// Which versions are spoken.
@@ -25,10 +27,13 @@ fn der(pem: &str) -> CertificateDer<'static> {
 
 /// A client that trusts `authority`, with a certificate and its key as PEM, or without.
 fn client(authority: &CertificateAuthority, identity: Option<(&str, &str)>) -> Arc<ClientConfig> {
+    client_of(authority.certificate_pem(), identity)
+}
+
+/// The same, with the authority as PEM.
+fn client_of(authority: &str, identity: Option<(&str, &str)>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(der(authority.certificate_pem()))
-        .expect("an authority");
+    roots.add(der(authority)).expect("an authority");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
