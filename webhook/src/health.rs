@@ -100,3 +100,33 @@ pub fn health_router(health: Health, metrics: Metrics) -> Router {
         .route("/metrics", get(count))
         .with_state(health)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    #[test]
+    fn it_is_ready_while_it_serves_and_nothing_is_wrong() {
+        let broken = Arc::new(AtomicBool::new(true));
+        let seen = Arc::clone(&broken);
+        let health = Health::new().with_check("certificate", move || {
+            let broken = seen.load(Ordering::Relaxed);
+            if broken {
+                Err("expired".to_owned())
+            } else {
+                Ok(())
+            }
+        });
+        let all = "server: starting\ncertificate: expired".to_owned();
+        assert_eq!(health.ready(), Err(all));
+        // A clone is the same.
+        health.clone().serving();
+        assert_eq!(health.ready(), Err("certificate: expired".to_owned()));
+        broken.store(false, Ordering::Relaxed);
+        assert_eq!(health.ready(), Ok(()));
+        health.stopping();
+        assert_eq!(health.ready(), Err("server: stopping".to_owned()));
+    }
+}

@@ -184,7 +184,7 @@ impl Metrics {
         text
     }
 
-    /// `OpenMetrics` 1.0, which Prometheus reads since its version 2.5.
+    /// OpenMetrics 1.0, which Prometheus reads since its version 2.5.
     pub const CONTENT_TYPE: &'static str =
         "application/openmetrics-text; version=1.0.0; charset=utf-8";
 }

@@ -43,55 +43,57 @@ pub(crate) struct Args {
 /// Serves as the settings say, which do not contradict each other.
 pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
     let metrics = Metrics::new();
-    let tls = load_tls(&settings)?;
-    let served = tls.as_ref().map(|(tls, _)| tls.clone());
-    let report = report(metrics.clone(), served.clone());
+    let (tls, reload) = load_tls(&settings)?.unzip();
+    let report = report(metrics.clone(), tls.clone());
     let mut decider = Decider::load(&settings, &report)?;
     let router = router(&settings, decider.authenticator(), metrics.clone()).build();
     let address = settings.listen.unwrap_or(LISTEN);
-    let server = bind(address, served.clone(), &settings).await?;
+    let server = bind(address, tls.clone(), &settings).await?;
     let server = server.with_observer(Arc::new(metrics.clone()));
-    let health = health(served.clone());
-    let health_server = match settings.health_listen {
+    let health = health(tls.clone());
+    let probed = match settings.health_listen {
         Some(address) => Some(bind(address, None, &settings).await?),
         None => None,
     };
     // Before anybody is told that it listens: who was told may send a signal.
-    let mut signals = Signals::new().map_err(Failure::Signals)?;
+    let signals = Signals::new().map_err(Failure::Signals)?;
 
     for mode in &decider.modes {
         metrics.mode(*mode);
     }
-    warn(&settings);
-    if let Some(tls) = &served {
+    if let Some(tls) = &tls {
         metrics.certificate(tls.not_after());
     }
+    warn(&settings);
+    // Dropped at the end, it ends them.
     let mut tasks = JoinSet::new();
-    if let Some((_, reload)) = tls {
-        tasks.spawn(reload.run(move |event| report(event)));
-    }
     for task in decider.tasks {
         tasks.spawn(task);
     }
-    if let Some(server) = health_server {
+    if let Some(reload) = reload {
+        tasks.spawn(reload.run(move |event| report(event)));
+    }
+    if let Some(server) = probed {
         let url = format!("http://{}", server.local_addr());
         tracing::info!(url, "health and metrics");
         let router = health_router(health.clone(), metrics);
         tasks.spawn(server.serve(router, std::future::pending()));
     }
     health.serving();
-    tell(&server, served.is_some(), settings.log_format);
+    tell(&server, tls.is_some(), settings.log_format);
     let delay = settings.shutdown_delay.unwrap_or_default();
-    let stop = async move {
-        signals.next().await;
-        health.stopping();
-        tracing::info!("stopping");
-        // Connections still come until every node has heard that the Pod is ending. Who sends
-        // another signal does not want to wait for that.
-        tokio::time::timeout(delay, signals.next()).await.ok();
-    };
-    server.serve(router, stop).await;
+    server.serve(router, stop(signals, health, delay)).await;
     Ok(())
+}
+
+/// Ends when the server is to stop.
+async fn stop(mut signals: Signals, health: Health, delay: Duration) {
+    signals.next().await;
+    health.stopping();
+    tracing::info!("stopping");
+    // Connections still come until every node has heard that the Pod is ending. Who sends another
+    // signal does not want to wait for that.
+    tokio::time::timeout(delay, signals.next()).await.ok();
 }
 
 /// The certificate and who may come, if there is TLS.
