@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use failure::Failure;
-use log::{Format, Level};
+use log::{Format, Level, Log};
 use settings::Source;
 
 const EXAMPLES: &str = "\
@@ -81,23 +81,31 @@ pub(crate) async fn run() -> ExitCode {
 }
 
 impl Args {
-    /// Exit code 0, or the failure's; clap has ended the program with 2 for a wrong usage.
-    pub(crate) async fn run(self) -> ExitCode {
-        let Self { log, command } = self;
-        let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        tracing_subscriber::fmt()
-            .with_max_level(log)
-            .with_ansi(colour)
-            .with_writer(io::stderr)
-            .init();
-        let outcome = match command {
-            Command::Serve(args) => args.run().await,
-            Command::Certs(args) => args.run(),
-            Command::Kubeconfig(args) => args.run(),
+    async fn run(self, mut matches: ArgMatches) -> Result<(), Failure> {
+        let Self {
+            log,
+            log_format,
+            command,
+        } = self;
+        let mut settled = |source: Source| {
+            let matches = matches.remove_subcommand().map(|(_, matches)| matches);
+            let mut told = source.read(matches.unwrap_or_default())?;
+            told.check()?;
+            let settings = &mut told.settings;
+            settings.log = log.or(settings.log);
+            settings.log_format = log_format.or(settings.log_format);
+            let log = Log::start(settings.log, settings.log_format);
+            Ok::<_, Failure>((told.settings, log))
         };
         match command {
-            Command::Serve(args) => serve::run(settled(args.source)?).await,
-            Command::CheckConfig(args) => check_config::run(&settled(args.source)?),
+            Command::Serve(args) => {
+                let (settings, log) = settled(args.source)?;
+                serve::run(settings, log).await
+            }
+            Command::CheckConfig(args) => {
+                let (settings, _log) = settled(args.source)?;
+                check_config::run(&settings)
+            }
             Command::Certs(args) => args.run(),
             #[cfg(feature = "manifests")]
             Command::Manifests(args) => args.run(),

@@ -1,6 +1,6 @@
 //! `tokenlab-webhook serve`.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::decider::{Decider, Report};
 use super::failure::{Failure, chain};
-use super::log::Format;
+use super::log::Log;
 use super::settings::{Settings, Source, TlsVersion};
 
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
@@ -41,7 +41,7 @@ pub(crate) struct Args {
 }
 
 /// Serves as the settings say, which do not contradict each other.
-pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
+pub(super) async fn run(settings: Settings, mut log: Log) -> Result<(), Failure> {
     let metrics = Metrics::new();
     let (tls, reload) = load_tls(&settings)?.unzip();
     let report = report(metrics.clone(), tls.clone());
@@ -80,7 +80,8 @@ pub(super) async fn run(settings: Settings) -> Result<(), Failure> {
         tasks.spawn(server.serve(router, std::future::pending()));
     }
     health.serving();
-    tell(&server, tls.is_some(), settings.log_format);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    log.listening(&format!("{scheme}://{}{PATH}", server.local_addr()));
     let delay = settings.shutdown_delay.unwrap_or_default();
     server.serve(router, stop(signals, health, delay)).await;
     Ok(())
@@ -214,17 +215,6 @@ fn warn(settings: &Settings) {
     }
     if settings.no_client_certificates == Some(true) {
         tracing::warn!("everybody who reaches the port can ask whose a token is");
-    }
-}
-
-fn tell(server: &Server, tls: bool, format: Option<Format>) {
-    let scheme = if tls { "https" } else { "http" };
-    let url = format!("{scheme}://{}{PATH}", server.local_addr());
-    if format == Some(Format::Json) {
-        tracing::info!(url, "listening");
-    } else {
-        // Where stderr is closed nobody reads it; that is no reason not to serve.
-        writeln!(io::stderr(), "listening on {url}").ok();
     }
 }
 

@@ -54,10 +54,8 @@ impl Program {
 
     /// Where its health port is.
     pub(crate) fn health(&self) -> SocketAddr {
-        let lines = self.seen.lines();
-        let line = lines
-            .filter(|line| line.contains("health and metrics"))
-            .last();
+        let mut lines = self.seen.lines();
+        let line = lines.rfind(|line| line.contains("health and metrics"));
         let (_, rest) = line
             .and_then(|line| line.split_once("://"))
             .expect("an address");

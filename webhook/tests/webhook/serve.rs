@@ -274,7 +274,13 @@ async fn usage() {
 
     For more information, try '--help'.
     "#);
-    assert_snapshot!(run(&["serve", "--help"]).await, @r#"
+}
+
+#[tokio::test]
+async fn help() {
+    let dir = TempDir::new().expect("a folder");
+    let help = run(&["serve", "--help"], dir.path()).await;
+    assert_snapshot!(help, @r#"
     exit_code: 0
     ----- stdout -----
     Answer reviews until SIGINT or SIGTERM, then finish those that are under way
