@@ -34,14 +34,19 @@ pub(crate) enum Rejection {
     Method { allow: &'static str },
     #[error("too many reviews are in flight")]
     Full,
-    #[error("{reason}")]
+    #[error("{}", or(reason, "the authenticator has too much to do"))]
     Overloaded { reason: String },
-    #[error("{reason}")]
+    #[error("{}", or(reason, "the authenticator is not available"))]
     Unavailable { reason: String },
     #[error("the authenticator did not answer within {limit:?}")]
     TimedOut { limit: Duration },
     #[error("the authenticator panicked")]
     Panicked,
+}
+
+/// What the apiserver logs must not be empty.
+fn or<'a>(reason: &'a str, otherwise: &'a str) -> &'a str {
+    if reason.is_empty() { otherwise } else { reason }
 }
 
 impl Rejection {

@@ -157,6 +157,16 @@ async fn what_may_be_asked_again(#[case] delay: Option<Duration>, #[case] header
     "#));
 }
 
+#[rstest]
+#[case::overloaded(|| Decision::Overloaded { reason: String::new() }, "has too much to do")]
+#[case::unavailable(|| Decision::Unavailable { reason: String::new() }, "is not available")]
+#[tokio::test]
+async fn no_reason_is_empty(#[case] answer: fn() -> Decision, #[case] message: &str) {
+    let response = post(&Webhook::plain(Answering(answer)).await, "/authenticate").await;
+    let status: serde_json::Value = response.json().await.expect("JSON");
+    assert_eq!(status["message"], format!("the authenticator {message}"));
+}
+
 #[tokio::test]
 async fn nothing_else_may_be_asked_again() {
     let second = Some(Duration::from_secs(1));
