@@ -154,8 +154,8 @@ impl<'a> TlsBuilder<'a> {
         self
     }
 
-    /// Whether TLS 1.2 is spoken beside 1.3. Default no: every apiserver since Kubernetes 1.15
-    /// (Go 1.12) speaks 1.3.
+    /// Whether TLS 1.2 is spoken beside 1.3. Default no: every apiserver since Kubernetes 1.17
+    /// (Go 1.13) speaks 1.3.
     pub fn tls12(mut self, allowed: bool) -> Self {
         self.tls12 = allowed;
         self
