@@ -11,6 +11,9 @@
 //!   revoked alone is a token of a [`TokenFile`](super::TokenFile).
 //! - Every wrong password is a failed login to the directory, which may lock the account: the
 //!   apiserver remembers a refused token, but not the next guess.
+//! - Prefer `ldaps://`. A directory that goes away while `StartTLS` is begun is waited for until the
+//!   review's time is over (`ldap3` 0.12, `LdapConnAsync::single_op`); of any other it is known at
+//!   once.
 //! - Usernames and filters are escaped; a name that is in the token in another case or with other
 //!   spaces than in the directory is the directory's.
 

@@ -190,8 +190,8 @@ async fn the_program_asks_it_and_logs_no_password() {
     let Some(mut directory) = directory("the_program_asks_it_and_logs_no_password").await else {
         return;
     };
-    let way = Way::to(directory.ldap).await;
-    let url = format!("ldap://localhost:{}", way.port);
+    let way = Way::to(directory.ldaps).await;
+    let url = format!("ldaps://localhost:{}", way.port);
     let file = directory.file("webhook.yaml");
     let ldap = settings(&directory, Bind::Search, &url);
     // JSON is YAML.
