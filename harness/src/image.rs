@@ -31,6 +31,7 @@ pub struct ImageBuilder {
     program: Option<Utf8PathBuf>,
     cargo: Option<Utf8PathBuf>,
     workspace: Utf8PathBuf,
+    ldap: bool,
     progress: Progress,
 }
 
@@ -91,6 +92,13 @@ impl ImageBuilder {
         self
     }
 
+    /// Whether the program that is built can ask an LDAP directory. By default it cannot, and is
+    /// smaller by that.
+    pub fn ldap(mut self, ldap: bool) -> Self {
+        self.ldap = ldap;
+        self
+    }
+
     /// Where to show how far it is; nowhere by default.
     pub fn progress(mut self, progress: Progress) -> Self {
         self.progress = progress;
@@ -105,6 +113,7 @@ impl ImageBuilder {
             program,
             cargo,
             workspace,
+            ldap,
             progress,
         } = self;
         let path = if let Some(path) = program {
@@ -113,6 +122,7 @@ impl ImageBuilder {
             let build = Build {
                 cargo: cargo.as_deref(),
                 workspace: &workspace,
+                ldap,
                 progress: &progress,
             };
             build.run().await?
@@ -136,6 +146,7 @@ impl Image {
             program: None,
             cargo: None,
             workspace: build::own_workspace().to_owned(),
+            ldap: false,
             progress: Progress::hidden(),
         }
     }

@@ -51,6 +51,10 @@ struct Build {
     #[arg(long, value_name = "FILE")]
     program: Option<Utf8PathBuf>,
 
+    /// Build one that can ask an LDAP directory: half as large again
+    #[arg(long, conflicts_with = "program")]
+    ldap: bool,
+
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -85,6 +89,7 @@ impl Build {
             out,
             tag,
             program,
+            ldap,
             json,
         } = self;
         let to_stdout = out.as_deref().is_some_and(|out| out == "-");
@@ -97,7 +102,10 @@ impl Build {
         if let Some(out) = out.as_deref().filter(|_| !to_stdout) {
             super::file::check(out)?;
         }
-        let mut builder = Image::builder().name(tag).progress(Progress::stderr());
+        let mut builder = Image::builder()
+            .name(tag)
+            .ldap(ldap)
+            .progress(Progress::stderr());
         if let Some(program) = program {
             builder = builder.program(program);
         }

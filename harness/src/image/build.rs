@@ -128,6 +128,7 @@ fn hint(tail: &str) -> Option<&'static str> {
 pub(super) struct Build<'a> {
     pub(super) cargo: Option<&'a Utf8Path>,
     pub(super) workspace: &'a Utf8Path,
+    pub(super) ldap: bool,
     pub(super) progress: &'a Progress,
 }
 
@@ -151,7 +152,7 @@ impl Build<'_> {
                 os: std::env::consts::OS,
             });
         }
-        let words = Self::command(&self.cargo()?);
+        let words = self.command(&self.cargo()?);
         let command: Vec<_> = words.iter().map(|word| quoted(word)).collect();
         let command = command.join(" ");
         let folder = RunFolder::create()?;
@@ -220,7 +221,7 @@ impl Build<'_> {
         found.ok_or(ImageBuildError::NoCargo { cargo })
     }
 
-    fn command(cargo: &Utf8Path) -> Vec<String> {
+    fn command(&self, cargo: &Utf8Path) -> Vec<String> {
         let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let words = [
             cargo.as_str(),
@@ -230,6 +231,10 @@ impl Build<'_> {
             WEBHOOK,
             "--bin",
             WEBHOOK,
+            // What is not for serving stays out of it: half a megabyte, and minutes of compiling.
+            "--no-default-features",
+            "--features",
+            if self.ldap { "cli,ldap" } else { "cli" },
             "--profile",
             PROFILE,
             // Named, the flags below are for the program alone: a static proc macro cannot be.

@@ -1,5 +1,6 @@
 //! `tokenlab image` and `tokenlab manifests`: what scripts and people see.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
@@ -319,11 +320,11 @@ fn webhook_config_goes_with_the_secret() {
         client-key-data: >-
           [BASE64]
     contexts:
-    - name: lab
+    - name: my-authn
       context:
         cluster: my-authn
         user: my-apiserver
-    current-context: lab
+    current-context: my-authn
     ");
     });
     let yaml = text(&output.stdout);
