@@ -41,6 +41,7 @@ async fn the_webhook_is_found_by_its_name(#[case] wire: Wire, #[case] address: S
             file.contains("server: https://my-authn.kube-system.svc/authenticate"),
             "{file}"
         );
+        assert!(file.contains("client-certificate-data: "), "{file}");
         let said = says(lab).await;
         assert!(
             said.contains(r#"User "mock" cannot list resource"#),
@@ -64,6 +65,28 @@ async fn the_flag_is_set_kept_rolled_back_and_undone() {
         Ok::<_, ClusterError>(())
     });
     ran.await.expect("must start");
+}
+
+/// A client without a certificate learns nothing; probes and metrics are on a port of their own.
+async fn who_gets_in(lab: &Cluster) {
+    let plan = lab.plan();
+    let address = plan.manifests().cluster_ip.expect("must be known");
+    let url = format!("https://{address}/authenticate");
+    let nobody = lab.in_node(&["curl", "-sSk", "--data", "{}", &url]).await;
+    let said = nobody.expect_err("must be refused").to_string();
+    assert!(said.contains("certificate required"), "{said}");
+
+    let kubectl = lab.kubectl().expect("must be written");
+    let pods = "app.kubernetes.io/instance=my-authn";
+    let name = r"jsonpath={.items[0].metadata.name}";
+    #[rustfmt::skip]
+    let pod = ["get", "pods", "--namespace=kube-system", "--selector", pods, "--output", name];
+    let pod = kubectl.run(pod).await.expect("must run").stdout;
+    let metrics = format!("/api/v1/namespaces/kube-system/pods/{pod}:8081/proxy/metrics");
+    let metrics = kubectl.run(["get", "--raw", &metrics]).await;
+    let metrics = metrics.expect("must run");
+    let counted = |line: &str| line.starts_with("tokenreview_requests_total{");
+    assert!(metrics.stdout.lines().any(counted), "{metrics}");
 }
 
 async fn images_that_do_not_work(lab: &Cluster) {
@@ -111,6 +134,7 @@ async fn the_flag(lab: &Cluster, image: &Image) {
         said.contains(r#"User "mock" cannot list resource"#),
         "{said}"
     );
+    who_gets_in(lab).await;
     let wired = lab.wire().await.expect("must be wired");
     assert_eq!(wired, Wired::Already);
 

@@ -12,15 +12,11 @@ mod corpus;
 mod crossing;
 /// What Go makes of the same bodies.
 mod differential;
-/// Probes, metrics, and the way to the end.
-mod health;
 /// `tokenlab-webhook kubeconfig`.
 mod kubeconfig;
-/// The authenticator `ldap`, against OpenLDAP.
-#[cfg(feature = "ldap")]
-mod ldap;
-/// A certificate as files.
-mod material;
+/// `tokenlab-webhook manifests`.
+#[cfg(feature = "manifests")]
+mod manifests;
 /// The webhook in this process, and clients for it.
 mod peer;
 /// The program as a child process.
