@@ -24,6 +24,7 @@ use serde_json::Value;
 use tokenlab_webhook::pki::CertificateAuthority;
 
 use crate::cluster::deployment::{Stuck, rolled_out, stuck};
+use crate::diagnostics::Redaction;
 use crate::guardian::Guardian;
 use crate::image::ImageName;
 use crate::kubeconfig::{Identity, Kubeconfig};
@@ -287,9 +288,13 @@ impl Existing {
     /// What the cluster's operator must do, for the apiserver to ask the webhook.
     pub async fn operator(&self) -> Result<Operator, ExistingError> {
         let config = self.webhook_config(Some(self.address().await?));
-        let (url, config) = (config.server.clone(), config.yaml());
-        let file = self.folder.write(CONFIG_FILE, &config)?;
-        Ok(Operator { url, config, file })
+        let text = config.yaml();
+        let file = self.folder.write(CONFIG_FILE, &text)?;
+        Ok(Operator {
+            url: config.server,
+            config: Redaction::default().text(&text),
+            file,
+        })
     }
 
     fn webhook_config(&self, cluster_ip: Option<IpAddr>) -> Kubeconfig {

@@ -13,9 +13,10 @@ use crate::lab::CONFIG_FILE_FLAG;
 pub struct Operator {
     /// Where the apiserver then posts its TokenReviews.
     pub url: String,
-    /// The file for `--authentication-token-webhook-config-file`, YAML. It holds no secret.
+    /// The file for `--authentication-token-webhook-config-file`, for people to look at: YAML, with a
+    /// mark in place of the key that the apiserver shows itself by.
     pub config: String,
-    /// Where it lies, as long as the webhook is deployed.
+    /// Where the file itself lies, as long as the webhook is deployed: for its owner alone.
     pub file: Utf8PathBuf,
 }
 
