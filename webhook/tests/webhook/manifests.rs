@@ -16,7 +16,8 @@ fn documents(text: &str) -> Vec<Value> {
     let (_, rest) = text.split_once("----- stdout -----\n").expect("stdout");
     let (yaml, _) = rest.split_once("----- stderr -----").expect("stderr");
     let read = |document| serde_saphyr::from_str(document).expect("YAML");
-    yaml.split("---\n").map(read).collect()
+    // Not at the end of a line of PEM.
+    yaml.split("\n---\n").map(read).collect()
 }
 
 fn of_kind<'a>(documents: &'a [Value], kind: &str) -> &'a Value {
