@@ -140,7 +140,7 @@ pub struct LdapReload {
 
 impl LdapReload {
     /// What is reloaded, in its [`ReloadEvent`]s.
-    pub const WHAT: &'static str = "directory's files";
+    pub const WHAT: &'static str = "directory";
 
     /// As [`Watched::with_interval`].
     #[must_use]

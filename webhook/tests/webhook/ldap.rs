@@ -310,10 +310,7 @@ async fn a_new_password_is_taken() {
         std::fs::rename(&draft, &file).expect("renamed");
         soon(events.recv()).await.expect("an event")
     };
-    assert_eq!(
-        write("reader-password").await,
-        ("directory's files", Ok(()))
-    );
+    assert_eq!(write("reader-password").await, (LdapReload::WHAT, Ok(())));
     assert_eq!(ask(&ldap, "demo-user", "demo-password").await, demo_user());
     let (_, outcome) = write("\n").await;
     let error = outcome.expect_err("no password");
