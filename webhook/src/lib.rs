@@ -2,8 +2,8 @@
 //!
 //! A kube-apiserver that is started with `--authentication-token-webhook-config-file` asks a
 //! webhook about each bearer token that nobody else knew: it posts a `TokenReview` and expects it
-//! back with a status, which names a user or does not. Implement [`Authenticator`]; [`router`]
-//! speaks the protocol, [`Server`] does TLS.
+//! back with a status, which names a user or does not. Implement [`Authenticator`], or take one of
+//! [`authenticators`]; [`router`] speaks the protocol, [`Server`] does TLS.
 //!
 //! ```no_run
 //! use tokenlab_webhook::{Mock, Server, Tls, pki::CertificateAuthority, router};
@@ -31,8 +31,9 @@
 //!
 //! # Features
 //!
-//! - `cli`, on by default: the program `tokenlab-webhook`, which serves a mock and makes
-//!   certificates. A program of yours does without: `default-features = false`.
+//! - `cli`, on by default: the program `tokenlab-webhook`. A program of yours does without:
+//!   `default-features = false`.
+//! - `ldap`: the authenticator that asks an LDAP directory, `authenticators::ldap`.
 
 /// Its examples are compiled with the tests.
 #[cfg(doctest)]
