@@ -312,6 +312,12 @@ async fn a_new_password_is_taken() {
     };
     assert_eq!(write("reader-password").await, (LdapReload::WHAT, Ok(())));
     assert_eq!(ask(&ldap, "demo-user", "demo-password").await, demo_user());
+    // What was opened by the old files is not used by the new.
+    assert_eq!(way.connections(), 2);
+    let (_, outcome) = write("reader-password\n").await;
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(ask(&ldap, "demo-user", "demo-password").await, demo_user());
+    assert_eq!(way.connections(), 3);
     let (_, outcome) = write("\n").await;
     let error = outcome.expect_err("no password");
     assert_eq!(error, format!("no password is in `{}`", file.display()));
