@@ -4,6 +4,8 @@ mod certs;
 mod check_config;
 mod decider;
 mod failure;
+mod files;
+mod kubeconfig;
 mod log;
 #[cfg(feature = "manifests")]
 mod manifests;

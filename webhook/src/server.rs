@@ -171,7 +171,15 @@ impl Server {
 fn waiting(listener: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
     // Asked itself: tokio may not have heard of the newest yet.
     let listener = listener.into_std().ok();
-    let next = move || listener.as_ref()?.accept().ok();
+    let next = move || {
+        loop {
+            match listener.as_ref()?.accept() {
+                Ok(accepted) => break Some(accepted),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(_) => break None,
+            }
+        }
+    };
     std::iter::from_fn(next).filter_map(|(stream, peer)| {
         stream.set_nonblocking(true).ok()?;
         Some((TcpStream::from_std(stream).ok()?, peer))

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::decider::{Decider, Report};
 use super::failure::{Failure, chain};
+use super::files;
 use super::log::Log;
 use super::settings::{Settings, Source, TlsVersion};
 
@@ -182,6 +183,7 @@ fn limits(settings: &Settings) -> Limits {
     if let Some(connections) = settings.max_connections {
         limits.connections = connections.get();
     }
+    limits.connections = limits.connections.min(files::room());
     if let Some(streams) = settings.http2_max_streams_per_connection {
         limits.streams = streams.get();
     }

@@ -182,7 +182,7 @@ pub(super) struct Settings {
     #[serde(deserialize_with = "some_duration")]
     pub(super) review_timeout: Option<Duration>,
 
-    /// How long the reviews that are under way may take after a stop [default: 5s]
+    /// How long the reviews that are under way may take after a stop [default: 11s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, help_heading = "Limits")]
     #[serde(deserialize_with = "some_duration")]
     pub(super) drain_timeout: Option<Duration>,

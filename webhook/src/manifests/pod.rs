@@ -68,8 +68,8 @@ impl Manifests {
                 containers: vec![self.container()],
                 volumes: Some(self.volumes(credentials)),
                 topology_spread_constraints: self.spread(),
-                // The pause before its end, five seconds for reviews that are running, and some.
-                termination_grace_period_seconds: Some(15),
+                // The pause before its end, eleven seconds for reviews that are running, and some.
+                termination_grace_period_seconds: Some(20),
                 ..PodSpec::default()
             }),
         }

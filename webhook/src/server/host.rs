@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,6 +20,9 @@ use crate::{Caller, Tls};
 
 /// How much is read of what a client that is refused has sent already.
 const PARTING: u64 = 64 * 1024;
+
+/// How long a client that is refused may take to read why.
+const PARTING_TIME: Duration = Duration::from_secs(1);
 
 /// What all connections have in common.
 pub(super) struct Host {
@@ -97,7 +101,7 @@ impl Host {
                 tracing::warn!(%peer, %error, "TLS handshake failed");
                 tell(outcome(&error));
                 tokio::select! {
-                    _ = timeout(limit, part(stream)) => {}
+                    _ = timeout(PARTING_TIME, part(stream)) => {}
                     () = self.lingered() => {}
                 }
                 None

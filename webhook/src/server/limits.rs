@@ -31,7 +31,9 @@ pub struct Limits {
     /// which Go's client closes one itself (`IdleConnTimeout`): closed by the server, it could
     /// cross with a request, and the apiserver does not repeat what ended by EOF.
     pub idle: Duration,
-    /// How long running requests may take after a stop before they are dropped. Default 5 s.
+    /// How long running requests may take after a stop before they are dropped. Default 11 s, a
+    /// second more than the router gives a review. Kubernetes waits for
+    /// `terminationGracePeriodSeconds`.
     pub drain: Duration,
     /// How long a connection that is in its handshake, or without a request, is kept open after a
     /// stop. Default 1 s: a request may be on its way, and the apiserver does not repeat what ended
@@ -61,7 +63,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             idle: Duration::from_secs(120),
-            drain: Duration::from_secs(5),
+            drain: Duration::from_secs(11),
             linger: Duration::from_secs(1),
             streams: 250,
             head_octets: 16 * 1024,

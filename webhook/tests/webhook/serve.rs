@@ -331,7 +331,7 @@ async fn help() {
           --review-timeout <DURATION>
               How long a review may take; then the answer is 503 [default: 10s]
           --drain-timeout <DURATION>
-              How long the reviews that are under way may take after a stop [default: 5s]
+              How long the reviews that are under way may take after a stop [default: 11s]
           --retry-after <DURATION>
               What `Retry-After` says with 429 and 503. It multiplies the apiserver's calls [default:
               none]

@@ -122,7 +122,7 @@ async fn a_silent_connection_holds_nothing_up() {
     assert_eq!(webhook.post(TUTORIAL).await.status(), 200);
     let served = webhook.stop();
     // Less than the drain limit.
-    tokio::time::timeout(Duration::from_secs(3), served)
+    tokio::time::timeout(Duration::from_secs(9), served)
         .await
         .expect("it must not be waited for")
         .expect("no panic");

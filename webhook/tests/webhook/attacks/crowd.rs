@@ -3,11 +3,12 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokenlab_webhook::{Limits, Mock};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::process::Command;
 
 use super::raw::{self, HTTP1, HTTP2};
 use crate::material::Material;
-use crate::peer::{TUTORIAL, Webhook, client, soon, url};
-use crate::program::Program;
+use crate::peer::{PATIENCE, TUTORIAL, Webhook, client, soon, url};
+use crate::program::{PROGRAM, Program};
 use crate::skipped::skip;
 
 /// How many clients do nothing.
@@ -26,10 +27,13 @@ async fn ten_thousand_idle_connections() {
         return skip("ten_thousand_idle_connections", "too few file descriptors");
     }
     let material = Material::new();
-    let program = Program::serve(&material.args(), "warn").await;
+    // None ends by its time, or because it does not answer a ping.
+    let limits = ["--idle-timeout=1h", "--http2-ping-interval=1h"].map(str::to_owned);
+    let args = [&material.args()[..], &limits].concat();
+    let program = Program::serve(&args, "warn").await;
     let (rest, _) = program.memory();
     let connectors = [HTTP1, HTTP2].map(|alpn| raw::connector(&material.authority, alpn));
-    let idle: Vec<_> = futures::stream::iter(0..CROWD)
+    let mut idle: Vec<_> = futures::stream::iter(0..CROWD)
         .map(|n| {
             let (address, connector) = (program.address, connectors[n % 2].clone());
             tokio::spawn(async move {
@@ -38,7 +42,7 @@ async fn ten_thousand_idle_connections() {
                     stream.write_all(raw::PREFACE).await.expect("sent");
                     stream.flush().await.expect("sent");
                 }
-                stream
+                (n % 2 == 0, stream)
             })
         })
         .buffer_unordered(200)
@@ -56,10 +60,20 @@ async fn ten_thousand_idle_connections() {
     }
     let each = (program.memory().0 - rest) / CROWD;
     assert!(each < 64 * 1024, "{each} octets for each connection");
-    // And one who comes now.
-    let mut late = raw::connect_to(program.address, &connectors[0]).await;
-    late.write_all(raw::post().as_bytes()).await.expect("sent");
-    assert!(raw::answer(&mut late).await.contains("200 OK"));
+    // And one who comes now; and some of the crowd, when they wake up.
+    idle.push((true, raw::connect_to(program.address, &connectors[0]).await));
+    for (http1, stream) in idle.iter_mut().rev().step_by(51) {
+        if *http1 {
+            stream
+                .write_all(raw::post().as_bytes())
+                .await
+                .expect("sent");
+            assert!(raw::answer(stream).await.contains("200 OK"));
+        } else {
+            stream.write_all(&raw::review(1)).await.expect("sent");
+            raw::until(stream, raw::DATA).await;
+        }
+    }
 }
 
 /// More than there may be wait, and are served when there is room.
@@ -67,6 +81,7 @@ async fn ten_thousand_idle_connections() {
 async fn connections_have_a_limit() {
     let mut limits = Limits::default();
     limits.connections = 2;
+    limits.handshake = PATIENCE * 10;
     let webhook = Webhook::configured(Mock, |server| server.with_limits(limits)).await;
     let mut one = raw::connect(&webhook, HTTP1).await;
     let _silent = TcpStream::connect(webhook.address).await.expect("a server");
@@ -91,4 +106,21 @@ async fn connections_have_a_limit() {
         .await
         .expect("sent");
     assert!(raw::answer(&mut waiting).await.contains("200 OK"));
+}
+
+/// It starts with few, and takes what it may have.
+#[tokio::test]
+async fn files_are_asked_for() {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -Sn 64; exec \"$0\" \"$@\"", PROGRAM]);
+    limited.args(["serve", "--mock", "--plain-http", "--listen", "127.0.0.1:0"]);
+    let program = Program::start(limited.env("TOKENLAB_LOG", "warn")).await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(program.address).await.expect("a server"));
+    }
+    let client = client(program.address, None).build().expect("a client");
+    let url = url("/authenticate", program.address, false);
+    let answer = soon(client.post(url).body(TUTORIAL).send()).await;
+    assert_eq!(answer.expect("a response").status(), 200);
 }

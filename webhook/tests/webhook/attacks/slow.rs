@@ -10,7 +10,7 @@ use super::raw::{self, HTTP1, HTTP2};
 use crate::peer::{PATIENCE, TUTORIAL, Webhook, soon};
 
 /// So short that no test waits for it, and so long that none is cut off by it.
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_secs(2);
 
 /// Nothing here ends by a limit but by the one that is set.
 fn limits() -> Limits {
