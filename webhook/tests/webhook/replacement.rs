@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::Signal;
 use reqwest::Client;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::attacks::raw::{self, HTTP1};
 use crate::material::Material;
 use crate::peer::{TUTORIAL, client, soon, url};
 use crate::program::Program;
@@ -92,6 +93,7 @@ async fn a_rolling_replacement_loses_no_review() {
     let material = Material::new();
     let start = async || Program::serve(&material.args(), "warn").await;
     let mut old = start().await;
+    let connector = raw::connector(&material.authority, HTTP1);
     let balancer = Balancer::before(&old).await;
     let url = url("/authenticate", balancer.address, true);
     let load = Load::default();
@@ -110,9 +112,23 @@ async fn a_rolling_replacement_loses_no_review() {
     }
     for _ in 0..3 {
         load.goes_on(500).await;
+        // One that is under way meanwhile.
+        let mut slow = raw::connect_to(old.address, &connector).await;
+        let post = raw::post();
+        let (most, end) = post.split_at(post.len() - 1);
+        slow.write_all(most.as_bytes()).await.expect("sent");
+        slow.flush().await.expect("sent");
         let new = start().await;
         balancer.turn_to(&new);
         old.signal(Signal::SIGTERM);
+        soon(async {
+            while TcpStream::connect(old.address).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        slow.write_all(end.as_bytes()).await.expect("sent");
+        assert!(raw::answer(&mut slow).await.contains("200 OK"));
         let (status, stderr) = old.end().await;
         assert_eq!(status.code(), Some(0), "{stderr}");
         assert!(!stderr.contains("dropping"), "{stderr}");
