@@ -165,22 +165,34 @@ impl Programs {
     }
 }
 
-/// Our program, as `cargo lab image build` makes it: static, small, without this machine's folders.
+/// Our program, built as `cargo lab image build` builds it: what one of them compiled, the other
+/// finds ready.
 async fn for_the_image() -> anyhow::Result<PathBuf> {
     eprintln!("building tokenlab-webhook for the image (minutes the first time)");
+    let workspace = Path::new(PACKAGE).parent().context("no workspace")?;
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("versus-go");
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let flags = [
+        "-Ctarget-feature=+crt-static".to_owned(),
+        format!("--remap-path-prefix={}=/tokenlab", workspace.display()),
+        format!(
+            "--remap-path-prefix={}=/cargo",
+            home.unwrap_or_default().display()
+        ),
+    ];
     let mut command = Command::new(cargo);
     command
         .args(["build", "--locked", "--package", "tokenlab-webhook"])
         .args(["--bin", "tokenlab-webhook", "--profile", "image"])
-        .args(["--target", &target, "--target-dir"])
-        .arg(&folder)
-        .current_dir(PACKAGE)
-        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+        .args(["--target", &target])
+        .current_dir(workspace)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     run(&mut command).await?;
-    Ok(folder.join(target).join("image/tokenlab-webhook"))
+    // Cargo gives benchmarks `target/tmp`.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    Ok(folder.with_file_name(target).join("image/tokenlab-webhook"))
 }
 
 /// A peer, static and stripped as for an image.
