@@ -27,14 +27,14 @@ pub(crate) struct Case {
 /// One apiserver has one HTTP/2 connection; with HTTP/2 off, client-go keeps 25 open.
 pub(crate) const CASES: [Case; 5] = [
     Case {
-        name: "HTTP/2, 1 connection x 100 streams, 300 B",
+        name: "HTTP/2, 1 connection × 100 streams, 300 B",
         http2: true,
         connections: 1,
         streams: 100,
         body: Body::Small,
     },
     Case {
-        name: "HTTP/2, 1 connection x 100 streams, 8 KiB",
+        name: "HTTP/2, 1 connection × 100 streams, 8 KiB",
         http2: true,
         connections: 1,
         streams: 100,

@@ -202,7 +202,7 @@ fn row(name: &str, better: Better, figures: &[&Row]) -> [String; 5] {
             })
             .map(|ratio| format!("{ratio:.1}"))
             .collect();
-        format!("{text} ({} x)", ratios.join(" / "))
+        format!("{text} ({} ×)", ratios.join(" / "))
     };
     [name.to_owned(), cell(0), cell(1), cell(2), cell(3)]
 }
