@@ -13,10 +13,9 @@ mod through;
 
 use std::time::Duration;
 
-use axum::middleware::from_fn_with_state;
 use camino::Utf8PathBuf;
 use tokenlab_webhook::pki::{CertificateAuthority, PkiError};
-use tokenlab_webhook::{ApiVersion, Authenticator, BoxAuthenticator, Mock, Tls, TlsError, router};
+use tokenlab_webhook::{ApiVersion, Authenticator, BoxAuthenticator, Mock, Tls, TlsError};
 
 use crate::journal::Journal;
 use crate::kubeconfig::{Identity, Kubeconfig};
@@ -222,9 +221,8 @@ impl Webhook {
         let tls = Tls::from_certificate(&authority.serving(&[SERVICE_NAME])?)?;
         let switches = Switches::default();
         let journal = Journal::new();
-        let authenticator = Observed::new(authenticator, switches.clone(), journal.clone());
-        let router =
-            router(authenticator).layer(from_fn_with_state(switches.clone(), switches::spoil));
+        let observed = Observed::new(authenticator, switches.clone(), journal.clone());
+        let router = observed.router();
         let served = Served::start(router, tls).map_err(WebhookError::Listen)?;
         let url = format!(
             "https://127.0.0.1:{}{}",

@@ -36,7 +36,7 @@ authentication-token-webhook-cache-ttl says otherwise, and good tokens
 
 /// With these there is no user. clap (4.6) lets go of what an argument requires once another one
 /// forbids that.
-const NO_USER: [&str; 3] = ["refuse", "undecided", "forget"];
+const NO_USER: [&str; 5] = ["refuse", "undecided", "unavailable", "overloaded", "forget"];
 
 /// Show or set what a lab's webhook answers to a token, how late, and whether it listens
 #[derive(Debug, clap::Args)]
@@ -90,6 +90,16 @@ pub(super) struct Args {
     #[arg(long, value_name = "REASON", group = "answer", requires = "the-token",
         value_parser = NonEmptyStringValueParser::new())]
     undecided: Option<String>,
+
+    /// 503, for this reason: the apiserver does not ask again
+    #[arg(long, value_name = "REASON", group = "answer", requires = "the-token",
+        value_parser = NonEmptyStringValueParser::new())]
+    unavailable: Option<String>,
+
+    /// 429, for this reason: the apiserver asks up to five times
+    #[arg(long, value_name = "REASON", group = "answer", requires = "the-token",
+        value_parser = NonEmptyStringValueParser::new())]
+    overloaded: Option<String>,
 
     /// The token is answered as one that nothing was set for
     #[arg(long, group = "answer", requires = "the-token")]
@@ -151,6 +161,8 @@ impl Args {
             audiences,
             refuse,
             undecided,
+            unavailable,
+            overloaded,
             forget,
             latency,
             down,
@@ -175,7 +187,10 @@ impl Args {
         } else if refuse {
             Some(Script::Refused)
         } else {
-            undecided.map(|reason| Script::Undecided { reason })
+            undecided
+                .map(|reason| Script::Undecided { reason })
+                .or(unavailable.map(|reason| Script::Unavailable { reason }))
+                .or(overloaded.map(|reason| Script::Overloaded { reason }))
         };
         let mut changes = Vec::new();
         if script.is_some() || forget {

@@ -76,7 +76,7 @@ impl State {
         let memory = match event.outcome {
             Outcome::Authenticated { .. } => self.memory.authenticated,
             Outcome::Refused => self.memory.refused,
-            Outcome::Undecided { .. } | Outcome::Unanswered => return None,
+            _ => return None,
         };
         let age = Duration::try_from(now.duration_since(event.end())).unwrap_or_default();
         let left = memory.saturating_sub(age);

@@ -70,6 +70,18 @@ pub enum Outcome {
         /// Why not.
         reason: String,
     },
+    /// 503: it cannot be found out now.
+    Unavailable {
+        /// Why not.
+        reason: String,
+    },
+    /// 429: there is too much to do.
+    Overloaded {
+        /// Of what.
+        reason: String,
+    },
+    /// 500: the authenticator panicked.
+    Panicked,
     /// The review got no answer: the caller went away first, or the webhook was taken down.
     Unanswered,
 }
@@ -111,6 +123,12 @@ impl From<&Decision> for Outcome {
                 groups: user.groups.clone(),
             },
             Decision::Undecided { reason } => Self::Undecided {
+                reason: reason.clone(),
+            },
+            Decision::Unavailable { reason } => Self::Unavailable {
+                reason: reason.clone(),
+            },
+            Decision::Overloaded { reason } => Self::Overloaded {
                 reason: reason.clone(),
             },
             _ => Self::Refused,

@@ -14,6 +14,14 @@ use crate::digest::hexadecimal;
 #[serde(transparent)]
 pub struct TokenHash(String);
 
+impl TokenHash {
+    /// A hash that another program of ours wrote; none where it is not one.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let digits = text.bytes().all(|digit| digit.is_ascii_hexdigit());
+        (text.len() == 12 && digits).then(|| Self(text.to_owned()))
+    }
+}
+
 impl fmt::Display for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)

@@ -3,36 +3,40 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Outcome, ReviewEvent, Source};
+use super::{Outcome, ReviewEvent, Source, TokenHash};
 
 /// What stands before a review's fields, after the time and the level.
 const REVIEW: &str = " tokenlab_webhook::router: review ";
 
 impl ReviewEvent {
-    /// Reads a line that `tokenlab-webhook serve` logged of a review; none for any other line. The
-    /// log has no token, no audiences and no user: the user's name is empty.
+    /// Reads a line that `tokenlab-webhook serve` logged of a review; none for any other line, that
+    /// of a request which was no review among them. Of the user it has the name alone, and it has
+    /// no audiences.
     pub fn from_log(line: &str) -> Option<Self> {
         let (head, fields) = line.split_once(REVIEW)?;
         // A container's log may have something before the program's own time.
         let when = head.split_whitespace().nth_back(1)?.parse().ok()?;
         let fields: BTreeMap<_, _> = Fields(fields).collect();
         let field = |name| fields.get(name).map(String::as_str);
+        let reason = || field("reason").unwrap_or_default().to_owned();
         let outcome = match field("outcome")? {
             "authenticated" => Outcome::Authenticated {
-                user: String::new(),
+                user: field("user").unwrap_or_default().to_owned(),
                 uid: String::new(),
                 groups: Vec::new(),
             },
             "refused" => Outcome::Refused,
-            "undecided" => Outcome::Undecided {
-                reason: field("reason").unwrap_or_default().to_owned(),
-            },
+            "undecided" => Outcome::Undecided { reason: reason() },
+            "unavailable" | "timed_out" => Outcome::Unavailable { reason: reason() },
+            "overloaded" => Outcome::Overloaded { reason: reason() },
+            "panicked" => Outcome::Panicked,
+            "abandoned" => Outcome::Unanswered,
             _ => return None,
         };
         let latency = field("latency_us").and_then(|latency| latency.parse().ok());
         Some(Self {
             when,
-            token: None,
+            token: field("token").and_then(TokenHash::parse),
             api_version: field("api_version").map(str::to_owned),
             audiences: Vec::new(),
             outcome,
@@ -93,16 +97,16 @@ mod tests {
 
     #[test]
     fn a_review() {
-        let line = r#"2026-11-26T11:00:00.123456Z  INFO tokenlab_webhook::router: review outcome="authenticated" latency_us=34 api_version="authentication.k8s.io/v1beta1""#;
+        let line = r#"2026-11-26T11:00:00.123456Z  INFO tokenlab_webhook::router: review outcome="authenticated" code=200 latency_us=34 api_version="authentication.k8s.io/v1beta1" token="3fa9c1d2e4b5" user="mock""#;
         for line in [line, &format!("2026-11-26T11:00:01Z stderr F {line}")] {
             let event = ReviewEvent::from_log(line).expect("must be read");
             assert_eq!(event.when.to_string(), "2026-11-26T11:00:00.123456Z");
             assert_eq!(event.latency, Some(Duration::from_micros(34)));
             let version = event.api_version.as_deref();
             assert_eq!(version, Some("authentication.k8s.io/v1beta1"));
-            assert!(
-                matches!(event.outcome, Outcome::Authenticated { user, .. } if user.is_empty())
-            );
+            let token = event.token.map(|token| token.to_string());
+            assert_eq!(token.as_deref(), Some("3fa9c1d2e4b5"));
+            assert!(matches!(event.outcome, Outcome::Authenticated { user, .. } if user == "mock"));
         }
     }
 

@@ -59,6 +59,16 @@ pub enum Script {
         /// Why not.
         reason: String,
     },
+    /// 503: that it cannot be found out now.
+    Unavailable {
+        /// Why not.
+        reason: String,
+    },
+    /// 429: that there is too much to do.
+    Overloaded {
+        /// Of what.
+        reason: String,
+    },
 }
 
 /// How a webhook behaves.
@@ -113,6 +123,8 @@ impl From<Script> for Decision {
             }
             Script::Refused => Self::Refused,
             Script::Undecided { reason } => Self::Undecided { reason },
+            Script::Unavailable { reason } => Self::Unavailable { reason },
+            Script::Overloaded { reason } => Self::Overloaded { reason },
         }
     }
 }
@@ -128,6 +140,8 @@ impl From<Decision> for Script {
                 audiences,
             },
             Decision::Undecided { reason } => Self::Undecided { reason },
+            Decision::Unavailable { reason } => Self::Unavailable { reason },
+            Decision::Overloaded { reason } => Self::Overloaded { reason },
             _ => Self::Refused,
         }
     }

@@ -1,8 +1,12 @@
 //! An authenticator as a lab serves it: as late as the lab wants it, and with a journal.
 
-use tokenlab_webhook::{Authenticator, BoxAuthenticator, Decision, Review};
+use std::time::Duration;
 
-use super::switches::Switches;
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use tokenlab_webhook::{Authenticator, BoxAuthenticator, Decision, Review, RouterBuilder};
+
+use super::switches::{Switches, spoil};
 use crate::journal::Journal;
 
 /// What the router asks.
@@ -19,6 +23,17 @@ impl Observed {
             switches,
             journal,
         }
+    }
+
+    /// Its routes. A lab plays what it is told: any user, any number of reviews, any latency.
+    pub(super) fn router(self) -> Router {
+        let switches = self.switches.clone();
+        RouterBuilder::new(self)
+            .allow_reserved(true)
+            .max_in_flight(None)
+            .review_limit(Duration::MAX)
+            .build()
+            .layer(from_fn_with_state(switches, spoil))
     }
 }
 

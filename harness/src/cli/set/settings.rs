@@ -70,6 +70,8 @@ fn script(script: &Script) -> String {
         }
         Script::Refused => "refused".to_owned(),
         Script::Undecided { reason } => format!("undecided: {reason}"),
+        Script::Unavailable { reason } => format!("unavailable (503): {reason}"),
+        Script::Overloaded { reason } => format!("overloaded (429): {reason}"),
         _ => "unknown".to_owned(),
     }
 }

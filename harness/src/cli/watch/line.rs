@@ -33,7 +33,10 @@ pub(super) fn of(event: &ReviewEvent) -> String {
     if let Some(fault) = event.fault {
         source = format!("{source}, {fault}");
     }
-    if let Outcome::Undecided { reason } = &event.outcome {
+    if let Outcome::Undecided { reason }
+    | Outcome::Unavailable { reason }
+    | Outcome::Overloaded { reason } = &event.outcome
+    {
         source = format!("{source}: {reason}");
     }
     let token = token.unwrap_or_default();
@@ -64,6 +67,9 @@ fn decision(event: &ReviewEvent) -> (String, Style) {
         Outcome::Authenticated { user, .. } => (format!("✓ {user}"), AnsiColor::Green.on_default()),
         Outcome::Refused => ("✗ refused".to_owned(), AnsiColor::Red.on_default()),
         Outcome::Undecided { .. } => ("? undecided".to_owned(), yellow),
+        Outcome::Unavailable { .. } => ("? unavailable".to_owned(), yellow),
+        Outcome::Overloaded { .. } => ("? overloaded".to_owned(), yellow),
+        Outcome::Panicked => ("? panicked".to_owned(), yellow),
         _ => ("? unanswered".to_owned(), yellow),
     }
 }

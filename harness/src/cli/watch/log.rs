@@ -20,8 +20,8 @@ pub(super) async fn follow(status: &Status, past: bool, out: &Out) -> anyhow::Re
         );
     };
     say(&format!(
-        "on {} this is the webhook's log: it has no token, audience and user, nor who asked; and \
-         what the apiserver remembers is not seen",
+        "on {} this is the webhook's log: it has no audiences, nor who asked, and its hashes of \
+         tokens are its own; what the apiserver remembers is not seen",
         status.backend
     ));
     out.begin()?;
