@@ -57,6 +57,7 @@ async fn connect(
     let name = ServerName::IpAddress(address.ip().into());
     let mut stream = connector.connect(name, stream).await?;
     stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
     // Both end in what closes the status: small answers, which come with their length.
     while !whole(&answer) {

@@ -15,7 +15,7 @@
 //! since the load may be what is slow, per second of the server's own processor time. The open loop
 //! (oha) sends at one pace to all of them, half of what the slowest could do, and counts the time
 //! that a request had to wait for its turn. Memory is the resident set of a process: once it has
-//! answered one review, after all of its closed loops, and of a fresh one with ten thousand
+//! answered one review, after all of its loads, and of a fresh one with ten thousand
 //! connections that have been quiet since their one review.
 //!
 //! A figure is the median of the rounds; behind ± is the half of what lies between the least and

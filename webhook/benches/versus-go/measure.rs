@@ -1,5 +1,7 @@
 //! The rounds, and the table that comes of them.
 
+use anyhow::Context as _;
+
 use crate::case::{CASES, Case};
 use crate::checks::Checks;
 use crate::figure::{Figure, digits};
@@ -42,6 +44,8 @@ impl Measure<'_> {
         ]);
         let authority = std::fs::read(programs.file("ca.crt"))?;
         let checks = Checks::new(&authority)?;
+        // First: a server that does not hold them shall fail before the minutes of the loads.
+        let idle = self.idle(programs, &authority).await?;
         let mut servers = Vec::new();
         let mut rest = Row::default();
         for (kind, rest) in Kind::ALL.into_iter().zip(&mut rest) {
@@ -51,24 +55,22 @@ impl Measure<'_> {
             servers.push(server);
         }
         let note = checks.compare(&servers[0], &servers[2]).await?;
-        let mut rates = Vec::new();
         for case in CASES.iter().filter(|case| case.name.contains(self.only)) {
+            let heading = format!("**{}**", case.name);
+            table.row([&heading, "", "", "", ""].map(ToOwned::to_owned));
             let rate = self.closed(case, &servers, programs, &mut table).await?;
-            rates.push((case, rate));
+            self.open(case, rate, &servers, programs, &mut table)
+                .await?;
         }
         let mut loaded = Row::default();
         for (loaded, server) in loaded.iter_mut().zip(&servers) {
             loaded.add(server.resident()?);
         }
-        for (case, rate) in rates {
-            self.open(case, rate, &servers, programs, &mut table)
-                .await?;
-        }
         drop(servers);
         table.row(row("resident memory at rest, MiB", Better::Less, &[&rest]));
-        table.row(row("after the closed loops, MiB", Better::Less, &[&loaded]));
-        if self.idle > 0 {
-            self.idle(programs, &authority, &mut table).await?;
+        table.row(row("after the loads, MiB", Better::Less, &[&loaded]));
+        for row in idle {
+            table.row(row);
         }
         let mut sizes = Row::default();
         for (size, kind) in sizes.iter_mut().zip(Kind::ALL) {
@@ -101,20 +103,17 @@ impl Measure<'_> {
                 p99[index].add(done.p99);
             }
         }
-        table.row([
-            format!("**{}**", case.name),
-            String::new(),
-            String::new(),
-            String::new(),
-            String::new(),
-        ]);
         table.row(row(
             "requests per second of processor time",
             Better::More,
             &[&work],
         ));
         table.row(row("requests per second", Better::More, &[&rate]));
-        table.row(row("p50 / p99, ms", Better::Less, &[&p50, &p99]));
+        table.row(row(
+            "in a closed loop: p50 / p99, ms",
+            Better::Less,
+            &[&p50, &p99],
+        ));
         let slowest = rate.iter().map(Figure::median).fold(f64::MAX, f64::min);
         #[expect(
             clippy::cast_possible_truncation,
@@ -152,27 +151,32 @@ impl Measure<'_> {
         Ok(())
     }
 
+    /// The rows of quiet connections, if they are asked for.
     async fn idle(
         &self,
         programs: &Programs,
         authority: &[u8],
-        table: &mut Table<5>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<[String; 5]>> {
+        if self.idle == 0 {
+            return Ok(Vec::new());
+        }
         let [mut memory, mut cost] = [(); 2].map(|()| Row::default());
         for (index, kind) in Kind::ALL.into_iter().enumerate() {
             eprintln!("{} idle connections to {}", self.idle, kind.name());
             let server = programs.start(kind).await?;
-            let connections = idle::open(server.address, self.idle, authority).await?;
+            let connections = idle::open(server.address, self.idle, authority).await;
+            let connections = connections.with_context(|| kind.name())?;
             memory[index].add(server.resident()?);
             let milliseconds = server.processor_time()?.as_secs_f64() * 1e3;
             let count = u32::try_from(connections.len())?;
             cost[index].add(milliseconds / f64::from(count));
         }
-        let name = format!("with {} idle connections, MiB", self.idle);
-        table.row(row(&name, Better::Less, &[&memory]));
+        let held = format!("with {} idle connections, MiB", self.idle);
         let name = "processor time of a connection with one review, ms";
-        table.row(row(name, Better::Less, &[&cost]));
-        Ok(())
+        Ok(vec![
+            row(&held, Better::Less, &[&memory]),
+            row(name, Better::Less, &[&cost]),
+        ])
     }
 }
 
