@@ -49,6 +49,10 @@ example *ARGS:
 bench *ARGS:
     cargo bench --package tokenlab-harness --bench startup -- {{ ARGS }}
 
+# The webhook's server against Go's; it needs h2load and oha
+bench-webhook *ARGS:
+    cargo bench --package tokenlab-webhook --bench versus-go -- {{ ARGS }}
+
 # kind clusters, phase by phase, beside the tutorial's steps by hand
 bench-clusters *ARGS:
     cargo bench --package tokenlab-harness --bench clusters -- {{ ARGS }}

@@ -24,7 +24,10 @@ fn may_open(files: u64) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_idle_connections() {
     if !may_open(CROWD as u64 + 500) {
-        return skip("ten_thousand_idle_connections", "too few file descriptors");
+        return skip(
+            "attacks::crowd::ten_thousand_idle_connections",
+            "too few file descriptors",
+        );
     }
     let material = Material::new();
     // None ends by its time, or because it does not answer a ping.
