@@ -78,7 +78,7 @@ pub struct ClusterPlan {
     /// Who the apiserver is to the webhook; made once, or each file would be another one.
     apiserver: Identity,
     webhook: Option<Box<ClusterWebhook>>,
-    manifests: Manifests,
+    manifests: Box<Manifests>,
     pub(crate) folder: RunFolder,
     progress: Progress,
 }

@@ -171,7 +171,7 @@ impl ClusterBuilder {
             apiserver: manifests.client(&authority)?,
             authority,
             webhook: webhook.map(Box::new),
-            manifests,
+            manifests: Box::new(manifests),
             folder,
             progress,
         })
@@ -248,7 +248,7 @@ impl ClusterPlan {
         };
         let manifests = Manifests {
             cluster_ip,
-            ..self.manifests.clone()
+            ..Manifests::clone(&self.manifests)
         };
         Ok(self.config_of(&manifests))
     }

@@ -30,7 +30,8 @@ where
 {
     let authorities = credentials::authorities(&config.certificate_authority)?;
     let client = credentials::client(authorities, &config.identity)?;
-    match exchange(stream, client, config, body).await {
+    // Boxed: with a TLS connection in it, it is what makes the future of a start large.
+    match Box::pin(exchange(stream, client, config, body)).await {
         Ok(answer) => Ok(answer),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
             Err(PostError::TooLarge)
