@@ -217,9 +217,8 @@ impl Cluster {
         match self.reached(address).await {
             Err(ClusterError::Unreachable { seen }) => {
                 let log = webhook.log(&self.plan.docker).await.unwrap_or_default();
-                Err(ClusterError::Unreachable {
-                    seen: format!("{seen}\nits log:\n{log}"),
-                })
+                let seen = format!("{seen}\nits log:\n{log}");
+                Err(ClusterError::Unreachable { seen })
             }
             reached => reached,
         }
@@ -270,8 +269,7 @@ impl Cluster {
         } = self;
         let _alone = self.change.lock().await;
         let patched = plan.distribution.patch(node, admin, patch);
-        let patched = plan.progress.step(title, patched).await;
-        self.settled(patched).await
+        self.settled(plan.progress.step(title, patched).await).await
     }
 
     /// Where the node was started anew, the webhook must come back too, also after a failure.
@@ -314,8 +312,7 @@ impl Cluster {
         let _alone = self.change.lock().await;
         let undo = plan.distribution.undo(node, admin, &name);
         let title = "restarting kube-apiserver as it was";
-        let undone = plan.progress.step(title, undo).await;
-        self.settled(undone).await
+        self.settled(plan.progress.step(title, undo).await).await
     }
 
     /// Runs a command in the node, and returns its standard output.

@@ -41,7 +41,7 @@ impl Manifests {
             // What others need is not known here.
             resources: self.is_ours().then(|| ResourceRequirements {
                 requests: Some(quantities("10m", "16Mi")),
-                limits: Some(quantities("1", "64Mi")),
+                limits: Some(quantities("1", "128Mi")),
                 ..ResourceRequirements::default()
             }),
             security_context: Some(SecurityContext {
@@ -115,6 +115,8 @@ impl Manifests {
             format!("--tls-private-key-file={CERTIFICATES}/tls.key"),
             // By then every node knows that no more connections shall come here.
             "--shutdown-delay=5s".to_owned(),
+            // An apiserver has one or a few; strangers must not fill the memory that there is.
+            "--max-connections=1000".to_owned(),
         ];
         if self.checks_clients() {
             args.push(format!("--client-ca-file={CERTIFICATES}/{CLIENT_CA}"));
