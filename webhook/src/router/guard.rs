@@ -17,9 +17,9 @@ pub(super) fn checked(decision: Decision, allow_reserved: bool) -> Decision {
     fault.map_or(decision, |reason| Decision::Undecided { reason })
 }
 
-/// RBAC binds `system:` names to rights of their own; under the domains `kubernetes.io` and
-/// `k8s.io`, extra keys say for example which node a service account's Pod runs on
-/// (`apiserver/pkg/authentication/serviceaccount/util.go`, v0.37.2).
+/// RBAC binds `system:` names to rights of their own. Extra keys under `kubernetes.io` and `k8s.io`
+/// are Kubernetes' own (`apiserver/pkg/apis/apiserver/validation/validation.go`, v0.37.2): one says
+/// for example which node a service account's Pod runs on.
 fn reserved(user: &User) -> Option<String> {
     let system = |name: &&String| name.starts_with("system:");
     if let Some(name) = Some(&user.username).filter(system) {
