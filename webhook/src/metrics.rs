@@ -23,8 +23,30 @@ const BUCKETS: [f64; 15] = [
 
 /// What the webhook has done, in the format of Prometheus. Cloning shares the counters.
 ///
-/// It observes a router ([`RouterBuilder::observer`](crate::RouterBuilder::observer)) and a server
-/// ([`Server::with_observer`](crate::Server::with_observer)).
+/// It observes a router and a server, and is shown beside [`Health`](crate::Health) on a port of
+/// its own:
+///
+/// ```
+/// use std::sync::Arc;
+/// use tokenlab_webhook::{Health, Metrics, Mock, RouterBuilder, Server, health_router};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// # let (address, tls, stop) = (([127, 0, 0, 1], 0).into(), None, async {});
+/// let (metrics, health) = (Metrics::new(), Health::new());
+/// let router = RouterBuilder::new(Mock).observer(metrics.clone()).build();
+/// let server = Server::bind(address, tls).await?;
+/// let server = server.with_observer(Arc::new(metrics.clone()));
+/// let probed = Server::bind(([127, 0, 0, 1], 0).into(), None).await?;
+/// let probes = probed.serve(health_router(health.clone(), metrics), std::future::pending());
+/// health.serving();
+/// tokio::select! {
+///     () = server.serve(router, stop) => {}
+///     () = probes => {}
+/// }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// | name | type | labels |
 /// |---|---|---|
