@@ -105,6 +105,9 @@ pub(crate) struct Args {
     client_ca: Option<PathBuf>,
 }
 
+/// What is in files, by their names.
+type Files = BTreeMap<String, Vec<u8>>;
+
 impl Args {
     pub(super) fn run(mut self) -> Result<(), Failure> {
         let (authenticator, files) = self.decides()?;
@@ -149,7 +152,7 @@ impl Args {
     }
 
     /// The arguments that say who decides, and the files that they name.
-    fn decides(&mut self) -> Result<(Vec<String>, BTreeMap<String, Vec<u8>>), Failure> {
+    fn decides(&mut self) -> Result<(Vec<String>, Files), Failure> {
         if self.mock {
             return Ok((vec!["--mock".to_owned()], BTreeMap::new()));
         }
