@@ -140,7 +140,7 @@ async fn run(assets: &Assets, how: End) -> anyhow::Result<Round> {
 }
 
 async fn has_default(plane: &ControlPlane) -> anyhow::Result<bool> {
-    let client = plane.admin().client().await?;
+    let client = tokenlab_harness::client(plane.admin()).await?;
     let request = Request::get("/api/v1/namespaces/default").body(Vec::new())?;
     match client.request_text(request).await {
         Ok(_) => Ok(true),

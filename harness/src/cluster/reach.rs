@@ -158,7 +158,7 @@ impl ClusterPlan {
     pub(super) fn reached_by(&self, address: IpAddr) -> Kubeconfig {
         let manifests = Manifests {
             cluster_ip: Some(address),
-            ..self.manifests.clone()
+            ..Manifests::clone(&self.manifests)
         };
         self.config_of(&manifests)
     }
