@@ -7,7 +7,9 @@ mod limits;
 mod observer;
 mod patience;
 mod reception;
+mod seldom;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -16,13 +18,14 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::Tls;
 use host::Host;
 use observer::Observer;
+use seldom::Seldom;
 
 pub use limits::Limits;
 pub use observer::{ConnectionObserver, Handshake, Protocol};
@@ -31,8 +34,15 @@ pub use observer::{ConnectionObserver, Handshake, Protocol};
 /// process's file descriptors are used: nothing announces the moment when one is free again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often it is logged at most that all connections are taken.
-const FULL_PAUSE: Duration = Duration::from_secs(10);
+/// How often at most something is logged that a client, or the lack of something, can cause at
+/// will.
+const LOG_PAUSE: Duration = Duration::from_secs(10);
+
+/// This part of all connections may be in their handshake, which strangers can begin.
+const HANDSHAKES: usize = 8;
+
+/// But so many may be in any case.
+const FEWEST_HANDSHAKES: usize = 16;
 
 /// A bound socket. Connections wait in it until [`Server::serve`].
 #[derive(Debug)]
@@ -123,13 +133,17 @@ impl Server {
             limits,
             observer,
             stopped,
+            failures: Default::default(),
         });
         let mut connections = JoinSet::new();
+        let mut handshakes = Handshakes::new((most / HANDSHAKES).max(FEWEST_HANDSHAKES));
         let mut stop = pin!(stop);
-        let mut full = Warned::default();
+        let (full, failing) = (Seldom::new(LOG_PAUSE), Seldom::new(LOG_PAUSE));
         loop {
             if connections.len() >= most {
-                full.warn(most);
+                full.tell(|_| {
+                    tracing::warn!(connections = most, "all connections are taken, others wait")
+                });
             }
             tokio::select! {
                 biased;
@@ -137,11 +151,12 @@ impl Server {
                 Some(ended) = connections.join_next() => report(ended),
                 accepted = listener.accept(), if connections.len() < most => match accepted {
                     Ok((stream, peer)) => {
-                        connections.spawn(Arc::clone(&host).receive(stream, peer));
+                        let displaced = handshakes.begin();
+                        connections.spawn(Arc::clone(&host).receive(stream, peer, displaced));
                     }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection");
+                        failing.tell(|more| tracing::warn!(%error, more, "cannot accept a connection"));
                         if timeout(ACCEPT_PAUSE, &mut stop).await.is_ok() {
                             break;
                         }
@@ -151,7 +166,8 @@ impl Server {
         }
         // Their clients take them for accepted, and the apiserver does not repeat what they lose.
         for (stream, peer) in waiting(listener).take(most) {
-            connections.spawn(Arc::clone(&host).receive(stream, peer));
+            let displaced = handshakes.begin();
+            connections.spawn(Arc::clone(&host).receive(stream, peer, displaced));
         }
         stopping.send_replace(true);
         let drained = timeout(drain, async {
@@ -186,17 +202,35 @@ fn waiting(listener: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr
     })
 }
 
-/// Says that all connections are taken, but not for each that waits.
-#[derive(Default)]
-struct Warned(Option<Instant>);
+/// Connections that have not shown yet who they are, the oldest first.
+struct Handshakes {
+    most: usize,
+    running: VecDeque<oneshot::Sender<()>>,
+}
 
-impl Warned {
-    fn warn(&mut self, connections: usize) {
-        let lately = |at: Instant| at.elapsed() < FULL_PAUSE;
-        if !self.0.is_some_and(lately) {
-            tracing::warn!(connections, "all connections are taken, others wait");
-            self.0 = Some(Instant::now());
+/// Held by a handshake; it fails when that must give way to a newer one.
+type Displaced = oneshot::Receiver<()>;
+
+impl Handshakes {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            running: VecDeque::new(),
         }
+    }
+
+    /// With one more than there may be, the oldest gives way: a client that means well needs some
+    /// round trips, and one that does not sits there for as long as it can.
+    fn begin(&mut self) -> Displaced {
+        if self.running.len() >= self.most {
+            self.running.retain(|handshake| !handshake.is_closed());
+        }
+        if self.running.len() >= self.most {
+            self.running.pop_front();
+        }
+        let (running, displaced) = oneshot::channel();
+        self.running.push_back(running);
+        displaced
     }
 }
 

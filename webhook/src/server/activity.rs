@@ -8,6 +8,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// With what an HTTP/2 connection begins. Who looks which version it is reads so many octets.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// What is known of a connection's requests. All of its users are in the connection's task; atomic
 /// it is because that moves between threads.
 #[derive(Debug, Default)]
@@ -17,6 +20,7 @@ pub(super) struct Activity {
     http2: AtomicBool,
     heard: AtomicBool,
     stopping: AtomicBool,
+    parting: AtomicBool,
 }
 
 /// A connection that is without a request is so in one of two ways.
@@ -61,6 +65,11 @@ impl Activity {
         }
     }
 
+    /// Whether the server has said its last, and only hears what the client still sends.
+    pub(super) fn is_parting(&self) -> bool {
+        self.parting.load(Relaxed)
+    }
+
     /// Whether it speaks HTTP/2, as far as is known.
     pub(super) fn is_http2(&self) -> bool {
         self.http2.load(Relaxed)
@@ -93,7 +102,10 @@ impl Drop for Running {
     }
 }
 
-/// A stream that notices when something comes.
+/// A stream that notices when something comes. Shut down, it hears its client out.
+///
+/// To close a socket in which something is unread resets it, and the client may then lose the
+/// answer that says why its request was not read to the end. The apiserver repeats what was reset.
 pub(super) struct Listening<S> {
     stream: S,
     activity: Arc<Activity>,
@@ -113,14 +125,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Listening<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
+        let heard = &buffer.filled()[before..];
+        if !heard.is_empty() {
             self.activity.heard.store(true, Relaxed);
+        }
+        if heard == PREFACE {
+            self.activity.http2.store(true, Relaxed);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Listening<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Listening<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -146,6 +162,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Listening<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        if !self.activity.is_parting() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            self.activity.parting.store(true, Relaxed);
+        }
+        let mut unwanted = [0; 4096];
+        loop {
+            let mut unwanted = ReadBuf::new(&mut unwanted);
+            match ready!(Pin::new(&mut self.stream).poll_read(context, &mut unwanted)) {
+                Ok(()) if !unwanted.filled().is_empty() => {}
+                // A reset is an end, too.
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
     }
 }

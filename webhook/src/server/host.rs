@@ -1,12 +1,12 @@
 //! One connection, from its acceptance to its end.
 
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -16,13 +16,9 @@ use tokio_rustls::server::TlsStream;
 use super::connection;
 use super::limits::Limits;
 use super::observer::{Handshake, Observer, Open, Protocol};
+use super::seldom::Seldom;
+use super::{Displaced, LOG_PAUSE};
 use crate::{Caller, Tls};
-
-/// How much is read of what a client that is refused has sent already.
-const PARTING: u64 = 64 * 1024;
-
-/// How long a client that is refused may take to read why.
-const PARTING_TIME: Duration = Duration::from_secs(1);
 
 /// What all connections have in common.
 pub(super) struct Host {
@@ -32,10 +28,16 @@ pub(super) struct Host {
     pub(super) observer: Observer,
     /// Becomes true when the server shall stop.
     pub(super) stopped: watch::Receiver<bool>,
+    pub(super) failures: Failures,
 }
 
 impl Host {
-    pub(super) async fn receive(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    pub(super) async fn receive(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        displaced: Displaced,
+    ) {
         // Answers are small and complete: waiting for more to send only delays them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
@@ -56,7 +58,7 @@ impl Host {
                 .await
             }
             Some(tls) => {
-                let Some(stream) = self.handshake(stream, peer, tls).await else {
+                let Some(stream) = self.handshake(stream, peer, tls, displaced).await else {
                     return;
                 };
                 let protocol = match stream.get_ref().1.alpn_protocol() {
@@ -79,12 +81,14 @@ impl Host {
         stream: TcpStream,
         peer: SocketAddr,
         tls: &Tls,
+        mut displaced: Displaced,
     ) -> Option<TlsStream<TcpStream>> {
         let limit = self.limits.handshake;
         let accepting = TlsAcceptor::from(tls.config()).accept(stream);
         let accepting = accepting.into_fallible();
         let accepted = tokio::select! {
-            accepted = timeout(limit, accepting) => accepted,
+            accepted = timeout(limit, accepting) => accepted.ok(),
+            _ = &mut displaced => None,
             () = self.lingered() => return None,
         };
         let tell = |outcome| {
@@ -93,22 +97,25 @@ impl Host {
             }
         };
         match accepted {
-            Ok(Ok(stream)) => {
+            Some(Ok(stream)) => {
                 tell(Handshake::Completed);
                 Some(stream)
             }
-            Ok(Err((error, stream))) => {
-                tracing::warn!(%peer, %error, "TLS handshake failed");
-                tell(outcome(&error));
+            Some(Err((error, stream))) => {
+                let outcome = outcome(&error);
+                self.failures.log(peer, outcome, &error);
+                tell(outcome);
                 tokio::select! {
-                    _ = timeout(PARTING_TIME, part(stream)) => {}
+                    _ = timeout(self.limits.linger, part(stream)) => {}
+                    _ = displaced => {}
                     () = self.lingered() => {}
                 }
                 None
             }
-            Err(_) => {
-                tracing::warn!(%peer, ?limit, "TLS handshake took too long");
-                tell(Handshake::TimedOut);
+            None => {
+                let outcome = Handshake::TimedOut;
+                self.failures.log(peer, outcome, &"it took too long");
+                tell(outcome);
                 None
             }
         }
@@ -124,12 +131,32 @@ impl Host {
     }
 }
 
+/// Logs handshakes that failed, of each kind some: whoever can reach the port can fail as often as
+/// it likes.
+pub(super) struct Failures([Seldom; Handshake::ALL.len()]);
+
+impl Default for Failures {
+    fn default() -> Self {
+        Self(Handshake::ALL.map(|_| Seldom::new(LOG_PAUSE)))
+    }
+}
+
+impl Failures {
+    fn log(&self, peer: SocketAddr, outcome: Handshake, error: &dyn Display) {
+        let kind = Handshake::ALL.iter().position(|kind| *kind == outcome);
+        let kind = &self.0[kind.expect("all are there")];
+        if !kind.tell(|more| tracing::warn!(%peer, %error, more, "TLS handshake failed")) {
+            tracing::debug!(%peer, %error, "TLS handshake failed");
+        }
+    }
+}
+
 /// Lets a client that was refused read why. To close a socket in which something is unread, such as
 /// the request that follows a handshake by TLS 1.3, resets it: the apiserver then may log that and
 /// not the reason, and tries again, five times.
 async fn part(mut stream: TcpStream) -> io::Result<u64> {
     stream.shutdown().await?;
-    tokio::io::copy(&mut stream.take(PARTING), &mut tokio::io::sink()).await
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
 }
 
 /// How a handshake that failed is counted.

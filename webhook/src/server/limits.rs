@@ -19,7 +19,8 @@ use std::time::Duration;
 pub struct Limits {
     /// How many connections there may be at a time, those in their handshake among them. More
     /// wait in the socket's backlog, unaccepted, until one ends. Default 16384; each takes a file
-    /// descriptor. 0 counts as 1.
+    /// descriptor. 0 counts as 1. An eighth of them, or 16, may be in their handshake: with one more,
+    /// the oldest of those ends.
     pub connections: usize,
     /// How long a client may take for its TLS handshake. Default 10 s, the apiserver's own limit
     /// (`TLSHandshakeTimeout` in `client-go/transport/cache.go`, v0.37.2).
@@ -35,9 +36,13 @@ pub struct Limits {
     /// second more than the router gives a review. Kubernetes waits for
     /// `terminationGracePeriodSeconds`.
     pub drain: Duration,
-    /// How long a connection that is in its handshake, or without a request, is kept open after a
-    /// stop. Default 1 s: a request may be on its way, and the apiserver does not repeat what ended
-    /// by EOF. HTTP/2 does without: `GOAWAY` says which requests were not seen.
+    /// How long a connection is kept for what may be on its way. Default 1 s.
+    ///
+    /// After a stop that is one in its handshake or without a request: the apiserver does not
+    /// repeat a request that ended by EOF. HTTP/2 does without: `GOAWAY` says which requests were
+    /// not seen. At any time it is one that the server ends, after an answer to a body that is too
+    /// large to be read for instance: what its client still sends is read and dropped, so that no
+    /// reset overtakes the answer.
     pub linger: Duration,
     /// How many requests may run on an HTTP/2 connection at a time. Default 250, as Go's server;
     /// the apiserver opens another connection for more.

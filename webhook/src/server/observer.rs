@@ -22,7 +22,8 @@ pub trait ConnectionObserver: Debug + Send + Sync + 'static {
 pub enum Handshake {
     /// Well.
     Completed,
-    /// The client took longer than [`Limits::handshake`](crate::Limits::handshake).
+    /// The client took longer than [`Limits::handshake`](crate::Limits::handshake), or than there
+    /// was room for it.
     TimedOut,
     /// The client showed no certificate where one is required, or one that is not accepted.
     ClientCertificate,

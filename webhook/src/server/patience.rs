@@ -18,6 +18,8 @@ enum Stage {
     Stopping,
     /// It was told to end.
     Closing,
+    /// The server's side of it has ended.
+    Parting,
 }
 
 /// Which limit has passed.
@@ -27,7 +29,8 @@ pub(super) enum Overdue {
     Head,
     /// [`Limits::idle`], or [`Limits::linger`] after a stop: the connection shall be told to end.
     Idle,
-    /// [`Limits::drain`]: it was told, and did not.
+    /// [`Limits::drain`]: it was told, and did not; or [`Limits::linger`]: the server's side has
+    /// ended, and the client's did not.
     Closing,
 }
 
@@ -61,7 +64,7 @@ impl<'a> Patience<'a> {
 
     /// Wakes the task when a limit has passed.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, activity: &Activity) -> Poll<Overdue> {
-        let stage = activity.pause().map(|pause| {
+        let pause = activity.pause().map(|pause| {
             if self.closing {
                 Stage::Closing
             } else if activity.is_stopping() {
@@ -70,6 +73,8 @@ impl<'a> Patience<'a> {
                 Stage::Open(pause)
             }
         });
+        let parting = activity.is_parting().then_some(Stage::Parting);
+        let stage = parting.or(pause);
         let now = (stage, activity.begun());
         if self.last != now {
             self.last = now;
@@ -83,6 +88,7 @@ impl<'a> Patience<'a> {
             Stage::Open(Pause::Head) => (self.limits.head, Overdue::Head),
             Stage::Stopping => (self.limits.linger, Overdue::Idle),
             Stage::Closing => (self.limits.drain, Overdue::Closing),
+            Stage::Parting => (self.limits.linger, Overdue::Closing),
         };
         let deadline = later(self.since, limit);
         loop {
@@ -104,4 +110,76 @@ impl<'a> Patience<'a> {
 fn later(moment: Instant, limit: Duration) -> Instant {
     const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     moment + limit.min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use rstest::rstest;
+    use tokio::io::AsyncReadExt as _;
+
+    use super::super::activity::Listening;
+    use super::*;
+
+    /// Each limit has passed at once, or never does.
+    fn limits(passed: &[Overdue]) -> Limits {
+        let of = |overdue| match passed.contains(&overdue) {
+            true => Duration::ZERO,
+            false => Duration::MAX,
+        };
+        let mut limits = Limits::default();
+        limits.head = of(Overdue::Head);
+        limits.idle = of(Overdue::Idle);
+        limits.drain = of(Overdue::Closing);
+        limits
+    }
+
+    /// What a connection is after these octets came, in one read.
+    async fn heard(octets: &[u8]) -> Arc<Activity> {
+        let activity = Arc::new(Activity::new(false));
+        let mut stream = Listening::new(octets, Arc::clone(&activity));
+        stream.read_buf(&mut Vec::new()).await.expect("octets");
+        activity
+    }
+
+    #[rstest]
+    #[case::silent(b"", Overdue::Idle)]
+    #[case::head(b"POST / HT", Overdue::Head)]
+    #[case::http2(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Overdue::Idle)]
+    #[tokio::test]
+    async fn a_pause_has_the_limit_of_its_kind(#[case] octets: &[u8], #[case] expected: Overdue) {
+        let activity = heard(octets).await;
+        let limits = limits(&[expected]);
+        let mut patience = Patience::new(&limits);
+        let overdue = poll_fn(|context| patience.poll(context, &activity)).await;
+        assert_eq!(overdue, expected);
+    }
+
+    #[tokio::test]
+    async fn what_was_told_to_end_has_one_too() {
+        let limits = limits(&[Overdue::Closing]);
+        let mut patience = Patience::new(&limits);
+        patience.close();
+        let activity = Activity::new(true);
+        let overdue = poll_fn(|context| patience.poll(context, &activity)).await;
+        assert_eq!(overdue, Overdue::Closing);
+    }
+
+    #[rstest]
+    #[case::http_1(false)]
+    #[case::http_2(true)]
+    #[tokio::test]
+    async fn a_running_request_has_none(#[case] http2: bool) {
+        let activity = heard(b"POST / HTTP/1.1").await;
+        let limits = limits(&[Overdue::Head, Overdue::Idle]);
+        let mut patience = Patience::new(&limits);
+        let running = activity.begin(http2);
+        let poll = poll_fn(|context| Poll::Ready(patience.poll(context, &activity))).await;
+        assert_eq!(poll, Poll::Pending);
+        drop(running);
+        let overdue = poll_fn(|context| patience.poll(context, &activity)).await;
+        assert_eq!(overdue, Overdue::Idle);
+    }
 }

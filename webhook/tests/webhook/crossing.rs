@@ -46,6 +46,7 @@ async fn the_next_request_of_http_1_is_the_last() {
     let answer = String::from_utf8(raw::rest(&mut idle).await).expect("UTF-8");
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     assert!(answer.contains("connection: close"), "{answer}");
+    drop(idle);
     soon(served).await.expect("no panic");
 }
 

@@ -69,7 +69,8 @@ impl Webhook {
         Self::bind(router, None, |server| server).await
     }
 
-    async fn bind(
+    /// Over plain HTTP, or over TLS with a certificate of this authority (PEM).
+    pub(crate) async fn bind(
         router: Router,
         tls: Option<(Tls, String)>,
         configure: impl FnOnce(Server) -> Server,

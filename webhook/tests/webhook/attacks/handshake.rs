@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use rstest::rstest;
 use tokenlab_webhook::pki::CertificateAuthority;
-use tokenlab_webhook::{ConnectionObserver, Handshake, Mock, Protocol};
+use tokenlab_webhook::{ConnectionObserver, Handshake, Limits, Mock, Protocol};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::raw::{self, HTTP1, HTTP2};
-use crate::peer::{TUTORIAL, Webhook, soon};
+use crate::peer::{PATIENCE, TUTORIAL, Webhook, soon};
 
 /// What an observer is told.
 #[derive(Debug, PartialEq)]
@@ -103,4 +103,27 @@ async fn a_drop_is_told_of() {
     assert_eq!(next().await, Told::Opened(Protocol::Http2));
     webhook.abort().await;
     assert_eq!(next().await, Told::Closed(Protocol::Http2));
+}
+
+/// Strangers who begin handshakes, more than there may be connections, keep nobody out.
+#[rstest]
+#[case::silent(b"")]
+#[case::refused(b"garbage")]
+#[tokio::test]
+async fn the_oldest_gives_way(#[case] octets: &[u8]) {
+    let mut limits = Limits::default();
+    limits.connections = 64;
+    limits.handshake = PATIENCE * 10;
+    limits.linger = PATIENCE * 10;
+    let webhook = Webhook::configured(Mock, |server| server.with_limits(limits)).await;
+    let mut strangers = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(webhook.address).await.expect("a server");
+        stream.write_all(octets).await.expect("sent");
+        strangers.push(stream);
+    }
+    assert_eq!(webhook.post(TUTORIAL).await.status(), 200);
+    let mut oldest = strangers.swap_remove(0);
+    // A reset is an end, too.
+    soon(oldest.read_to_end(&mut Vec::new())).await.ok();
 }

@@ -1,11 +1,13 @@
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rstest::rstest;
-use tokenlab_webhook::{Authenticator, Decision, Mock, Review};
-use tokio::io::AsyncWriteExt as _;
+use tokenlab_webhook::{Authenticator, Decision, Limits, Mock, Review, RouterBuilder, Server};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::raw::{self, HTTP1};
-use crate::peer::{TUTORIAL, Webhook};
+use crate::peer::{PATIENCE, TUTORIAL, Webhook, soon};
 
 /// Keeps the tokens that it is asked about.
 #[derive(Clone, Default)]
@@ -88,4 +90,67 @@ async fn a_head_without_end() {
         .expect("sent");
     assert!(raw::flood(&mut stream, &[b'x'; 1024], 64 * 1024).await);
     assert_eq!(webhook.post(TUTORIAL).await.status(), 200);
+}
+
+/// More than the sockets on both sides hold.
+const LARGE: usize = 6 * 1024 * 1024;
+
+fn large(start: &str) -> Vec<u8> {
+    let head = format!("{start} HTTP/1.1\r\nhost: x\r\ncontent-length: {LARGE}\r\n\r\n");
+    [head.as_bytes(), &vec![b' '; LARGE]].concat()
+}
+
+fn lingering(server: Server) -> Server {
+    let mut limits = Limits::default();
+    limits.linger = PATIENCE;
+    server.with_limits(limits)
+}
+
+type Mocked = RouterBuilder<Mock>;
+
+type Settings = fn(Mocked) -> Mocked;
+
+/// An answer that comes before the body is there reaches also who reads only then.
+#[rstest]
+#[case::too_large("POST /authenticate", |router: Mocked| router.lenient_content_type(true), "413")]
+#[case::no_json("POST /authenticate", |router: Mocked| router, "415")]
+#[case::other_path("POST /", |router: Mocked| router, "404")]
+#[case::other_method("PUT /authenticate", |router: Mocked| router, "405")]
+#[case::too_many("POST /authenticate", |router: Mocked| router.max_in_flight(Some(0)), "429")]
+#[case::too_slow(
+    "POST /authenticate",
+    |router: Mocked| router.lenient_content_type(true).body_limit(LARGE).review_limit(Duration::ZERO),
+    "408",
+)]
+#[tokio::test]
+async fn an_early_answer_arrives(
+    #[case] start: &str,
+    #[case] settings: Settings,
+    #[case] status: &str,
+) {
+    let router = settings(RouterBuilder::new(Mock)).build();
+    let webhook = Webhook::bind(router, None, lingering).await;
+    let mut stream = TcpStream::connect(webhook.address).await.expect("a server");
+    soon(stream.write_all(&large(start))).await.expect("sent");
+    let mut answer = String::new();
+    soon(stream.read_to_string(&mut answer))
+        .await
+        .expect("no reset");
+    assert!(
+        answer.starts_with(&format!("HTTP/1.1 {status} ")),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn an_early_answer_arrives_over_tls() {
+    let webhook = Webhook::configured(Mock, lingering).await;
+    let mut stream = raw::connect(&webhook, HTTP1).await;
+    let request = large("POST /authenticate");
+    soon(stream.write_all(&request)).await.expect("sent");
+    let mut answer = String::new();
+    soon(stream.read_to_string(&mut answer))
+        .await
+        .expect("no reset");
+    assert!(answer.starts_with("HTTP/1.1 415 "), "{answer}");
 }
