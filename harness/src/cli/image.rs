@@ -51,7 +51,7 @@ struct Build {
     #[arg(long, value_name = "FILE")]
     program: Option<Utf8PathBuf>,
 
-    /// Build one that can ask an LDAP directory: half as large again
+    /// Build one that can ask an LDAP directory, which makes it larger
     #[arg(long, conflicts_with = "program")]
     ldap: bool,
 

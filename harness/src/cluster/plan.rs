@@ -248,7 +248,7 @@ impl ClusterPlan {
         };
         let manifests = Manifests {
             cluster_ip,
-            ..Manifests::clone(&self.manifests)
+            ..(*self.manifests).clone()
         };
         Ok(self.config_of(&manifests))
     }

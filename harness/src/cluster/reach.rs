@@ -137,7 +137,7 @@ impl Cluster {
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or_default();
         let (stream, errors) = self.node.connect(host, port)?;
-        let posted = post_through(stream, config, body.to_owned());
+        let posted = Box::pin(post_through(stream, config, body.to_owned()));
         Ok(match tokio::time::timeout(PATIENCE, posted).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
@@ -158,7 +158,7 @@ impl ClusterPlan {
     pub(super) fn reached_by(&self, address: IpAddr) -> Kubeconfig {
         let manifests = Manifests {
             cluster_ip: Some(address),
-            ..Manifests::clone(&self.manifests)
+            ..(*self.manifests).clone()
         };
         self.config_of(&manifests)
     }

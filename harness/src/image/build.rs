@@ -231,7 +231,7 @@ impl Build<'_> {
             WEBHOOK,
             "--bin",
             WEBHOOK,
-            // What is not for serving stays out of it: half a megabyte, and minutes of compiling.
+            // What is not for serving stays out of it, and out of the time that it takes.
             "--no-default-features",
             "--features",
             if self.ldap { "cli,ldap" } else { "cli" },

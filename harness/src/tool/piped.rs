@@ -29,13 +29,13 @@ impl Tool {
         let (group, input) = Group::open_to_feed(pid, gate)?;
         let pipes = child.stdout.take().zip(child.stderr.take());
         let (output, errors) = pipes.ok_or_else(|| io::Error::other("no pipe"))?;
-        let connection = Piped {
+        let program = Piped {
             input: File::from_std(input),
             output,
             _child: child,
             _group: group,
         };
-        Ok((connection, errors))
+        Ok((program, errors))
     }
 }
 

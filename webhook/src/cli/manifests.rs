@@ -109,8 +109,9 @@ pub(crate) struct Args {
 type Files = BTreeMap<String, Vec<u8>>;
 
 impl Args {
-    pub(super) fn run(mut self) -> Result<(), Failure> {
-        let (authenticator, files) = self.decides()?;
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let mut manifests = Manifests::default();
+        self.decide(&mut manifests)?;
         let Self {
             image,
             name,
@@ -132,9 +133,7 @@ impl Args {
             replicas,
             clients: client_names,
             control_plane,
-            authenticator,
-            files,
-            ..Manifests::default()
+            ..manifests
         };
         let credentials = match tls_secret.zip(client_ca) {
             Some((secret, ca)) => Credentials {
@@ -151,10 +150,11 @@ impl Args {
         told.map_err(Failure::Print)
     }
 
-    /// The arguments that say who decides, and the files that they name.
-    fn decides(&mut self) -> Result<(Vec<String>, Files), Failure> {
+    /// Says who decides, and brings the files for that.
+    fn decide(&self, manifests: &mut Manifests) -> Result<(), Failure> {
+        // The mock is how they are.
         if self.mock {
-            return Ok((vec!["--mock".to_owned()], BTreeMap::new()));
+            return Ok(());
         }
         let (mut args, mut files) = (Vec::new(), BTreeMap::new());
         if let Some(path) = &self.config {
@@ -175,7 +175,9 @@ impl Args {
                 return Err(Failure::SameName { path: path.clone() });
             }
         }
-        Ok((args, files))
+        manifests.authenticator = args;
+        manifests.files = files;
+        Ok(())
     }
 }
 
