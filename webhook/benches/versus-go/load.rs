@@ -108,8 +108,11 @@ pub(crate) async fn open(
         bail!("oha saw the status codes {codes:?} and the errors {errors:?}");
     }
     let answered: u64 = codes.values().sum();
-    if answered * 10 < rate * seconds * 9 {
-        bail!("{rate} requests per second were too much: {answered} in {seconds} s");
+    // Then it was no open loop. What is a little late counts as late.
+    if answered * 4 < rate * seconds * 3 {
+        bail!(
+            "only {answered} of {rate} requests a second in {seconds} s: is the load's core busy?"
+        );
     }
     let of = |name: &str| {
         let seconds = percentiles.get(name).copied().flatten();
