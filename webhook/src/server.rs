@@ -23,7 +23,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 
 use crate::Tls;
-use host::Host;
+use host::{Failures, Host};
 use observer::Observer;
 use seldom::Seldom;
 
@@ -133,7 +133,7 @@ impl Server {
             limits,
             observer,
             stopped,
-            failures: Default::default(),
+            failures: Failures::default(),
         });
         let mut connections = JoinSet::new();
         let mut handshakes = Handshakes::new((most / HANDSHAKES).max(FEWEST_HANDSHAKES));
@@ -142,7 +142,7 @@ impl Server {
         loop {
             if connections.len() >= most {
                 full.tell(|_| {
-                    tracing::warn!(connections = most, "all connections are taken, others wait")
+                    tracing::warn!(connections = most, "all connections are taken, others wait");
                 });
             }
             tokio::select! {
@@ -156,7 +156,7 @@ impl Server {
                     }
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
-                        failing.tell(|more| tracing::warn!(%error, more, "cannot accept a connection"));
+                        failing.tell(|more| { tracing::warn!(%error, more, "cannot accept a connection"); });
                         if timeout(ACCEPT_PAUSE, &mut stop).await.is_ok() {
                             break;
                         }

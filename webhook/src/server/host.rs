@@ -103,7 +103,12 @@ impl Host {
             }
             Some(Err((error, stream))) => {
                 let outcome = outcome(&error);
-                self.failures.log(peer, outcome, &error);
+                if error.kind() == io::ErrorKind::UnexpectedEof {
+                    // Whoever only looks whether the port is open does that.
+                    tracing::debug!(%peer, "a connection ended before its TLS handshake did");
+                } else {
+                    self.failures.log(peer, outcome, &error);
+                }
                 tell(outcome);
                 tokio::select! {
                     _ = timeout(self.limits.linger, part(stream)) => {}

@@ -125,15 +125,20 @@ mod tests {
 
     /// Each limit has passed at once, or never does.
     fn limits(passed: &[Overdue]) -> Limits {
-        let of = |overdue| match passed.contains(&overdue) {
-            true => Duration::ZERO,
-            false => Duration::MAX,
+        let of = |overdue| {
+            let passed = passed.contains(&overdue);
+            if passed {
+                Duration::ZERO
+            } else {
+                Duration::MAX
+            }
         };
-        let mut limits = Limits::default();
-        limits.head = of(Overdue::Head);
-        limits.idle = of(Overdue::Idle);
-        limits.drain = of(Overdue::Closing);
-        limits
+        Limits {
+            head: of(Overdue::Head),
+            idle: of(Overdue::Idle),
+            drain: of(Overdue::Closing),
+            ..Limits::default()
+        }
     }
 
     /// What a connection is after these octets came, in one read.
