@@ -11,6 +11,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// With what an HTTP/2 connection begins. Who looks which version it is reads so many octets.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// How much a client is heard out: more than a review that quotes an apiserver's largest token can
+/// have, which is six times 1 MiB.
+const MOST_UNWANTED: usize = 8 * 1024 * 1024;
+
 /// What is known of a connection's requests. All of its users are in the connection's task; atomic
 /// it is because that moves between threads.
 #[derive(Debug, Default)]
@@ -109,11 +113,16 @@ impl Drop for Running {
 pub(super) struct Listening<S> {
     stream: S,
     activity: Arc<Activity>,
+    unwanted: usize,
 }
 
 impl<S> Listening<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
+        Self {
+            stream,
+            activity,
+            unwanted: 0,
+        }
     }
 }
 
@@ -166,14 +175,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Listening<S> {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
             self.activity.parting.store(true, Relaxed);
         }
-        let mut unwanted = [0; 4096];
-        loop {
-            let mut unwanted = ReadBuf::new(&mut unwanted);
-            match ready!(Pin::new(&mut self.stream).poll_read(context, &mut unwanted)) {
-                Ok(()) if !unwanted.filled().is_empty() => {}
-                // A reset is an end, too.
-                _ => return Poll::Ready(Ok(())),
+        let mut octets = [0; 4096];
+        while self.unwanted < MOST_UNWANTED {
+            let mut octets = ReadBuf::new(&mut octets);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut octets));
+            // A reset is an end, too.
+            if read.is_err() || octets.filled().is_empty() {
+                break;
             }
+            self.unwanted += octets.filled().len();
         }
+        Poll::Ready(Ok(()))
     }
 }
