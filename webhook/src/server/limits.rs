@@ -41,8 +41,8 @@ pub struct Limits {
     /// After a stop that is one in its handshake or without a request: the apiserver does not
     /// repeat a request that ended by EOF. HTTP/2 does without: `GOAWAY` says which requests were
     /// not seen. At any time it is one that the server ends, after an answer to a body that is too
-    /// large to be read for instance: what its client still sends is read and dropped, so that no
-    /// reset overtakes the answer.
+    /// large to be read for instance: what its client still sends, up to 8 MiB, is read and
+    /// dropped, so that no reset overtakes the answer.
     pub linger: Duration,
     /// How many requests may run on an HTTP/2 connection at a time. Default 250, as Go's server;
     /// the apiserver opens another connection for more.
