@@ -111,6 +111,7 @@ pub(super) fn tls(port: u16) -> Vec<String> {
 pub(super) fn post(port: u16) -> String {
     format!(
         "curl -sS --cacert webhook-ca.crt -d @tokenreview.json \\\n    \
+         -H 'Content-Type: application/json' \\\n    \
          --resolve {SERVICE_NAME}:{port}:127.0.0.1 \\\n    \
          https://{SERVICE_NAME}:{port}{PATH}"
     )

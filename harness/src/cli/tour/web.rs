@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::Context as _;
 use tokenlab_harness::{Identity, Kubeconfig, SERVICE_NAME, Webhook};
 use tokenlab_webhook::pki::CertificateAuthority;
-use tokenlab_webhook::{Mock, Server, Tls, Token, router};
+use tokenlab_webhook::{Mock, RouterBuilder, Server, Tls, Token};
 use tokio::task::JoinHandle;
 use url::Url;
 
@@ -57,11 +57,14 @@ impl Served {
 
     async fn start(tls: Option<Tls>) -> anyhow::Result<Self> {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let lenient = tls.is_none();
         let server = Server::bind(any, tls).await;
         let server = server.context("no port on 127.0.0.1 could be taken")?;
+        // As the program has it without TLS: for the tutorial's own `curl`.
+        let router = RouterBuilder::new(Mock).lenient_content_type(lenient);
         Ok(Self {
             address: server.local_addr(),
-            task: tokio::spawn(server.serve(router(Mock), std::future::pending())),
+            task: tokio::spawn(server.serve(router.build(), std::future::pending())),
         })
     }
 }
