@@ -70,7 +70,8 @@ pub struct Review {
     /// What the user presented; never empty when it came over the wire.
     pub token: Token,
     /// Whom the token shall be meant for; one in common is enough. The apiserver sends its
-    /// `--api-audiences`, by default the service account issuer. Empty: not asked for.
+    /// `--api-audiences`, by default the service account issuer. Empty: not asked for. No more than
+    /// 64 when they came over the wire.
     pub audiences: Vec<String>,
     /// The version that the question came in and the answer goes out in.
     pub api_version: ApiVersion,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
@@ -12,6 +12,10 @@ use super::{KIND, Review};
 
 /// How deep a body may be nested: a `TokenReview` with everything in it is 5 levels deep.
 const DEPTH: usize = 128;
+
+/// How many audiences may be asked for. An apiserver asks for its `--api-audiences`, one or a few;
+/// a body full of empty ones would take ten times its size.
+const AUDIENCES: usize = 64;
 
 /// Why a body is no `TokenReview`. The texts go to the caller and into logs, and quote nothing from
 /// where a token can stand.
@@ -63,6 +67,9 @@ pub enum DecodeError {
     /// (`pkg/registry/authentication/tokenreview/storage.go`, v1.37.2).
     #[error("spec.token is missing or empty")]
     NoToken,
+    /// More than any apiserver asks for.
+    #[error("spec.audiences has more than {AUDIENCES} entries")]
+    Audiences,
 }
 
 /// A caller's text in an error: in backticks, control characters escaped, at most 64 characters.
@@ -109,8 +116,13 @@ pub fn decode(body: &[u8]) -> Result<Review, DecodeError> {
     };
     let Object(spec) = question.spec.unwrap_or_default();
     let token = spec.token.filter(|token| !token.is_empty());
-    Ok(Review::new(token.ok_or(DecodeError::NoToken)?)
-        .with_audiences(spec.audiences.unwrap_or_default())
+    let token = token.ok_or(DecodeError::NoToken)?;
+    let Audiences(audiences) = spec.audiences.unwrap_or_default();
+    if audiences.len() > AUDIENCES {
+        return Err(DecodeError::Audiences);
+    }
+    Ok(Review::new(token)
+        .with_audiences(audiences)
         .with_api_version(api_version))
 }
 
@@ -167,7 +179,7 @@ struct Question {
 #[derive(Default, Deserialize)]
 struct Spec {
     token: Option<String>,
-    audiences: Option<Vec<String>>,
+    audiences: Option<Audiences>,
 }
 
 /// A struct that only an object becomes: serde's derive would take an array for its fields too.
@@ -191,6 +203,38 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
         }
 
         deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+/// A list, of which no more is kept than shows that it is too long.
+#[derive(Default)]
+struct Audiences(Vec<String>);
+
+impl<'de> Deserialize<'de> for Audiences {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AudiencesVisitor;
+
+        impl<'de> Visitor<'de> for AudiencesVisitor {
+            type Value = Audiences;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Audiences, S::Error> {
+                let mut audiences = Vec::new();
+                while audiences.len() <= AUDIENCES {
+                    let Some(audience) = list.next_element()? else {
+                        return Ok(Audiences(audiences));
+                    };
+                    audiences.push(audience);
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Audiences(audiences))
+            }
+        }
+
+        deserializer.deserialize_seq(AudiencesVisitor)
     }
 }
 
@@ -265,6 +309,23 @@ mod tests {
             !format!("{error} {error:?}").contains("canary"),
             "{error:?}"
         );
+    }
+
+    #[test]
+    fn audiences_are_few() {
+        let decoded = |count: usize| {
+            let audiences = vec![""; count];
+            let body = serde_json::json!({
+                "kind": "TokenReview",
+                "apiVersion": "authentication.k8s.io/v1",
+                "spec": {"audiences": audiences, "token": "t"},
+            });
+            let review = decode(body.to_string().as_bytes());
+            review.map(|review| review.audiences.len())
+        };
+        assert_eq!(decoded(AUDIENCES), Ok(AUDIENCES));
+        assert_eq!(decoded(AUDIENCES + 1), Err(DecodeError::Audiences));
+        assert_eq!(decoded(100_000), Err(DecodeError::Audiences));
     }
 
     #[test]

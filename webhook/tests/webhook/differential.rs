@@ -9,7 +9,7 @@ use std::process::Stdio;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use tokenlab_webhook::review::decode;
+use tokenlab_webhook::review::{DecodeError, decode};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
@@ -36,6 +36,8 @@ enum Why {
     NullInList,
     /// Go goes 10,000 levels deep, 128 are enough here.
     Nesting,
+    /// Go takes any number of audiences, 64 are enough here.
+    Audiences,
     /// Go knows what `metadata` and `status` must look like; here nobody reads them.
     Ignored,
     /// controller-runtime takes every kind and version, and none.
@@ -48,6 +50,37 @@ impl Why {
     /// Whether it is between us and Kubernetes, too.
     fn is_kubernetes(self) -> bool {
         !matches!(self, Self::AnyKind | Self::Yaml)
+    }
+
+    /// Whether this is why one of the two reads it and the other does not: by what we say of it,
+    /// and by what was made of it where it was read.
+    fn explains(self, ours: &Ours, theirs: Option<&Understood>) -> bool {
+        let (error, theirs) = match (ours, theirs) {
+            (Err(error), Some(theirs)) => (error, theirs),
+            (Ok(_), None) => return matches!(self, Self::Ignored | Self::Case),
+            _ => return false,
+        };
+        match self {
+            Self::Utf8 => *error == DecodeError::Utf8,
+            Self::Surrogate => {
+                let mut texts = theirs.audiences.iter().chain([&theirs.token]);
+                matches!(error, DecodeError::Syntax { .. })
+                    && texts.any(|text| text.contains('\u{fffd}'))
+            }
+            Self::Twice => matches!(error, DecodeError::Shape { .. }),
+            Self::NullInList => {
+                matches!(error, DecodeError::Shape { .. })
+                    && theirs.audiences.iter().any(String::is_empty)
+            }
+            Self::Nesting => *error == DecodeError::Nesting,
+            Self::Audiences => *error == DecodeError::Audiences,
+            Self::Case | Self::AnyKind => matches!(
+                error,
+                DecodeError::Kind { .. } | DecodeError::ApiVersion { .. }
+            ),
+            Self::Yaml => matches!(error, DecodeError::Syntax { .. }),
+            Self::Ignored => false,
+        }
     }
 }
 
@@ -85,23 +118,28 @@ impl Answer {
     }
 }
 
-fn ours(body: &[u8]) -> Option<Understood> {
-    let review = decode(body).ok()?;
-    Some(Understood {
+type Ours = Result<Understood, DecodeError>;
+
+fn ours(body: &[u8]) -> Ours {
+    let review = decode(body)?;
+    Ok(Understood {
         api_version: review.api_version.to_string(),
         token: review.token.expose().to_owned(),
         audiences: review.audiences,
     })
 }
 
-/// Asks the peer about all of them at once. Without Go the test is skipped.
+/// Asks the peer about all of them at once. Without Go, or without its modules, the test is skipped.
 async fn ask(test: &str, bodies: impl Iterator<Item = &[u8]>) -> Option<Vec<Peer>> {
-    static BUILT: OnceCell<()> = OnceCell::const_new();
+    static BUILT: OnceCell<bool> = OnceCell::const_new();
     if !has("go") {
         skip(test, "there is no Go to build the peer with");
         return None;
     }
-    BUILT.get_or_init(build).await;
+    if !*BUILT.get_or_init(build).await {
+        skip(test, "the peer's modules cannot be fetched");
+        return None;
+    }
     let bodies: Vec<_> = bodies.map(|body| STANDARD.encode(body)).collect();
     let question = serde_json::to_vec(&bodies).expect("JSON");
     let mut peer = Command::new(PROGRAM)
@@ -122,12 +160,17 @@ async fn ask(test: &str, bodies: impl Iterator<Item = &[u8]>) -> Option<Vec<Peer
     Some(answers)
 }
 
-/// Minutes the first time.
-async fn build() {
-    let mut go = Command::new("go");
-    go.args(["build", "-trimpath", "-o", PROGRAM, "."])
-        .current_dir(SOURCE)
-        .stdin(Stdio::null());
-    let status = go.status().await.expect("go must run");
-    assert!(status.success(), "the peer must be built");
+/// Minutes the first time. False where its modules are not here, and cannot be had.
+async fn build() -> bool {
+    let go = async |args: &[&str]| {
+        let mut go = Command::new("go");
+        go.args(args).current_dir(SOURCE).stdin(Stdio::null());
+        go.status().await.expect("go must run").success()
+    };
+    let built = go(&["build", "-trimpath", "-o", PROGRAM, "."]).await;
+    assert!(
+        built || !go(&["mod", "download"]).await,
+        "the peer must be built"
+    );
+    built
 }
