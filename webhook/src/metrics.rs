@@ -1,5 +1,7 @@
 //! What the webhook counts, for Prometheus.
 
+mod request;
+
 use std::sync::Arc;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -12,13 +14,25 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use time::OffsetDateTime;
 
+use self::request::Request;
+use crate::authenticators::TokenReload;
+#[cfg(feature = "ldap")]
+use crate::authenticators::ldap::LdapReload;
 use crate::reload::ReloadEvent;
-use crate::{ApiVersion, ConnectionObserver, Ended, Handshake, Observer, Protocol};
+use crate::{ConnectionObserver, Ended, Handshake, Observer, Protocol, TlsReload};
 
 /// The histogram's buckets, in seconds. The apiserver gives up after 30.
 const BUCKETS: [f64; 15] = [
     0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
     30.0,
+];
+
+/// What is read again when it changes.
+const RELOADED: &[&str] = &[
+    TlsReload::WHAT,
+    TokenReload::WHAT,
+    #[cfg(feature = "ldap")]
+    LdapReload::WHAT,
 ];
 
 /// What the webhook has done, in the format of Prometheus. Cloning shares the counters.
@@ -60,7 +74,9 @@ const BUCKETS: [f64; 15] = [
 /// | `tokenreview_mode` | gauge, always 1 | `mode`: who decides, for instance `mock` |
 /// | `tokenreview_build_info` | gauge, always 1 | `version` |
 ///
-/// No label has a token, a user or a caller in it, so there are few series whatever is sent.
+/// No label has a token, a user or a caller in it, so there are few series whatever is sent. Those
+/// of counters begin at zero, so that `rate()` sees the first error too. Requests for other paths
+/// are counted as `malformed` with code 404; probes are not counted.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
 
@@ -75,13 +91,6 @@ struct Inner {
     not_after: Family<Unlabelled, Gauge>,
     reloads: Family<Reload, Counter>,
     modes: Family<Mode, Gauge>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Request {
-    version: &'static str,
-    outcome: &'static str,
-    code: Option<u16>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -119,9 +128,12 @@ impl Metrics {
         let requests = Family::default();
         registry.register(
             "requests",
-            "Requests to the reviews' path, by what came of them",
+            "Requests, by what came of them; probes are not counted",
             requests.clone(),
         );
+        for request in Request::all() {
+            requests.get_or_create_owned(&request);
+        }
         let durations: Family<_, _, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(BUCKETS));
         registry.register(
@@ -152,8 +164,13 @@ impl Metrics {
             "When the served certificate expires, in seconds since 1970",
             not_after.clone(),
         );
-        let reloads = Family::default();
+        let reloads = Family::<Reload, Counter>::default();
         registry.register("reload", "Files that were read again", reloads.clone());
+        for what in RELOADED {
+            for result in ["ok", "failed"] {
+                reloads.get_or_create_owned(&Reload { what, result });
+            }
+        }
         let modes = Family::default();
         registry.register("mode", "1 for what decides", modes.clone());
         registry.register(
@@ -224,17 +241,8 @@ impl Observer for Metrics {
 
     fn ended(&self, request: &Ended<'_>) {
         self.0.in_flight.dec();
-        let version = request.review.map(|review| match review.api_version {
-            ApiVersion::V1 => "v1",
-            ApiVersion::V1Beta1 => "v1beta1",
-        });
         let outcome = request.outcome.as_str();
-        let counted = Request {
-            version: version.unwrap_or_default(),
-            outcome,
-            code: request.code.map(|code| code.as_u16()),
-        };
-        self.0.requests.get_or_create(&counted).inc();
+        self.0.requests.get_or_create(&request.into()).inc();
         let durations = self.0.durations.get_or_create(&Outcome { outcome });
         durations.observe(request.duration.as_secs_f64());
     }
@@ -309,10 +317,18 @@ mod tests {
             BUCKETS.len() + 1,
             "{text}"
         );
+        let first =
+            r#"tokenreview_requests_total{version="v1beta1",outcome="undecided",code="200"} 0"#;
+        assert!(text.contains(first), "{text}");
+        let is_zero = |line: &str| {
+            let counters = ["tokenreview_requests_total", "tokenreview_reload_total"];
+            line.ends_with(" 0") && counters.iter().any(|name| line.starts_with(name))
+        };
         // The labels of one name come in any order.
         let mut lines: Vec<_> = text
             .lines()
             .filter(|line| !line.starts_with("# HELP") && !line.contains("_bucket{"))
+            .filter(|line| !is_zero(line))
             .collect();
         lines.sort_unstable();
         assert_snapshot!(lines.join("\n"), @r#"
