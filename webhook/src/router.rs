@@ -15,6 +15,8 @@ use crate::Authenticator;
 
 pub use builder::RouterBuilder;
 pub use observer::{Ended, Observer, Outcome};
+#[cfg(all(test, feature = "manifests"))]
+pub(crate) use {body::TOGETHER as BODIES_TOGETHER, builder::MAX_IN_FLIGHT};
 
 /// Where reviews are sent: the path in the apiserver's webhook kubeconfig.
 pub const PATH: &str = "/authenticate";

@@ -14,6 +14,12 @@ use super::{CERTIFICATES, CLIENT_CA, HEALTH_PORT, Manifests, PORT, SETTINGS};
 
 /// The port's name, by which the Service finds it.
 pub(super) const PORT_NAME: &str = "https";
+/// How many connections there may be: an apiserver has one or a few, and strangers must not fill
+/// the memory that there is.
+const CONNECTIONS: usize = 1000;
+/// How much memory there is, in MiB: more than strangers can take of it.
+const MEMORY: usize = 128;
+
 /// The name of the port of probes and metrics.
 pub(super) const HEALTH: &str = "health";
 
@@ -41,7 +47,7 @@ impl Manifests {
             // What others need is not known here.
             resources: self.is_ours().then(|| ResourceRequirements {
                 requests: Some(quantities("10m", "16Mi")),
-                limits: Some(quantities("1", "128Mi")),
+                limits: Some(quantities("1", &format!("{MEMORY}Mi"))),
                 ..ResourceRequirements::default()
             }),
             security_context: Some(SecurityContext {
@@ -115,8 +121,7 @@ impl Manifests {
             format!("--tls-private-key-file={CERTIFICATES}/tls.key"),
             // By then every node knows that no more connections shall come here.
             "--shutdown-delay=5s".to_owned(),
-            // An apiserver has one or a few; strangers must not fill the memory that there is.
-            "--max-connections=1000".to_owned(),
+            format!("--max-connections={CONNECTIONS}"),
         ];
         if self.checks_clients() {
             args.push(format!("--client-ca-file={CERTIFICATES}/{CLIENT_CA}"));
@@ -161,4 +166,26 @@ fn quantities(cpu: &str, memory: &str) -> BTreeMap<String, Quantity> {
         ("cpu".to_owned(), quantity(cpu)),
         ("memory".to_owned(), quantity(memory)),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+    use crate::router::{BODIES_TOGETHER, MAX_IN_FLIGHT};
+
+    /// The program's limits add up to what its container has. What each part takes is measured
+    /// by the tests in `attacks`.
+    #[test]
+    fn memory_is_enough_for_the_limits() {
+        let at_rest = 20 * 1024 * 1024;
+        // What TLS and HTTP keep of a quiet one, and a head that is not whole.
+        let head = usize::try_from(Limits::default().head_octets).expect("it fits");
+        let connections = CONNECTIONS * (24 * 1024 + head);
+        // One frame each, which is not counted; a buffer that grows for those that are may be twice
+        // as large as what is in it.
+        let bodies = MAX_IN_FLIGHT * 16 * 1024 + 2 * BODIES_TOGETHER;
+        let most = at_rest + connections + bodies;
+        assert!(most < MEMORY * 1024 * 1024, "{most} octets");
+    }
 }

@@ -12,7 +12,7 @@ use crate::status::Rejection;
 ///
 /// Each body may be as large as an apiserver's head of a request, and whoever can reach the
 /// apiserver decides how many there are at a time.
-pub(super) const TOGETHER: usize = 16 * 1024 * 1024;
+pub(crate) const TOGETHER: usize = 16 * 1024 * 1024;
 
 /// Reads a body until it ends or becomes too large, or until all of them together do. What it has
 /// taken of `together` is given back when the permit is dropped.

@@ -21,9 +21,10 @@ const REVIEW_LIMIT: Duration = Duration::from_secs(10);
 /// What every clock can count to.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many reviews may be in flight: 1024. An apiserver asks about one token once at a time, and authenticates before it counts its own
-/// requests in flight (`apiserver/pkg/server/config.go`, `DefaultBuildHandlerChain`, v0.37.2).
-const MAX_IN_FLIGHT: usize = 1024;
+/// How many reviews may be in flight: 1024. An apiserver asks about one token once at a time, and
+/// authenticates before it counts its own requests in flight (`apiserver/pkg/server/config.go`,
+/// `DefaultBuildHandlerChain`, v0.37.2).
+pub(crate) const MAX_IN_FLIGHT: usize = 1024;
 
 /// Makes [`router`](crate::router())'s routes with settings of one's own.
 ///
