@@ -144,6 +144,19 @@ fn requests() -> Vec<Request> {
                 r#"{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":""}}"#,
             ),
         ),
+        // What encoding/json cannot look for.
+        bad(
+            "a token that is there twice",
+            changed(r#""token":"#, r#""token":"t","token":"#),
+        ),
+        bad("a kind in other letters", changed("kind", "KIND")),
+        bad(
+            "a field of 1000 levels",
+            changed(
+                r#""metadata":{}"#,
+                &format!(r#""more":{}{}"#, "[".repeat(1000), "]".repeat(1000)),
+            ),
+        ),
         bad(
             "a token that is a number",
             text(

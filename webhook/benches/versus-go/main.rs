@@ -15,8 +15,8 @@
 //! since the load may be what is slow, per second of the server's own processor time. The open loop
 //! (oha) sends at one pace to all of them, half of what the slowest could do, and counts the time
 //! that a request had to wait for its turn. Memory is the resident set of a process: once it has
-//! answered one review, after all of its loads, and of a fresh one with ten thousand
-//! connections that have been quiet since their one review.
+//! answered one review, at most under all of its loads and after them, and of a fresh one with ten
+//! thousand connections that have been quiet since their one review.
 //!
 //! A figure is the median of the rounds; behind ± is the half of what lies between the least and
 //! the most. In brackets: by what tokenlab (with its log) is better, as the median of the rounds'

@@ -62,12 +62,14 @@ impl Measure<'_> {
             self.open(case, rate, &servers, programs, &mut table)
                 .await?;
         }
-        let mut loaded = Row::default();
-        for (loaded, server) in loaded.iter_mut().zip(&servers) {
-            loaded.add(server.resident()?);
+        let [mut peak, mut loaded] = [(); 2].map(|()| Row::default());
+        for (index, server) in servers.iter().enumerate() {
+            peak[index].add(server.peak()?);
+            loaded[index].add(server.resident()?);
         }
         drop(servers);
         table.row(row("resident memory at rest, MiB", Better::Less, &[&rest]));
+        table.row(row("at most under the loads, MiB", Better::Less, &[&peak]));
         table.row(row("after the loads, MiB", Better::Less, &[&loaded]));
         for row in idle {
             table.row(row);
@@ -161,15 +163,19 @@ impl Measure<'_> {
             return Ok(Vec::new());
         }
         let [mut memory, mut cost] = [(); 2].map(|()| Row::default());
-        for (index, kind) in Kind::ALL.into_iter().enumerate() {
-            eprintln!("{} idle connections to {}", self.idle, kind.name());
-            let server = programs.start(kind).await?;
-            let connections = idle::open(server.address, self.idle, authority).await;
-            let connections = connections.with_context(|| kind.name())?;
-            memory[index].add(server.resident()?);
-            let milliseconds = server.processor_time()?.as_secs_f64() * 1e3;
-            let count = u32::try_from(connections.len())?;
-            cost[index].add(milliseconds / f64::from(count));
+        for round in 0..self.rounds {
+            for index in turns(round) {
+                let kind = Kind::ALL[index];
+                let (count, name) = (self.idle, kind.name());
+                eprintln!("{count} idle connections to {name}: round {}", round + 1);
+                let server = programs.start(kind).await?;
+                let connections = idle::open(server.address, count, authority).await;
+                let connections = connections.context(name)?;
+                memory[index].add(server.resident()?);
+                let milliseconds = server.processor_time()?.as_secs_f64() * 1e3;
+                let count = u32::try_from(connections.len())?;
+                cost[index].add(milliseconds / f64::from(count));
+            }
         }
         let held = format!("with {} idle connections, MiB", self.idle);
         let name = "processor time of a connection with one review, ms";
