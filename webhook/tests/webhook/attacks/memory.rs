@@ -73,6 +73,8 @@ async fn run(
     first: Vec<u8>,
     again: Vec<u8>,
 ) -> TlsStream<TcpStream> {
+    // Small ones together, so that the sender is not what is slow.
+    let again = again.repeat((16 * 1024_usize).div_ceil(again.len()));
     let again = std::iter::repeat_n(&again, OCTETS / again.len());
     for octets in std::iter::once(&first).chain(again) {
         match timeout(STALLED, stream.write_all(octets)).await {
