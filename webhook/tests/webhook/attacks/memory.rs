@@ -14,7 +14,7 @@ use crate::peer::{TUTORIAL, client, soon, url};
 use crate::program::Program;
 
 /// How many clients do each of it at a time.
-const EACH: usize = 5;
+const EACH: usize = 3;
 
 /// What one client sends of it: were all of it kept, each sort of attack would be over [`MOST`].
 const OCTETS: usize = 16 * 1024 * 1024;
