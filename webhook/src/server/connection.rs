@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use super::Protocol;
 use super::activity::{Activity, Listening};
 use super::limits::Limits;
-use super::patience::{Overdue, Patience};
+use super::patience::{LONGEST, Overdue, Patience};
 use super::reception::Reception;
 use crate::Caller;
 
@@ -101,8 +101,8 @@ fn builder(streams: Streams, protocol: Protocol, limits: &Limits) -> auto::Build
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(limits.head_octets)
         .max_pending_accept_reset_streams(limits.resets)
-        .keep_alive_interval(limits.ping_interval)
-        .keep_alive_timeout(limits.ping_timeout);
+        .keep_alive_interval(limits.ping_interval.min(LONGEST))
+        .keep_alive_timeout(limits.ping_timeout.min(LONGEST));
     match protocol {
         Protocol::Http1 => builder.http1_only(),
         Protocol::Http2 => builder.http2_only(),

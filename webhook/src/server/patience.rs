@@ -107,8 +107,9 @@ impl<'a> Patience<'a> {
 }
 
 /// A limit that no clock can count to is none that matters.
+pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 fn later(moment: Instant, limit: Duration) -> Instant {
-    const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     moment + limit.min(LONGEST)
 }
 
