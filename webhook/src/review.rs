@@ -134,7 +134,8 @@ impl Review {
 pub struct Caller {
     /// Its address, that of the last proxy if there is one.
     pub peer: SocketAddr,
-    /// The common name in its client certificate. None for now: no certificate is asked for.
+    /// The common name in its client certificate, which the handshake has checked. None without a
+    /// certificate, or when that has only alternative names.
     pub common_name: Option<String>,
 }
 
@@ -146,6 +147,13 @@ impl Caller {
             peer,
             common_name: None,
         }
+    }
+
+    /// The same caller, whose client certificate has this common name.
+    #[must_use]
+    pub fn with_common_name(mut self, common_name: Option<String>) -> Self {
+        self.common_name = common_name;
+        self
     }
 }
 

@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 
 use crate::pki::Certificate;
 
+pub(crate) use client::common_name;
 pub use files::{TlsFiles, TlsFilesError, TlsReload};
 
 /// Why a certificate, a key and a client CA cannot be served.
@@ -52,6 +53,10 @@ pub enum TlsError {
     /// Names of clients were given, but no client CA: nobody would be asked for a certificate.
     #[error("names of clients need a client CA")]
     NamesWithoutClientCa,
+    /// Names of clients were given, but none, or an empty one: which would let in others than who
+    /// wrote it had in mind.
+    #[error("a client's name is missing, or is empty")]
+    EmptyClientName,
 }
 
 /// A server's side of TLS: its certificate and key, and which clients it takes. HTTP/2 and
@@ -70,6 +75,7 @@ pub struct Tls(Arc<RwLock<Current>>);
 #[derive(Clone)]
 struct Current {
     config: Arc<ServerConfig>,
+    not_before: OffsetDateTime,
     not_after: OffsetDateTime,
 }
 
@@ -94,9 +100,14 @@ impl Tls {
             chain,
             key,
             client_ca: None,
-            client_names: &[],
+            client_names: None,
             tls12: false,
         }
+    }
+
+    /// When the certificate that is served now begins to be valid.
+    pub fn not_before(&self) -> OffsetDateTime {
+        self.current().not_before
     }
 
     /// When the certificate that is served now ends to be valid.
@@ -135,7 +146,7 @@ pub struct TlsBuilder<'a> {
     chain: &'a [u8],
     key: &'a [u8],
     client_ca: Option<&'a [u8]>,
-    client_names: &'a [String],
+    client_names: Option<&'a [String]>,
     tls12: bool,
 }
 
@@ -148,9 +159,10 @@ impl<'a> TlsBuilder<'a> {
     }
 
     /// Of those takes only clients with one of these names: the certificate's common name, or a
-    /// DNS name or URI among its subject alternative names. None, the default, takes all.
+    /// DNS name or URI among its subject alternative names. By default takes all; no name at all
+    /// is [`TlsError::EmptyClientName`].
     pub fn client_names(mut self, names: &'a [String]) -> Self {
-        self.client_names = names;
+        self.client_names = Some(names);
         self
     }
 
@@ -169,15 +181,18 @@ impl<'a> TlsBuilder<'a> {
         let Some(own) = chain.first() else {
             return Err(TlsError::NoCertificate);
         };
-        let not_after = x509_parser::parse_x509_certificate(own)
-            .map(|(_, own)| own.validity().not_after.to_datetime())
+        let validity = x509_parser::parse_x509_certificate(own)
+            .map(|(_, own)| own.validity().clone())
             .map_err(|_| TlsError::Unusable(CertificateError::BadEncoding.into()))?;
         let key = PrivateKeyDer::from_pem_slice(self.key).map_err(TlsError::NoKey)?;
         let provider = Arc::new(ring::default_provider());
-        let clients = match self.client_ca {
-            Some(pem) => client::verifier(pem, self.client_names, Arc::clone(&provider))?,
-            None if self.client_names.is_empty() => Arc::new(NoClientAuth),
-            None => return Err(TlsError::NamesWithoutClientCa),
+        let clients = match (self.client_ca, self.client_names) {
+            (_, Some(names)) if names.is_empty() || names.iter().any(String::is_empty) => {
+                return Err(TlsError::EmptyClientName);
+            }
+            (Some(pem), names) => client::verifier(pem, names, Arc::clone(&provider))?,
+            (None, None) => Arc::new(NoClientAuth),
+            (None, Some(_)) => return Err(TlsError::NamesWithoutClientCa),
         };
         let versions: &[_] = if self.tls12 {
             &[&TLS13, &TLS12]
@@ -199,8 +214,11 @@ impl<'a> TlsBuilder<'a> {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        let config = Arc::new(config);
-        Ok(Tls(Arc::new(RwLock::new(Current { config, not_after }))))
+        Ok(Tls(Arc::new(RwLock::new(Current {
+            config: Arc::new(config),
+            not_before: validity.not_before.to_datetime(),
+            not_after: validity.not_after.to_datetime(),
+        }))))
     }
 }
 

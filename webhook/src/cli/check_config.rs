@@ -35,7 +35,7 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     }
     let clients = match (&settings.client_ca_file, &settings.client_name) {
         (None, _) => "any".to_owned(),
-        (Some(_), None) => "with a certificate".to_owned(),
+        (Some(_), None) => "any with a certificate of the client CA".to_owned(),
         (Some(_), Some(names)) => format!("with a certificate for {}", names.join(" or ")),
     };
     told = format!("{told}clients: {clients}\n");

@@ -48,6 +48,8 @@ pub(crate) enum Failure {
     },
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
+    #[error("cannot go on without what keeps files and health up to date, the log says why")]
+    Task,
     #[error("cannot make certificates")]
     Pki(#[from] PkiError),
     #[error("`{}` is there already", path.display())]

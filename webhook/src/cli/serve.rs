@@ -84,12 +84,31 @@ pub(super) async fn run(settings: Settings, mut log: Log) -> Result<(), Failure>
     let scheme = if tls.is_some() { "https" } else { "http" };
     log.listening(&format!("{scheme}://{}{PATH}", server.local_addr()));
     let delay = settings.shutdown_delay.unwrap_or_default();
-    server.serve(router, stop(signals, health, delay)).await;
-    Ok(())
+    let mut outcome = Ok(());
+    let stop = async {
+        tokio::select! {
+            () = stop(signals, &health, delay) => {}
+            () = ended(&mut tasks) => {
+                health.stopping();
+                tracing::error!("a task that must run for ever has ended, stopping");
+                outcome = Err(Failure::Task);
+            }
+        }
+    };
+    server.serve(router, stop).await;
+    outcome
+}
+
+/// Resolves when one of these tasks has ended, of which each must run for ever. Without it the
+/// program would serve an old certificate until it expires, or be asked in vain how it is.
+async fn ended(tasks: &mut JoinSet<()>) {
+    if tasks.join_next().await.is_none() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Ends when the server is to stop.
-async fn stop(mut signals: Signals, health: Health, delay: Duration) {
+async fn stop(mut signals: Signals, health: &Health, delay: Duration) {
     signals.next().await;
     health.stopping();
     tracing::info!("stopping");
@@ -109,7 +128,7 @@ pub(super) fn load_tls(settings: &Settings) -> Result<Option<(Tls, TlsReload)>, 
     };
     let mut files = TlsFiles::new(certificate, key);
     files.client_ca.clone_from(&settings.client_ca_file);
-    files.client_names = settings.client_name.clone().unwrap_or_default();
+    files.client_names.clone_from(&settings.client_name);
     files.tls12 = settings.tls_min_version == Some(TlsVersion::Tls12);
     Ok(Some(files.load()?))
 }
@@ -192,18 +211,21 @@ fn limits(settings: &Settings) -> Limits {
     limits
 }
 
-/// Not ready with a certificate that no apiserver takes any more.
+/// Not ready with a certificate that no apiserver takes.
 fn health(tls: Option<Tls>) -> Health {
     let health = Health::new();
     let Some(tls) = tls else {
         return health;
     };
     health.with_check("certificate", move || {
-        let not_after = tls.not_after();
-        if OffsetDateTime::now_utc() < not_after {
-            Ok(())
-        } else {
+        let (now, not_before, not_after) =
+            (OffsetDateTime::now_utc(), tls.not_before(), tls.not_after());
+        if now < not_before {
+            Err(format!("not valid before {not_before}"))
+        } else if now > not_after {
             Err(format!("expired at {not_after}"))
+        } else {
+            Ok(())
         }
     })
 }
@@ -217,6 +239,12 @@ fn warn(settings: &Settings) {
     }
     if settings.no_client_certificates == Some(true) {
         tracing::warn!("everybody who reaches the port can ask whose a token is");
+    }
+    if settings.client_ca_file.is_some() && settings.client_name.is_none() {
+        tracing::warn!(
+            "everybody with a certificate of the client CA can ask whose a token is: \
+             `--client-name` says who may"
+        );
     }
 }
 
@@ -239,5 +267,22 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_a_task_is_noticed() {
+        let mut tasks = JoinSet::new();
+        assert_eq!(ended(&mut tasks).now_or_never(), None, "there is none");
+        tasks.spawn(std::future::pending());
+        assert_eq!(ended(&mut tasks).now_or_never(), None, "it runs");
+        tasks.spawn(async { panic!("broken") });
+        ended(&mut tasks).await;
     }
 }

@@ -21,6 +21,9 @@ pub(super) fn write(request: &Ended<'_>) {
         latency_us = u64::try_from(request.duration.as_micros()).unwrap_or(u64::MAX),
         api_version = request.review.map(|review| review.api_version.as_str()),
         token = request.review.map(|review| hashed(&review.token)),
+        caller = (request.review)
+            .and_then(|review| review.caller.as_ref()?.common_name.as_deref())
+            .map(start),
         user = request.user.map(|user| start(&user.username)),
         reason = request.reason.map(start),
         "review"

@@ -16,8 +16,7 @@ use tokio_rustls::server::TlsStream;
 use super::connection;
 use super::limits::Limits;
 use super::observer::{Handshake, Observer, Open, Protocol};
-use super::seldom::Seldom;
-use super::{Displaced, LOG_PAUSE};
+use crate::tls::common_name;
 use crate::{Caller, Tls};
 
 /// What all connections have in common.
@@ -65,6 +64,9 @@ impl Host {
                     Some(b"h2") => Protocol::Http2,
                     _ => Protocol::Http1,
                 };
+                let shown = stream.get_ref().1.peer_certificates();
+                let name = shown.and_then(|chain| common_name(chain.first()?));
+                let caller = caller.with_common_name(name);
                 let _open = Open::new(&self.observer, protocol);
                 let stopped = self.stopped.clone();
                 connection::drive(stream, protocol, router, caller, &self.limits, stopped).await

@@ -18,11 +18,11 @@ use x509_parser::extensions::GeneralName;
 
 use super::TlsError;
 
-/// Takes who has a certificate of one of the CAs in `pem`, with one of `names` unless there are
-/// none.
+/// Takes who has a certificate of one of the CAs in `pem`, with one of `names` if there are any to
+/// have.
 pub(super) fn verifier(
     pem: &[u8],
-    names: &[String],
+    names: Option<&[String]>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
@@ -34,9 +34,9 @@ pub(super) fn verifier(
         return Err(TlsError::NoClientCa);
     }
     let chain = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
-    if names.is_empty() {
+    let Some(names) = names else {
         return Ok(chain);
-    }
+    };
     let names = names.to_vec();
     Ok(Arc::new(Named { chain, names }))
 }
@@ -51,6 +51,13 @@ impl Named {
     fn allows(&self, certificate: &X509Certificate<'_>) -> bool {
         presented(certificate).any(|name| self.names.iter().any(|allowed| allowed == name))
     }
+}
+
+/// The common name in a client's certificate, the first if it has several.
+pub(crate) fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let name = certificate.subject().iter_common_name().next()?;
+    name.as_str().ok().map(str::to_owned)
 }
 
 /// The names by which a certificate's holder may be known. The rest of the subject is not looked

@@ -1,12 +1,14 @@
 //! TLS from files, loaded again when they change.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use tokio::time::timeout;
 
 use super::{Tls, TlsError};
-use crate::reload::{ReadError, ReloadEvent, Watched};
+use crate::reload::{INTERVAL, ReadError, ReloadEvent, Watched};
 
 /// Where a server's certificate, key and client CA lie.
 #[derive(Clone, Debug)]
@@ -17,8 +19,8 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// The CAs of clients, PEM. Without them clients are not asked for a certificate.
     pub client_ca: Option<PathBuf>,
-    /// As [`TlsBuilder::client_names`](super::TlsBuilder::client_names).
-    pub client_names: Vec<String>,
+    /// As [`TlsBuilder::client_names`](super::TlsBuilder::client_names); None takes all.
+    pub client_names: Option<Vec<String>>,
     /// As [`TlsBuilder::tls12`](super::TlsBuilder::tls12).
     pub tls12: bool,
 }
@@ -63,7 +65,15 @@ pub enum TlsFilesError {
         /// When it did.
         not_after: OffsetDateTime,
     },
-    /// As [`TlsError::NamesWithoutClientCa`].
+    /// No client would take the certificate yet.
+    #[error("certificate `{}` is not valid before {not_before}", path.display())]
+    Early {
+        /// The certificate's file.
+        path: PathBuf,
+        /// When it will be.
+        not_before: OffsetDateTime,
+    },
+    /// As [`TlsError::NamesWithoutClientCa`] or [`TlsError::EmptyClientName`].
     #[error(transparent)]
     Names(TlsError),
 }
@@ -75,39 +85,52 @@ impl TlsFiles {
             certificate: certificate.into(),
             key: key.into(),
             client_ca: None,
-            client_names: Vec::new(),
+            client_names: None,
             tls12: false,
         }
     }
 
     /// Reads the files: what to serve, and what keeps it up to date when it is run.
     pub fn load(self) -> Result<(Tls, TlsReload), TlsFilesError> {
-        let mut paths = vec![self.certificate.clone(), self.key.clone()];
-        paths.extend(self.client_ca.clone());
-        let (watched, contents) = Watched::open(paths).map_err(|error| self.unreadable(error))?;
-        let tls = self.build(&contents)?;
+        let open = |paths| Watched::open(paths).map_err(|error| self.unreadable(error));
+        let (serving, pair) = open(vec![self.certificate.clone(), self.key.clone()])?;
+        let (clients, client_ca) = open(self.client_ca.iter().cloned().collect())?;
+        let tls = self.build(&pair, &client_ca)?;
+        self.check_time(&tls)?;
         let reload = TlsReload {
             tls: tls.clone(),
             files: self,
-            watched,
+            serving,
+            clients,
+            pair,
+            client_ca,
         };
         Ok((tls, reload))
     }
 
-    fn build(&self, contents: &[Vec<u8>]) -> Result<Tls, TlsFilesError> {
-        let mut builder = Tls::builder(&contents[0], &contents[1])
-            .client_names(&self.client_names)
-            .tls12(self.tls12);
-        if let Some(pem) = contents.get(2) {
+    fn build(&self, pair: &Contents, client_ca: &Contents) -> Result<Tls, TlsFilesError> {
+        let mut builder = Tls::builder(&pair[0], &pair[1]).tls12(self.tls12);
+        if let Some(pem) = client_ca.first() {
             builder = builder.client_ca(pem);
         }
-        let tls = builder.build().map_err(|source| self.unusable(source))?;
-        let not_after = tls.not_after();
-        if not_after < OffsetDateTime::now_utc() {
-            let path = self.certificate.clone();
+        if let Some(names) = &self.client_names {
+            builder = builder.client_names(names);
+        }
+        builder.build().map_err(|source| self.unusable(source))
+    }
+
+    /// No client takes a certificate before or after its time.
+    fn check_time(&self, tls: &Tls) -> Result<(), TlsFilesError> {
+        let now = OffsetDateTime::now_utc();
+        let (not_before, not_after) = (tls.not_before(), tls.not_after());
+        let path = self.certificate.clone();
+        if not_after < now {
             return Err(TlsFilesError::Expired { path, not_after });
         }
-        Ok(tls)
+        if now < not_before {
+            return Err(TlsFilesError::Early { path, not_before });
+        }
+        Ok(())
     }
 
     fn unusable(&self, source: TlsError) -> TlsFilesError {
@@ -122,7 +145,9 @@ impl TlsFiles {
                 path: path.clone(),
                 source,
             },
-            (source @ TlsError::NamesWithoutClientCa, _) => TlsFilesError::Names(source),
+            (source @ (TlsError::NamesWithoutClientCa | TlsError::EmptyClientName), _) => {
+                TlsFilesError::Names(source)
+            }
             (source, _) => TlsFilesError::Serve {
                 certificate: self.certificate.clone(),
                 key: self.key.clone(),
@@ -143,39 +168,106 @@ impl TlsFiles {
     }
 }
 
+/// The content of files that are read together.
+type Contents = Vec<Vec<u8>>;
+
 /// Keeps a [`Tls`] up to date with its files.
-#[derive(Debug)]
+///
+/// The client CA is taken whatever has become of the certificate and its key, and they whatever
+/// has become of it: who is shut out does not stay in because something else is broken.
 pub struct TlsReload {
     tls: Tls,
     files: TlsFiles,
-    watched: Watched,
+    serving: Watched,
+    clients: Watched,
+    /// The certificate and the key that are served.
+    pair: Contents,
+    /// The client CA that is in use, if there is one.
+    client_ca: Contents,
 }
 
 impl TlsReload {
-    /// What is reloaded, in its [`ReloadEvent`]s.
+    /// What is reloaded, in its [`ReloadEvent`]s: the certificate with its key.
     pub const WHAT: &'static str = "certificate";
+
+    /// The other that is reloaded.
+    pub const CLIENT_CA: &'static str = "client CA";
 
     /// As [`Watched::with_interval`].
     #[must_use]
     pub fn with_interval(mut self, interval: Duration) -> Self {
-        self.watched = self.watched.with_interval(interval);
+        self.serving = self.serving.with_interval(interval);
+        self.clients = self.clients.with_interval(interval);
         self
     }
 
-    /// Loads the files each time they change, all together, and tells `report` what became of
-    /// it; what cannot be served is not taken. Never ends: spawn it, or drop it.
-    pub async fn run(self, report: impl Fn(ReloadEvent)) {
-        let Self {
-            tls,
-            files,
-            watched,
-        } = self;
-        let take = |contents: Vec<Vec<u8>>| {
-            tls.replace(&files.build(&contents)?);
-            Ok::<_, TlsFilesError>(())
-        };
-        watched.reload(Self::WHAT, take, report).await;
+    /// Loads the files each time they change and tells `report` what became of it; what cannot be
+    /// served is not taken. A certificate that is not valid yet is taken when it is. Never ends:
+    /// spawn it, or drop it.
+    pub async fn run(mut self, report: impl Fn(ReloadEvent)) {
+        let mut early = None;
+        loop {
+            let (what, outcome) = tokio::select! {
+                read = next(&mut self.serving, early.as_ref()) => {
+                    (Self::WHAT, self.take_pair(read, &mut early))
+                }
+                read = self.clients.changed() => (Self::CLIENT_CA, self.take_client_ca(read)),
+            };
+            let outcome = outcome.map_err(Into::into);
+            report(ReloadEvent { what, outcome });
+        }
     }
+
+    fn take_pair(
+        &mut self,
+        read: Result<Contents, ReadError>,
+        early: &mut Option<(Contents, OffsetDateTime)>,
+    ) -> Result<(), TlsFilesError> {
+        *early = None;
+        let pair = read.map_err(|error| self.files.unreadable(error))?;
+        let tls = self.files.build(&pair, &self.client_ca)?;
+        let in_time = self.files.check_time(&tls);
+        if let Err(TlsFilesError::Early { not_before, .. }) = in_time {
+            *early = Some((pair, not_before));
+            return in_time;
+        }
+        in_time?;
+        self.tls.replace(&tls);
+        self.pair = pair;
+        Ok(())
+    }
+
+    /// Whether the certificate is still valid is of no matter here.
+    fn take_client_ca(&mut self, read: Result<Contents, ReadError>) -> Result<(), TlsFilesError> {
+        let client_ca = read.map_err(|error| self.files.unreadable(error))?;
+        self.tls.replace(&self.files.build(&self.pair, &client_ca)?);
+        self.client_ca = client_ca;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for TlsReload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsReload")
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The next certificate and key: from their files, or the ones that came too `early` when their
+/// time has come.
+async fn next(
+    serving: &mut Watched,
+    early: Option<&(Contents, OffsetDateTime)>,
+) -> Result<Contents, ReadError> {
+    let Some((pair, not_before)) = early else {
+        return serving.changed().await;
+    };
+    let wait = *not_before - OffsetDateTime::now_utc();
+    // At least so long, so that a clock that is set back makes no loop of it.
+    let wait = wait.try_into().unwrap_or(Duration::ZERO).max(INTERVAL);
+    let changed = timeout(wait, serving.changed()).await;
+    changed.unwrap_or_else(|_| Ok(pair.clone()))
 }
 
 #[cfg(test)]
@@ -269,12 +361,41 @@ mod tests {
         assert_eq!(error, "certificate `old.crt` expired on 1970-01-01");
     }
 
+    #[test]
+    fn a_certificate_that_is_not_valid_yet_is_refused() {
+        let dir = folder();
+        let path = dir.path().join("new.crt");
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.not_before = OffsetDateTime::UNIX_EPOCH + time::Duration::weeks(100_000);
+        params.not_after = params.not_before + time::Duration::WEEK;
+        let certificate = params.self_signed(&key).expect("a certificate");
+        fs::write(&path, certificate.pem()).expect("written");
+        fs::write(dir.path().join("new.key"), key.serialize_pem()).expect("written");
+        let error = refused(&dir, TlsFiles::new(path, dir.path().join("new.key")));
+        let message = "certificate `new.crt` is not valid before 3886-07-15";
+        assert!(error.starts_with(message), "{error}");
+    }
+
+    /// An empty list is no list of everybody.
+    #[rstest]
+    #[case::none(&[])]
+    #[case::empty(&["kube-apiserver", ""])]
+    fn names_of_nobody_are_refused(#[case] names: &[&str]) {
+        let dir = folder();
+        let mut files = TlsFiles::new(dir.path().join("tls.crt"), dir.path().join("tls.key"));
+        files.client_ca = Some(dir.path().join("ca.crt"));
+        files.client_names = Some(names.iter().map(|name| (*name).to_owned()).collect());
+        let error = refused(&dir, files);
+        assert_eq!(error, "a client's name is missing, or is empty");
+    }
+
     /// Who names clients believes that others are kept out.
     #[test]
     fn names_without_a_client_ca_are_refused() {
         let dir = folder();
         let mut files = TlsFiles::new(dir.path().join("tls.crt"), dir.path().join("tls.key"));
-        files.client_names = vec!["kube-apiserver".to_owned()];
+        files.client_names = Some(vec!["kube-apiserver".to_owned()]);
         assert_eq!(refused(&dir, files), "names of clients need a client CA");
     }
 }

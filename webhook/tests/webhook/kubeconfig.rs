@@ -119,7 +119,7 @@ async fn what_is_printed_gets_in() {
     let path = |name: &str| dir.path().join("pki").join(name);
     let mut files = TlsFiles::new(path("tls.crt"), path("tls.key"));
     files.client_ca = Some(path("ca.crt"));
-    files.client_names = vec!["kube-apiserver".to_owned()];
+    files.client_names = Some(vec!["kube-apiserver".to_owned()]);
     let (tls, _) = files.load().expect("usable");
     let other = CertificateAuthority::new("of nobody").expect("an authority");
     let webhook = Webhook::over(Mock, tls, &other).await;

@@ -1,11 +1,13 @@
 use std::fs;
+use std::time::Duration;
 
 use insta::assert_snapshot;
 use rstest::rstest;
 use tempfile::TempDir;
+use tokenlab_webhook::{Limits, Mock};
 use tokio::process::Command;
 
-use crate::peer::{TUTORIAL, client, url};
+use crate::peer::{TUTORIAL, Webhook, client, url};
 use crate::program::{PROGRAM, Program, run};
 use crate::serve::material;
 
@@ -110,6 +112,8 @@ async fn what_does_not_fit_together() {
     let dir = TempDir::new().expect("a folder");
     let text = "mock: true\n# for a start\nplainHttp: true\ntlsCertFile: tls.crt\n";
     fs::write(dir.path().join("w.yaml"), text).expect("written");
+    let text = "clientCaFile: ca.crt\nclientName: []\n";
+    fs::write(dir.path().join("n.yaml"), text).expect("written");
     let mut all = String::new();
     for args in [
         "",
@@ -122,6 +126,11 @@ async fn what_does_not_fit_together() {
         "--token-file t --tls-cert-file c --tls-private-key-file k",
         "--token-file t --plain-http",
         "--mock --plain-http --idle-timeout 0s",
+        "--mock --plain-http --drain-timeout 0s",
+        "--mock --plain-http --max-head-octets 0",
+        "--mock --tls-cert-file c --tls-private-key-file k --client-ca-file a --client-name=",
+        "--mock --tls-cert-file c --tls-private-key-file k --client-ca-file a --client-name=n,",
+        "--mock --tls-cert-file c --tls-private-key-file k --config n.yaml",
         "--mock --tls-cert-file c --tls-private-key-file k --client-ca-file a --no-client-certificates",
         "--config w.yaml",
         "--config w.yaml --plain-http=false",
@@ -156,6 +165,16 @@ async fn what_does_not_fit_together() {
         error: any client could ask whose a token is
     --mock --plain-http --idle-timeout 0s
         error: `--idle-timeout` must be more than 0s
+    --mock --plain-http --drain-timeout 0s
+        error: `--drain-timeout` must be more than 0s
+    --mock --plain-http --max-head-octets 0
+        error: `--max-head-octets` must be at least 1024
+    --mock --tls-cert-file c --tls-private-key-file k --client-ca-file a --client-name=
+        error: `--client-name` names nobody
+    --mock --tls-cert-file c --tls-private-key-file k --client-ca-file a --client-name=n,
+        error: `--client-name` names nobody
+    --mock --tls-cert-file c --tls-private-key-file k --config n.yaml
+        error: `clientName` (`n.yaml`, line 2) names nobody
     --mock --tls-cert-file c --tls-private-key-file k --client-ca-file a --no-client-certificates
         error: `--no-client-certificates` cannot be used with `--client-ca-file`
     --config w.yaml
@@ -200,4 +219,34 @@ logFormat: json
     clients: with a certificate for kube-apiserver or front-proxy
     ----- stderr -----
     ");
+    let all = text.replace("clientName: [kube-apiserver, front-proxy]\n", "");
+    fs::write(dir.path().join("w.yaml"), all).expect("written");
+    assert_snapshot!(check().await, @"
+    exit_code: 0
+    ----- stdout -----
+    decides: token-file
+    certificate: until [TIME]
+    clients: any with a certificate of the client CA
+    ----- stderr -----
+    ");
+}
+
+/// As somebody writes who wants none of them.
+#[tokio::test]
+async fn limits_that_no_clock_can_count_to() {
+    let mut limits = Limits::default();
+    for limit in [
+        &mut limits.handshake,
+        &mut limits.head,
+        &mut limits.idle,
+        &mut limits.drain,
+        &mut limits.linger,
+        &mut limits.ping_interval,
+        &mut limits.ping_timeout,
+    ] {
+        *limit = Duration::MAX;
+    }
+    // Over HTTP/2.
+    let webhook = Webhook::configured(Mock, |server| server.with_limits(limits)).await;
+    assert_eq!(webhook.post(TUTORIAL).await.status(), 200);
 }

@@ -13,6 +13,10 @@ pub(crate) enum Contradiction {
     Lacks { one: String, other: &'static str },
     #[error("{place} must be more than 0s")]
     Zero { place: String },
+    #[error("{place} must be at least {least}")]
+    Low { place: String, least: u32 },
+    #[error("{place} names nobody")]
+    Nameless { place: String },
     #[error("nobody decides whose a token is")]
     Nobody,
     #[error("there is no certificate to show")]
@@ -35,10 +39,16 @@ impl Contradiction {
                 "give `--client-ca-file FILE`, so that only the apiserver can; or say \
                  `--no-client-certificates`",
             ),
+            Self::Nameless { .. } => {
+                Some("give a name; left out whole, it takes every client of the client CA")
+            }
             _ => None,
         }
     }
 }
+
+/// Less than this no apiserver's head fits in.
+const LEAST_HEAD: u32 = 1024;
 
 impl Told {
     /// Finds what does not fit together.
@@ -88,6 +98,17 @@ impl Told {
                 return Err(Contradiction::AnyClient);
             }
         }
+        let names = settings.client_name.as_deref();
+        if names.is_some_and(|names| names.is_empty() || names.iter().any(String::is_empty)) {
+            let place = self.place("client_name");
+            return Err(Contradiction::Nameless { place });
+        }
+        if (settings.max_head_octets).is_some_and(|octets| octets < LEAST_HEAD) {
+            return Err(Contradiction::Low {
+                place: self.place("max_head_octets"),
+                least: LEAST_HEAD,
+            });
+        }
         self.check_durations()
     }
 
@@ -96,6 +117,7 @@ impl Told {
         let settings = &self.settings;
         let durations = [
             ("review_timeout", settings.review_timeout),
+            ("drain_timeout", settings.drain_timeout),
             ("handshake_timeout", settings.handshake_timeout),
             ("head_timeout", settings.head_timeout),
             ("idle_timeout", settings.idle_timeout),

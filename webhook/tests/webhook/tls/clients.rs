@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex};
+
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -6,7 +8,7 @@ use rcgen::{
 use rstest::rstest;
 use time::{Duration, OffsetDateTime};
 use tokenlab_webhook::pki::CertificateAuthority;
-use tokenlab_webhook::{Mock, Tls};
+use tokenlab_webhook::{Authenticator, Decision, Mock, Review, Tls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{ask, client, connect, pem, review};
@@ -74,16 +76,28 @@ impl Client {
 
 /// A webhook for clients of `clients`.
 async fn webhook(clients: &Clients, names: &[&str]) -> (Webhook, CertificateAuthority) {
+    asking(Mock, clients, names).await
+}
+
+async fn asking(
+    authenticator: impl Authenticator,
+    clients: &Clients,
+    names: &[&str],
+) -> (Webhook, CertificateAuthority) {
     let authority = CertificateAuthority::new("test").expect("an authority");
     let certificate = authority.serving(&[SERVICE]).expect("a certificate");
     let (chain, key) = (certificate.certificate_pem(), certificate.key_pem());
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let tls = Tls::builder(chain.as_bytes(), key.as_bytes())
-        .client_ca(clients.0.pem().as_bytes())
-        .client_names(&names)
-        .build()
-        .expect("usable");
-    (Webhook::over(Mock, tls, &authority).await, authority)
+    let pem = clients.0.pem();
+    let mut tls = Tls::builder(chain.as_bytes(), key.as_bytes()).client_ca(pem.as_bytes());
+    if !names.is_empty() {
+        tls = tls.client_names(&names);
+    }
+    let tls = tls.build().expect("usable");
+    (
+        Webhook::over(authenticator, tls, &authority).await,
+        authority,
+    )
 }
 
 const OK: Result<&str, &str> = Ok("HTTP/1.1 200 OK");
@@ -170,4 +184,30 @@ async fn who_is_refused_is_not_reset() {
     socket.write_all(&[0; 1024]).await.expect("still taken");
     let end = soon(socket.read(&mut [0])).await.expect("no reset");
     assert_eq!(end, 0);
+}
+
+/// Writes down who asks.
+#[derive(Clone, Default)]
+struct Callers(Arc<Mutex<Vec<Option<String>>>>);
+
+impl Authenticator for Callers {
+    async fn authenticate(&self, review: &Review) -> Decision {
+        let caller = review.caller.clone().expect("a caller");
+        let mut callers = self.0.lock().expect("no panic");
+        callers.push(caller.common_name);
+        Decision::Refused
+    }
+}
+
+#[tokio::test]
+async fn an_authenticator_learns_who_asks() {
+    let (clients, callers) = (Clients::new(), Callers::default());
+    let (webhook, authority) = asking(callers.clone(), &clients, &[]).await;
+    for name in ["one", "other"] {
+        let (certificate, key) = clients.issue(&Client::new(name));
+        let config = client(&authority, Some((&certificate, &key)));
+        ask(webhook.address, &config).await.expect("an answer");
+    }
+    let seen = callers.0.lock().expect("no panic").clone();
+    assert_eq!(seen, ["one", "other"].map(|name| Some(name.to_owned())));
 }

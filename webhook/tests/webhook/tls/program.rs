@@ -25,7 +25,7 @@ fn made(dir: &Path) -> std::sync::Arc<rustls::ClientConfig> {
     client_of(&read("ca.crt"), Some((&certificate, &key)))
 }
 
-/// `certs` writes file after file; the program takes none of them without the others.
+/// `certs` writes file after file; the program takes no certificate without its key.
 #[tokio::test]
 async fn new_certificates_are_taken_without_a_restart() {
     let dir = TempDir::new().expect("a folder");
@@ -38,9 +38,12 @@ async fn new_certificates_are_taken_without_a_restart() {
     let first = made(dir.path());
     let answer = ask(program.address, &first).await;
     assert_eq!(answer.expect("an answer"), "HTTP/1.1 200 OK");
+    program.line_with(r#"caller="kube-apiserver""#).await;
 
     run(&["certs", "--out", ".", "--force"], dir.path()).await;
-    program.line_with(": read again").await;
+    for _ in ["certificate", "client CA"] {
+        program.line_with(": read again").await;
+    }
     let second = made(dir.path());
     let answer = ask(program.address, &second).await;
     assert_eq!(answer.expect("an answer"), "HTTP/1.1 200 OK");

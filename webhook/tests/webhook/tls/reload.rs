@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rcgen::{CertificateParams, KeyPair};
+use rstest::rstest;
 use tempfile::TempDir;
+use time::OffsetDateTime;
 use tokenlab_webhook::pki::{Certificate, CertificateAuthority};
 use tokenlab_webhook::reload::ReloadEvent;
 use tokenlab_webhook::{Authenticator, Decision, Review, Tls, TlsFiles, User};
@@ -68,13 +71,20 @@ impl Reloading {
         Self { tls, events, task }
     }
 
+    /// What became of the certificate.
     async fn outcome(&mut self) -> Result<(), String> {
+        let (what, outcome) = self.event().await;
+        assert_eq!(what, "certificate");
+        outcome
+    }
+
+    async fn event(&mut self) -> (&'static str, Result<(), String>) {
         let event = soon(self.events.recv()).await.expect("it must be running");
-        assert_eq!(event.what, "certificate");
-        event.outcome.map_err(|error| {
+        let outcome = event.outcome.map_err(|error| {
             let cause = std::error::Error::source(&*error).map(ToString::to_string);
             format!("{error}: {}", cause.unwrap_or_default())
-        })
+        });
+        (event.what, outcome)
     }
 }
 
@@ -88,7 +98,7 @@ fn serving(authority: &CertificateAuthority) -> Certificate {
     authority.serving(&[SERVICE]).expect("a certificate")
 }
 
-fn pair(certificate: &Certificate) -> [(&str, &str); 2] {
+fn pair(certificate: &Certificate) -> [(&'static str, &str); 2] {
     [
         ("tls.crt", certificate.certificate_pem()),
         ("tls.key", certificate.key_pem()),
@@ -189,7 +199,7 @@ async fn what_is_broken_is_told_and_the_old_served() {
     }
     mounted.update(&pair(&first)[..1]);
     let error = reloading.outcome().await.expect_err("not there");
-    let missing = format!("cannot read `{}`: No such file", key.display());
+    let missing = format!("cannot read key `{}`: No such file", key.display());
     assert!(error.starts_with(&missing), "{error}");
     let before = reloading.tls.not_after();
 
@@ -228,9 +238,72 @@ async fn the_authority_of_clients_is_exchanged() {
     assert_eq!(error, "received fatal alert: UnknownCA");
 
     mounted.update(&files(&new));
-    reloading.outcome().await.expect("taken");
+    assert_eq!(reloading.event().await, ("client CA", Ok(())));
     ask(webhook.address, &of_new).await.expect("an answer");
     let error = ask(webhook.address, &of_old).await.expect_err("no more");
     assert_eq!(error, "received fatal alert: UnknownCA");
     review(&mut standing).await.expect("an answer");
+}
+
+/// Whom nobody trusts any more is shut out, whatever else is broken; and the other way round.
+#[rstest]
+#[case::certificate("tls.crt", "certificate")]
+#[case::client_ca("ca.crt", "client CA")]
+#[tokio::test]
+async fn one_is_taken_though_the_other_is_broken(#[case] broken: &str, #[case] what: &str) {
+    // The authority of the server, and that of its clients.
+    let new = || ["server", "clients"].map(|name| CertificateAuthority::new(name).expect("one"));
+    let files = |[server, clients]: &[CertificateAuthority; 2]| {
+        let server = serving(server);
+        let [chain, key] = pair(&server).map(|(name, content)| (name, content.to_owned()));
+        [chain, key, ("ca.crt", clients.certificate_pem().to_owned())]
+    };
+    let (old, new) = (new(), new());
+    let mut mounted = Mounted::new(&files(&old));
+    let mut paths = TlsFiles::new(mounted.path("tls.crt"), mounted.path("tls.key"));
+    paths.client_ca = Some(mounted.path("ca.crt"));
+    let mut reloading = Reloading::start(paths);
+    let mut next = files(&new);
+    let broken = next.iter_mut().find(|(name, _)| *name == broken);
+    broken.expect("a file").1.clear();
+    mounted.update(&next);
+    for _ in 0..2 {
+        let (of, outcome) = reloading.event().await;
+        assert_eq!(outcome.is_err(), of == what, "{of}: {outcome:?}");
+    }
+
+    let (server, clients) = match what {
+        "certificate" => (&old[0], &new[1]),
+        _ => (&new[0], &old[1]),
+    };
+    let webhook = Webhook::over(Connection, reloading.tls.clone(), server).await;
+    let certificate = clients.client("a", &[]).expect("a client");
+    let answer = ask(webhook.address, &client(server, Some(pem(&certificate)))).await;
+    assert_eq!(answer.as_deref(), Ok("HTTP/1.1 200 OK"));
+}
+
+/// As a clock that is behind sees one that was made a moment ago.
+#[tokio::test]
+async fn a_certificate_that_is_not_valid_yet_is_taken_when_it_is() {
+    let authority = CertificateAuthority::new("test").expect("an authority");
+    let mut mounted = Mounted::new(&pair(&serving(&authority)));
+    let files = TlsFiles::new(mounted.path("tls.crt"), mounted.path("tls.key"));
+    let mut reloading = Reloading::start(files);
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::default();
+    params.not_before = OffsetDateTime::now_utc() + Duration::from_secs(3);
+    let certificate = params.self_signed(&key).expect("a certificate");
+    mounted.update(&[
+        ("tls.crt", certificate.pem()),
+        ("tls.key", key.serialize_pem()),
+    ]);
+    while let Err(error) = reloading.outcome().await {
+        assert!(error.contains("is not valid before"), "{error}");
+        assert!(reloading.tls.not_before() < OffsetDateTime::now_utc());
+    }
+    let not_before = reloading.tls.not_before();
+    assert_eq!(
+        not_before.unix_timestamp(),
+        params.not_before.unix_timestamp()
+    );
 }
