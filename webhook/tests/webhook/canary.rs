@@ -4,9 +4,11 @@ use nix::sys::signal::Signal;
 use rstest::rstest;
 use tokenlab_webhook::authenticators::token_file::Entry;
 use tokenlab_webhook::{Authenticator, Decision, Review, User, log_panics};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::health::get;
+use crate::health::{get, metric};
 use crate::peer::{TUTORIAL, Webhook, client, soon, url};
 use crate::program::{PROGRAM, Program};
 use crate::serve::material;
@@ -106,6 +108,88 @@ async fn no_token_is_logged(#[case] format: &str, #[case] known: bool) {
         hash.to_owned()
     };
     assert_eq!(hash(decided[0]), hash(decided[1]));
+}
+
+/// The mock knows it, wherever in a request it stands and however long it is.
+#[tokio::test]
+async fn no_token_in_a_strange_place_is_logged() {
+    let dir = material();
+    let path = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (chain, key) = (path("tls.crt"), path("tls.key"));
+    let args = [
+        ["--tls-cert-file", &chain],
+        ["--tls-private-key-file", &key],
+        ["--max-body-octets", "16384"],
+    ];
+    let program = Program::serve(args.as_flattened(), "trace").await;
+    let authority = fs::read_to_string(path("ca.crt")).expect("an authority");
+    let new = || client(program.address, Some(&authority));
+    let (long, huge) = (CANARY.repeat(800), CANARY.repeat(2000));
+    for client in [new(), new().http1_only()] {
+        let client = client.build().expect("a client");
+        let post = |path: &str| client.post(url(path, program.address, true));
+        let review = TUTORIAL.replace("ZGVtbW8tcGFzc3dvcmQ=", &long);
+        let get = client.get(url("/authenticate", program.address, true));
+        for (request, status) in [
+            (post("/authenticate").body(review), 200),
+            (post(&format!("/authenticate?{CANARY}")).body(TUTORIAL), 200),
+            (post(&format!("/{CANARY}")).body(TUTORIAL), 404),
+            (get.header(CANARY, CANARY), 405),
+        ] {
+            let response = request.send().await.expect("a response");
+            assert_eq!(response.status(), status);
+            let answer = response.text().await.expect("UTF-8");
+            assert!(!answer.contains(CANARY), "{answer}");
+        }
+        // Too much. How a client hears of that is of no matter here.
+        for request in [
+            post("/authenticate").body(huge.clone()),
+            post("/authenticate").header("x-token", &huge),
+        ] {
+            request.send().await.ok();
+        }
+    }
+    // No TLS.
+    let mut stream = TcpStream::connect(program.address).await.expect("a server");
+    stream.write_all(CANARY.as_bytes()).await.expect("taken");
+    soon(stream.read_to_end(&mut Vec::new())).await.ok();
+
+    program.signal(Signal::SIGTERM);
+    let (_, stderr) = program.end().await;
+    for told in ["TRACE", "TLS handshake failed", "code=413"] {
+        assert!(stderr.contains(told), "{stderr}");
+    }
+    assert!(!stderr.contains(CANARY), "{stderr}");
+}
+
+/// One in a request that is none, and one in a review that is dropped by a stop.
+#[tokio::test]
+async fn no_token_in_half_a_request_is_logged() {
+    let args = ["--plain-http", "--health-listen", "127.0.0.1:0"];
+    let args = [&args[..], &["--drain-timeout", "100ms"]].concat();
+    let program = Program::serve(&args, "trace").await;
+    let send = async |text: String| {
+        let mut stream = TcpStream::connect(program.address).await.expect("a server");
+        stream.write_all(text.as_bytes()).await.expect("taken");
+        stream
+    };
+    let head = "POST /authenticate HTTP/1.1\r\nHost: a\r\n";
+    let mut broken = send(format!("{head}{CANARY} {CANARY}\r\n\r\n")).await;
+    let mut answer = String::new();
+    soon(broken.read_to_string(&mut answer))
+        .await
+        .expect("UTF-8");
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(!answer.contains(CANARY), "{answer}");
+    let _half = send(format!("{head}Content-Length: 1000\r\n\r\n{CANARY}")).await;
+    metric(program.health(), "tokenreview_in_flight 1").await;
+
+    program.signal(Signal::SIGTERM);
+    let (_, stderr) = program.end().await;
+    for told in ["DEBUG", "abandoned"] {
+        assert!(stderr.contains(told), "{stderr}");
+    }
+    assert!(!stderr.contains(CANARY), "{stderr}");
 }
 
 /// Says what it was asked about as it panics.

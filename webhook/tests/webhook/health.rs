@@ -23,7 +23,7 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
 }
 
 /// Asks for the metrics until there is a line with this value.
-async fn metric(address: SocketAddr, line: &str) {
+pub(crate) async fn metric(address: SocketAddr, line: &str) {
     let mut clock = tokio::time::interval(Duration::from_millis(20));
     let mut seen = String::new();
     let found = async {
