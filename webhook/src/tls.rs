@@ -13,6 +13,7 @@ use rustls::server::{NoClientAuth, NoServerSessionStorage, VerifierBuilderError}
 use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, InconsistentKeys, ServerConfig};
 use time::OffsetDateTime;
+use tokio::sync::watch;
 
 use crate::pki::Certificate;
 
@@ -63,14 +64,20 @@ pub enum TlsError {
 /// HTTP/1.1 by ALPN (`h2`, `http/1.1`).
 ///
 /// Cloning shares it: what [`replace`](Self::replace) puts in is served by every clone, from the
-/// next connection on.
+/// next connection on. Those that stand go on unless [`dismiss`](Self::dismiss) ends them.
 ///
 /// Sessions are not resumed. Each connection shows its certificate anew, so that a client CA that
 /// was taken away, or a certificate that has expired, opens none; and the apiserver, which keeps
 /// one connection, does not ask for it (Go's `tls.Config.ClientSessionCache` is nil in
 /// `client-go/transport/transport.go`, v0.37.2).
 #[derive(Clone)]
-pub struct Tls(Arc<RwLock<Current>>);
+pub struct Tls(Arc<Shared>);
+
+struct Shared {
+    current: RwLock<Current>,
+    /// Hears of each dismissal.
+    dismissed: watch::Sender<()>,
+}
 
 #[derive(Clone)]
 struct Current {
@@ -119,7 +126,26 @@ impl Tls {
     /// what they were opened under.
     pub fn replace(&self, with: &Self) {
         let current = with.current();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = current;
+        let own = self.0.current.write();
+        *own.unwrap_or_else(PoisonError::into_inner) = current;
+    }
+
+    /// Ends the connections that stand, as a stop of the server does, but for the running requests:
+    /// those are answered. HTTP/2 clients are told by `GOAWAY`, and connect anew. For clients that
+    /// another client CA would not let in.
+    pub fn dismiss(&self) {
+        self.0.dismissed.send_replace(());
+    }
+
+    /// Resolves at the next dismissal from now on.
+    pub(crate) fn dismissed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut dismissed = self.0.dismissed.subscribe();
+        // It fails when nobody is left who could dismiss.
+        async move {
+            if dismissed.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// What the next connection is accepted with.
@@ -128,8 +154,8 @@ impl Tls {
     }
 
     fn current(&self) -> Current {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        current.clone()
+        let current = self.0.current.read();
+        current.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -214,11 +240,13 @@ impl<'a> TlsBuilder<'a> {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Tls(Arc::new(RwLock::new(Current {
+        let current = RwLock::new(Current {
             config: Arc::new(config),
             not_before: validity.not_before.to_datetime(),
             not_after: validity.not_after.to_datetime(),
-        }))))
+        });
+        let (dismissed, _) = watch::channel(());
+        Ok(Tls(Arc::new(Shared { current, dismissed })))
     }
 }
 

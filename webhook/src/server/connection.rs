@@ -12,7 +12,7 @@ use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::Protocol;
 use super::activity::{Activity, Listening};
@@ -35,14 +35,14 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     }
 }
 
-/// Serves a connection to its end. After `stopped` it ends with the requests that are running.
+/// Serves a connection to its end. After `stop` it ends with the requests that are running.
 pub(super) async fn drive(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     protocol: Protocol,
     router: Router,
     caller: Caller,
     limits: &Limits,
-    mut stopped: watch::Receiver<bool>,
+    stop: impl Future<Output = ()>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let (sender, mut arriving) = mpsc::unbounded_channel();
     let builder = builder(Streams(sender), protocol, limits);
@@ -50,7 +50,7 @@ pub(super) async fn drive(
     let io = TokioIo::new(Listening::new(io, Arc::clone(&activity)));
     let reception = Reception::new(router, caller, Arc::clone(&activity));
     let mut connection = pin!(builder.serve_connection(io, reception));
-    let mut stop = pin!(stopped.wait_for(|stopped| *stopped));
+    let mut stop = pin!(stop);
     let mut patience = Patience::new(limits);
     let mut running = FuturesUnordered::new();
     std::future::poll_fn(|context: &mut Context<'_>| {

@@ -45,19 +45,13 @@ impl Host {
         let ended = match &self.tls {
             None => {
                 let _open = Open::new(&self.observer, Protocol::Plain);
-                let stopped = self.stopped.clone();
-                connection::drive(
-                    stream,
-                    Protocol::Plain,
-                    router,
-                    caller,
-                    &self.limits,
-                    stopped,
-                )
-                .await
+                let stop = self.stopped();
+                connection::drive(stream, Protocol::Plain, router, caller, &self.limits, stop).await
             }
             Some(tls) => {
-                let Some(stream) = self.handshake(stream, peer, tls, displaced).await else {
+                // From before the handshake, so that no dismissal is missed.
+                let dismissed = tls.dismissed();
+                let Some(stream) = self.handshake(stream, peer, tls).await else {
                     return;
                 };
                 let protocol = match stream.get_ref().1.alpn_protocol() {
@@ -68,8 +62,14 @@ impl Host {
                 let name = shown.and_then(|chain| common_name(chain.first()?));
                 let caller = caller.with_common_name(name);
                 let _open = Open::new(&self.observer, protocol);
-                let stopped = self.stopped.clone();
-                connection::drive(stream, protocol, router, caller, &self.limits, stopped).await
+                let stop = async {
+                    tokio::select! {
+                        biased;
+                        () = self.stopped() => {}
+                        () = dismissed => {}
+                    }
+                };
+                connection::drive(stream, protocol, router, caller, &self.limits, stop).await
             }
         };
         if let Err(error) = ended {
@@ -128,10 +128,15 @@ impl Host {
         }
     }
 
-    /// Resolves [`Limits::linger`] after a stop.
-    async fn lingered(&self) {
+    /// Resolves at a stop.
+    async fn stopped(&self) {
         // It fails only when the server is gone, and this with it.
         self.stopped.clone().wait_for(|stopped| *stopped).await.ok();
+    }
+
+    /// Resolves [`Limits::linger`] after a stop.
+    async fn lingered(&self) {
+        self.stopped().await;
         timeout(self.limits.linger, std::future::pending::<()>())
             .await
             .ok();

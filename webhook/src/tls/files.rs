@@ -237,10 +237,12 @@ impl TlsReload {
         Ok(())
     }
 
-    /// Whether the certificate is still valid is of no matter here.
+    /// Whether the certificate is still valid is of no matter here. Whom the old one let in has to
+    /// come again.
     fn take_client_ca(&mut self, read: Result<Contents, ReadError>) -> Result<(), TlsFilesError> {
         let client_ca = read.map_err(|error| self.files.unreadable(error))?;
         self.tls.replace(&self.files.build(&self.pair, &client_ca)?);
+        self.tls.dismiss();
         self.client_ca = client_ca;
         Ok(())
     }

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use tokenlab_webhook::pki::{Certificate, CertificateAuthority};
 use tokenlab_webhook::reload::ReloadEvent;
 use tokenlab_webhook::{Authenticator, Decision, Review, Tls, TlsFiles, User};
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -210,7 +211,7 @@ async fn what_is_broken_is_told_and_the_old_served() {
     assert!(reloading.tls.not_after() >= before);
 }
 
-/// Who is in stays in; who comes anew is checked by the new authority.
+/// Who is in has to come again, and is checked by the new authority.
 #[tokio::test]
 async fn the_authority_of_clients_is_exchanged() {
     let authority = CertificateAuthority::new("test").expect("an authority");
@@ -242,7 +243,56 @@ async fn the_authority_of_clients_is_exchanged() {
     ask(webhook.address, &of_new).await.expect("an answer");
     let error = ask(webhook.address, &of_old).await.expect_err("no more");
     assert_eq!(error, "received fatal alert: UnknownCA");
-    review(&mut standing).await.expect("an answer");
+    let mut rest = Vec::new();
+    soon(standing.read_to_end(&mut rest)).await.expect("an end");
+    assert!(rest.is_empty());
+}
+
+/// Posts until it has come again twice.
+async fn come_again(client: reqwest::Client, url: String) {
+    let mut connections = Vec::new();
+    while connections.len() < 3 {
+        let request = client.post(&url).header("content-type", "application/json");
+        let response = request.body(TUTORIAL).send().await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        connections.push(response.text().await.expect("UTF-8"));
+        connections.dedup();
+    }
+}
+
+#[tokio::test]
+async fn no_review_is_lost_where_clients_have_to_come_again() {
+    let new = || CertificateAuthority::new("test").expect("an authority");
+    let (authority, clients) = (new(), new());
+    let server = serving(&authority);
+    let [chain, key] = pair(&server);
+    let mut mounted = Mounted::new(&[chain, key, ("ca.crt", clients.certificate_pem())]);
+    let mut paths = TlsFiles::new(mounted.path("tls.crt"), mounted.path("tls.key"));
+    paths.client_ca = Some(mounted.path("ca.crt"));
+    let mut reloading = Reloading::start(paths);
+    let webhook = Webhook::over(Connection, reloading.tls.clone(), &authority).await;
+    let certificate = clients.client("a", &[]).expect("a client");
+    let identity = certificate.key_pem().to_owned() + certificate.certificate_pem();
+    let start = |client: reqwest::ClientBuilder| {
+        let identity = reqwest::Identity::from_pem(identity.as_bytes()).expect("PEM");
+        let client = client.identity(identity).build().expect("a client");
+        tokio::spawn(come_again(client, webhook.url("/authenticate")))
+    };
+    let posting = [
+        start(webhook.client()),
+        start(webhook.client().http1_only()),
+    ];
+    let exchange = async {
+        while !posting.iter().all(JoinHandle::is_finished) {
+            let both = clients.certificate_pem().to_owned() + new().certificate_pem();
+            mounted.update(&[chain, key, ("ca.crt", &both)]);
+            assert_eq!(reloading.event().await, ("client CA", Ok(())));
+        }
+    };
+    soon(exchange).await;
+    for posting in posting {
+        posting.await.expect("no failure");
+    }
 }
 
 /// Whom nobody trusts any more is shut out, whatever else is broken; and the other way round.
