@@ -49,6 +49,9 @@ pub enum LdapError {
     /// is not quoted: there may be a password in it.
     #[error("`url` is neither `ldaps://HOST[:PORT]` nor `ldap://HOST[:PORT]`")]
     Url,
+    /// The address has an IPv6 address in it, whose certificate `ldap3` 0.12 cannot check.
+    #[error("`url` has an IPv6 address in it; a name is needed, which the certificate must have")]
+    Ipv6,
     /// A text lacks its place, without which every user would be the same.
     #[error("`{field}` has no `{place}` in it")]
     Place {
@@ -116,7 +119,7 @@ impl Authenticator for Ldap {
             return Decision::Refused;
         };
         let limit = self.0.timeout;
-        match timeout(limit, self.0.directory.decide(&login)).await {
+        match timeout(limit, self.0.directory.decide(&login, limit / 4)).await {
             Ok(decision) => decision,
             Err(_) => Decision::Unavailable {
                 reason: format!("the directory did not answer within {limit:?}"),

@@ -107,6 +107,41 @@ async fn files_that_are_wrong() {
     "#);
 }
 
+/// `ldap` is looked at where it is read.
+#[cfg(feature = "ldap")]
+#[rstest]
+#[case::url(
+    "url: https://x",
+    "`url` is neither `ldaps://HOST[:PORT]` nor `ldap://HOST[:PORT]` at line 3, column 8"
+)]
+#[case::ipv6(
+    "url: ldaps://[::1]",
+    "`url` has an IPv6 address in it; a name is needed, which the certificate must have at line 3, column 8"
+)]
+#[case::template(
+    "bind:\n    template: uid=x",
+    "`bind.template` has no `{username}` in it at line 4, column 15"
+)]
+#[case::groups(
+    "groups:\n    base: x\n    filter: (cn={dn}",
+    "`groups.filter` is not an LDAP filter (RFC 4515) at line 5, column 13"
+)]
+#[tokio::test]
+async fn a_directory_that_is_wrong(#[case] wrong: &str, #[case] expected: &str) {
+    let dir = TempDir::new().expect("a folder");
+    fs::write(
+        dir.path().join("w.yaml"),
+        format!("plainHttp: true\nldap:\n  {wrong}\n"),
+    )
+    .expect("written");
+    let text = run(&["check-config", "--config", "w.yaml"], dir.path()).await;
+    assert!(text.starts_with("exit_code: 2\n"), "{text}");
+    assert!(
+        text.contains(&format!("error: configuration `w.yaml`: {expected}\n")),
+        "{text}"
+    );
+}
+
 #[tokio::test]
 async fn what_does_not_fit_together() {
     let dir = TempDir::new().expect("a folder");

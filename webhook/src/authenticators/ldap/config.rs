@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ldap3::parse_filter;
-use serde::Deserialize;
-use url::Url;
+use serde::{Deserialize, Deserializer, de};
+use url::{Host, Url};
 
 use super::LdapError;
 use super::template;
@@ -29,6 +29,10 @@ use crate::duration;
 pub struct LdapConfig {
     /// `ldaps://HOST[:636]`, TLS from the start, or `ldap://HOST[:389]`, where TLS is begun by
     /// `StartTLS` before anything else is said. There is no way without TLS.
+    ///
+    /// An IPv6 address is none yet: `ldap3` 0.12 takes its brackets for a part of the name that the
+    /// certificate must have.
+    #[serde(deserialize_with = "checked_url")]
     pub url: String,
     /// The authorities that may have signed the directory's certificate, PEM. The system's are not
     /// asked. The certificate must name the host of `url`.
@@ -36,8 +40,10 @@ pub struct LdapConfig {
     /// How a user's name becomes the DN that the password is tried for.
     pub bind: LdapBind,
     /// The attribute of the user's entry that has the name for Kubernetes; that is not taken from
-    /// the token, where one user can be written in several ways. Of several values, the one
-    /// that is the token's but for case. Default: `uid`.
+    /// the token, where one user can be written in several ways. It must be one that users cannot
+    /// write themselves and that no two of them share, or one can be another; and it must have
+    /// one value: of several nobody can tell who it is, and whoever logs in does not choose.
+    /// Default: `uid`.
     #[serde(default = "username_attribute")]
     pub username_attribute: String,
     /// The attribute that has the uid for Kubernetes, for example `entryUUID`. Default: none, and
@@ -63,7 +69,7 @@ pub struct LdapConfig {
 pub enum LdapBind {
     /// It is written: `uid={username},ou=people,dc=example,dc=org`. Users must be allowed to read
     /// their own entry, and the groups.
-    Template(String),
+    Template(#[serde(deserialize_with = "checked_template")] String),
     /// It is looked for, by somebody who may look.
     Search(LdapSearch),
 }
@@ -76,7 +82,7 @@ pub struct LdapSearch {
     /// The DN under which all users are.
     pub base: String,
     /// What tells the user, with `{username}` in it. Default: `(uid={username})`.
-    #[serde(default = "user_filter")]
+    #[serde(default = "user_filter", deserialize_with = "checked_user_filter")]
     pub filter: String,
     /// Who searches, for users and groups.
     pub bind_dn: String,
@@ -93,7 +99,7 @@ pub struct LdapGroups {
     pub base: String,
     /// What tells the groups, with the user's DN as `{dn}` or the name as `{username}` in it.
     /// Default: `(member={dn})`.
-    #[serde(default = "group_filter")]
+    #[serde(default = "group_filter", deserialize_with = "checked_group_filter")]
     pub filter: String,
     /// The attribute that has the group's name for Kubernetes. Default: `cn`.
     #[serde(default = "name_attribute")]
@@ -101,43 +107,86 @@ pub struct LdapGroups {
 }
 
 impl LdapConfig {
-    /// The address, unless something is wrong in the settings themselves.
+    /// The address, unless something is wrong in the settings themselves: a program may have
+    /// changed them since they were read.
     pub(super) fn check(&self) -> Result<Url, LdapError> {
-        let url = Url::parse(&self.url).map_err(|_| LdapError::Url)?;
-        let bare = url.username().is_empty()
-            && url.password().is_none()
-            && ["", "/"].contains(&url.path())
-            && url.query().is_none()
-            && url.fragment().is_none();
-        let host = url.host_str().is_some_and(|host| !host.is_empty());
-        if !bare || !host || !["ldaps", "ldap"].contains(&url.scheme()) {
-            return Err(LdapError::Url);
-        }
-        let place = |field, text: &str, places: &[&'static str]| {
-            let missing = LdapError::Place {
-                field,
-                place: places[0],
-            };
-            let found = places.iter().any(|place| text.contains(place));
-            found.then_some(()).ok_or(missing)
-        };
-        let filter = |field, text: &str| {
-            let parsed = parse_filter(template::filter(text, "x", "x")).map(drop);
-            parsed.map_err(|()| LdapError::Filter { field })
-        };
         match &self.bind {
-            LdapBind::Template(template) => place("bind.template", template, &["{username}"])?,
-            LdapBind::Search(search) => {
-                place("bind.search.filter", &search.filter, &["{username}"])?;
-                filter("bind.search.filter", &search.filter)?;
-            }
+            LdapBind::Template(template) => check_template(template)?,
+            LdapBind::Search(search) => check_user_filter(&search.filter)?,
         }
         if let Some(groups) = &self.groups {
-            place("groups.filter", &groups.filter, &["{dn}", "{username}"])?;
-            filter("groups.filter", &groups.filter)?;
+            check_group_filter(&groups.filter)?;
         }
-        Ok(url)
+        url(&self.url)
     }
+}
+
+fn url(text: &str) -> Result<Url, LdapError> {
+    let url = Url::parse(text).map_err(|_| LdapError::Url)?;
+    let bare = url.username().is_empty()
+        && url.password().is_none()
+        && ["", "/"].contains(&url.path())
+        && url.query().is_none()
+        && url.fragment().is_none();
+    // What is no protocol of the web has its IPv4 addresses as names, but not those of IPv6.
+    match url.host() {
+        Some(Host::Ipv6(_)) => Err(LdapError::Ipv6),
+        Some(Host::Domain("")) | None => Err(LdapError::Url),
+        Some(_) if bare && ["ldaps", "ldap"].contains(&url.scheme()) => Ok(url),
+        Some(_) => Err(LdapError::Url),
+    }
+}
+
+fn check_template(text: &str) -> Result<(), LdapError> {
+    place("bind.template", text, &["{username}"])
+}
+
+fn check_user_filter(text: &str) -> Result<(), LdapError> {
+    let field = "bind.search.filter";
+    place(field, text, &["{username}"]).and_then(|()| filter(field, text))
+}
+
+fn check_group_filter(text: &str) -> Result<(), LdapError> {
+    let field = "groups.filter";
+    place(field, text, &["{dn}", "{username}"]).and_then(|()| filter(field, text))
+}
+
+/// One of the places must be in it.
+fn place(field: &'static str, text: &str, places: &[&'static str]) -> Result<(), LdapError> {
+    let place = places[0];
+    let found = places.iter().any(|place| text.contains(place));
+    found.then_some(()).ok_or(LdapError::Place { field, place })
+}
+
+fn filter(field: &'static str, text: &str) -> Result<(), LdapError> {
+    let parsed = parse_filter(template::filter(text, "x", "x")).map(drop);
+    parsed.map_err(|()| LdapError::Filter { field })
+}
+
+/// A text that is looked at where it is read, which is where its line is known.
+fn checked<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    check: impl Fn(&str) -> Result<T, LdapError>,
+) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    check(&text).map_err(de::Error::custom)?;
+    Ok(text)
+}
+
+fn checked_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    checked(deserializer, url)
+}
+
+fn checked_template<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    checked(deserializer, check_template)
+}
+
+fn checked_user_filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    checked(deserializer, check_user_filter)
+}
+
+fn checked_group_filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    checked(deserializer, check_group_filter)
 }
 
 fn username_attribute() -> String {
@@ -212,7 +261,7 @@ mod tests {
     #[rstest]
     #[case::typo(json!({"CAFile": "x"}), "unknown field `CAFile`")]
     #[case::neither(json!({"bind": {}}), "expected")]
-    #[case::both(json!({"bind": {"template": "x", "search": {}}}), "expected")]
+    #[case::both(json!({"bind": {"template": "{username}", "search": {}}}), "expected")]
     #[case::no_connections(json!({"connections": 0}), "nonzero")]
     #[case::timeout(json!({"timeout": 5}), "expected a string")]
     fn what_is_no_setting(#[case] change: Value, #[case] expected: &str) {
@@ -225,7 +274,8 @@ mod tests {
 
     #[rstest]
     #[case::ldaps("ldaps://directory:1636/", true)]
-    #[case::starttls("ldap://[::1]", true)]
+    #[case::starttls("ldap://127.0.0.1", true)]
+    #[case::ipv6("ldap://[::1]", false)]
     #[case::other_protocol("https://directory", false)]
     #[case::socket("ldapi://%2Frun%2Fslapd", false)]
     #[case::no_host("ldaps://", false)]
@@ -236,10 +286,13 @@ mod tests {
     fn addresses(#[case] url: &str, #[case] usable: bool) {
         let mut settings = settings();
         settings["url"] = url.into();
-        let checked = read(settings).expect("settings").check();
-        assert_eq!(checked.is_ok(), usable);
-        if let Err(error) = checked {
-            assert!(!error.to_string().contains("secret"), "{error}");
+        let read = read(settings);
+        assert_eq!(read.is_ok(), usable);
+        if let Err(error) = read {
+            assert!(
+                error.contains("`url`") && !error.contains("secret"),
+                "{error}"
+            );
         }
     }
 
@@ -256,11 +309,17 @@ mod tests {
         let mut settings = settings();
         let fields = settings.as_object_mut().expect("an object");
         fields.extend(change.as_object().expect("an object").clone());
-        let error = read(settings)
-            .expect("settings")
-            .check()
-            .expect_err("unusable");
-        assert_eq!(error.to_string(), expected);
+        assert_eq!(read(settings).expect_err("unusable"), expected);
+    }
+
+    #[test]
+    fn what_a_program_changes_is_looked_at_again() {
+        let mut config = read(settings()).expect("settings");
+        config.bind = LdapBind::Template("uid=x".to_owned());
+        assert!(matches!(config.check(), Err(LdapError::Place { .. })));
+        let mut config = read(settings()).expect("settings");
+        config.url = "http://directory".to_owned();
+        assert!(matches!(config.check(), Err(LdapError::Url)));
     }
 
     fn search(filter: &str) -> Value {

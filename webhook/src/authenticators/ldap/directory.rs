@@ -1,17 +1,19 @@
 //! What is asked about a login, in which order.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use ldap3::{LdapConnSettings, Scope, SearchEntry};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::time::timeout;
 use url::Url;
 
 use super::login::Login;
 use super::pool::Pool;
-use super::session::{Session, Trouble};
+use super::session::{Bound, Session, Trouble};
 use super::template;
 use super::{LdapBind, LdapConfig, LdapError, LdapGroups, LdapSearch};
 use crate::{Decision, Token, User};
@@ -56,14 +58,17 @@ impl Directory {
         Arc::clone(&self.files.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) async fn decide(&self, login: &Login) -> Decision {
+    /// A connection that was open for a while has `patience` to be of use: whatever forgot it in
+    /// the meantime may not have said so.
+    pub(super) async fn decide(&self, login: &Login, patience: Duration) -> Decision {
         let _permit = self.pool.permit().await;
         let files = self.files();
         if let Some(session) = self.pool.take() {
-            match self.ask(session, &files, login).await {
-                // It was open for a while: the next is not.
-                Err(trouble) if trouble.is_connection() => {}
-                asked => return asked.unwrap_or_else(Decision::from),
+            match timeout(patience, self.ask(session, &files, login)).await {
+                // The others are as old.
+                Err(_) => self.pool.clear(),
+                Ok(Err(trouble)) if trouble.is_connection() => {}
+                Ok(asked) => return asked.unwrap_or_else(Decision::from),
             }
         }
         let settings = LdapConnSettings::new()
@@ -103,7 +108,7 @@ impl Directory {
         let Some(entry) = entry else {
             return Ok(None);
         };
-        let mut user = User::new(self.username(&entry, login)?);
+        let mut user = User::new(self.username(&entry)?);
         if let Some(attribute) = &self.config.uid_attribute {
             let uid = values(&entry, attribute).next();
             user.uid = uid.cloned().ok_or(Trouble::Ambiguous(
@@ -124,8 +129,14 @@ impl Directory {
         login: &Login,
     ) -> Result<Option<SearchEntry>, Trouble> {
         let dn = template::dn(template, &login.username);
-        if !session.bind(&dn, &login.password).await? {
-            return Ok(None);
+        match session.bind(&dn, &login.password).await? {
+            Bound::Yes => {}
+            Bound::No => return Ok(None),
+            Bound::Nobody => {
+                return Err(Trouble::Ambiguous(
+                    "the directory has no such entry as `bind.template` makes of the user's name",
+                ));
+            }
         }
         let whole = (&*dn, Scope::Base, "(objectClass=*)");
         let what = "show users their own entry";
@@ -158,8 +169,8 @@ impl Directory {
         // not tell who is.
         let nobody = || format!("cn=nobody,{}", search.base);
         let dn = entry.as_ref().map_or_else(nobody, |entry| entry.dn.clone());
-        let right = session.bind(&dn, &login.password).await?;
-        if !right || entry.is_none() {
+        let bound = session.bind(&dn, &login.password).await?;
+        if bound != Bound::Yes || entry.is_none() {
             return Ok(None);
         }
         searcher(session, search, files).await?;
@@ -172,18 +183,16 @@ impl Directory {
         uid.into_iter().chain([username]).collect()
     }
 
-    /// The name in the entry: of several, the one that was meant.
-    fn username(&self, entry: &SearchEntry, login: &Login) -> Result<String, Trouble> {
-        let attribute = &self.config.username_attribute;
-        let meant = |name: &&String| name.to_lowercase() == login.username.to_lowercase();
-        let name = match &values(entry, attribute).collect::<Vec<_>>()[..] {
-            [] => None,
-            [one] => Some(*one),
-            several => several.iter().copied().find(meant),
-        };
-        name.cloned().ok_or(Trouble::Ambiguous(
-            "the user's entry has no value, or none that was meant, of `usernameAttribute`",
-        ))
+    fn username(&self, entry: &SearchEntry) -> Result<String, Trouble> {
+        match &values(entry, &self.config.username_attribute).collect::<Vec<_>>()[..] {
+            [one] => Ok((*one).clone()),
+            [] => Err(Trouble::Ambiguous(
+                "the user's entry has no value of `usernameAttribute`",
+            )),
+            _ => Err(Trouble::Ambiguous(
+                "the user's entry has more than one value of `usernameAttribute`",
+            )),
+        }
     }
 }
 
@@ -194,7 +203,7 @@ async fn searcher(
     files: &Files,
 ) -> Result<(), Trouble> {
     let password = files.password.as_ref().map_or("", Token::expose);
-    if session.bind(&search.bind_dn, password).await? {
+    if session.bind(&search.bind_dn, password).await? == Bound::Yes {
         Ok(())
     } else {
         Err(Trouble::Ambiguous(

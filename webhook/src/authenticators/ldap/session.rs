@@ -48,6 +48,16 @@ impl From<Trouble> for Decision {
     }
 }
 
+/// What became of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    Yes,
+    /// It is not the password, or not somebody who may log in.
+    No,
+    /// There is no such entry.
+    Nobody,
+}
+
 /// An open connection. Whoever has one begins with [`Session::bind`]: it may be anybody's.
 pub(super) struct Session(Ldap);
 
@@ -69,16 +79,25 @@ impl Session {
         self.0.is_closed()
     }
 
-    /// Becomes `dn`, by `password`. Whether that is the password; a `dn` that is nobody's, or that
-    /// may not log in, has none.
-    pub(super) async fn bind(&mut self, dn: &str, password: &str) -> Result<bool, Trouble> {
+    /// Becomes `dn`, by `password`. Why not, as the directory says it, is in the log: a locked
+    /// account is no wrong password.
+    ///
+    /// unwillingToPerform is no refusal, which the apiserver would remember of everybody: so says
+    /// a directory that is being restored, too.
+    pub(super) async fn bind(&mut self, dn: &str, password: &str) -> Result<Bound, Trouble> {
         let result = self.0.simple_bind(dn, password).await;
         let result = result.map_err(Trouble::Connection)?;
+        let refused = |bound| {
+            tracing::info!(code = result.rc, text = ?result.text, "the directory refuses a login");
+            Ok(bound)
+        };
         match result.rc {
-            0 => Ok(true),
-            // constraintViolation and unwillingToPerform (locked accounts), noSuchObject,
-            // invalidDNSyntax, inappropriateAuthentication, invalidCredentials (RFC 4511, A).
-            19 | 32 | 34 | 48 | 49 | 53 => Ok(false),
+            0 => Ok(Bound::Yes),
+            // constraintViolation (an account that is locked), inappropriateAuthentication (one
+            // without a password), invalidCredentials (RFC 4511, A).
+            19 | 48 | 49 => refused(Bound::No),
+            // noSuchObject
+            32 => refused(Bound::Nobody),
             _ => Err(Trouble::Said {
                 what: "check the password",
                 result: Box::new(result),

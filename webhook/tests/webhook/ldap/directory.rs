@@ -169,12 +169,14 @@ pub(super) struct Way {
     task: JoinHandle<()>,
 }
 
-/// What becomes of connections. Each change cuts those that are open.
+/// What becomes of connections. Each change but [`Traffic::Forgets`] cuts those that are open.
 #[derive(Clone, Copy)]
 pub(super) enum Traffic {
     Flows,
     /// They are taken, and nothing is said.
     Hangs,
+    /// Nothing comes through those that are open, and nothing ends them; new ones flow.
+    Forgets,
 }
 
 impl Way {
@@ -194,7 +196,7 @@ impl Way {
                     let carry = async {
                         match now {
                             Traffic::Hangs => std::future::pending().await,
-                            Traffic::Flows => {
+                            Traffic::Flows | Traffic::Forgets => {
                                 if let Ok(mut far) = TcpStream::connect(target).await {
                                     copy_bidirectional(&mut near, &mut far).await.ok();
                                 }
@@ -202,8 +204,11 @@ impl Way {
                         }
                     };
                     tokio::select! {
-                        () = carry => {}
+                        () = carry => return,
                         _ = state.changed() => {}
+                    }
+                    if matches!(*state.borrow(), Traffic::Forgets) {
+                        std::future::pending::<()>().await;
                     }
                 });
             }

@@ -1,6 +1,11 @@
 use futures::future::join_all;
 use insta::assert_snapshot;
-use serde_json::Value;
+use rstest::rstest;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::peer::soon;
 
 use super::directory::{Traffic, Way};
 use super::{Bind, ask, demo_user, directory, load, reason, settings};
@@ -28,7 +33,18 @@ async fn what_cannot_be_told_is_no_refusal() {
     assert_snapshot!(told(number, "without-number", "password").await, @"undecided: the user's entry has no value of `uidAttribute`");
     let mut nameless = template();
     nameless["usernameAttribute"] = "mail".into();
-    assert_snapshot!(told(nameless, "demo-user", "demo-password").await, @"undecided: the user's entry has no value, or none that was meant, of `usernameAttribute`");
+    assert_snapshot!(told(nameless, "demo-user", "demo-password").await, @"undecided: the user's entry has no value of `usernameAttribute`");
+    // Nobody chooses whose name it is.
+    for name in ["two-names", "alias"] {
+        let told = told(search(), name, "two-password").await;
+        assert_eq!(
+            told,
+            "undecided: the user's entry has more than one value of `usernameAttribute`"
+        );
+    }
+    let mut no_name = template();
+    no_name["bind"]["template"] = "{username}".into();
+    assert_snapshot!(told(no_name, "demo-user", "demo-password").await, @r#"undecided: the directory does not check the password: result code 34, "invalid DN""#);
     let mut elsewhere = template();
     elsewhere["groups"]["base"] = "ou=none,dc=example,dc=org".into();
     assert_snapshot!(told(elsewhere, "demo-user", "demo-password").await, @r#"undecided: the directory does not search for groups: result code 32, """#);
@@ -109,4 +125,66 @@ async fn a_directory_that_does_not_answer_is_not_waited_for() {
             "unavailable: the directory did not answer within 200ms"
         );
     }
+}
+
+#[tokio::test]
+async fn connections_that_were_forgotten_cost_no_review() {
+    let Some(directory) =
+        directory("trouble::connections_that_were_forgotten_cost_no_review").await
+    else {
+        return;
+    };
+    let way = Way::to(directory.ldaps).await;
+    let url = format!("ldaps://localhost:{}", way.port);
+    let (ldap, _) = load(settings(&directory, Bind::Search, &url));
+    let all = || join_all([(); 3].map(|()| ask(&ldap, "demo-user", "demo-password")));
+    all().await;
+    let open = way.connections();
+    // Nothing ends them, and nothing comes through any more.
+    way.set(Traffic::Forgets);
+    for decision in all().await {
+        assert_eq!(decision, demo_user());
+    }
+    assert!(way.connections() > open);
+}
+
+/// `StartTLS` is answered by `code`, as whoever is on the way can; nothing is said before TLS.
+#[rstest]
+#[case::protocol_error(2)]
+#[case::unavailable(52)]
+#[case::success_without_tls(0)]
+#[tokio::test]
+async fn a_directory_without_tls_gets_no_password(#[case] code: u8) {
+    let authority = tokenlab_webhook::pki::CertificateAuthority::new("directory").expect("one");
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let ca = folder.path().join("ca.crt");
+    std::fs::write(&ca, authority.certificate_pem()).expect("written");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let heard = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut heard = vec![0; 1024];
+        let length = stream.read(&mut heard).await.expect("StartTLS");
+        heard.truncate(length);
+        // The ExtendedResponse to message 1 (RFC 4511, 4.12), and to whatever follows a
+        // BindResponse that takes any password.
+        let response = [0x30, 12, 2, 1, 1, 0x78, 7, 10, 1, code, 4, 0, 4, 0];
+        stream.write_all(&response).await.expect("written");
+        let bound = [0x30, 12, 2, 1, 2, 0x61, 7, 10, 1, 0, 4, 0, 4, 0];
+        stream.write_all(&bound).await.ok();
+        stream.read_to_end(&mut heard).await.ok();
+        heard
+    });
+    let (ldap, _) = load(json!({
+        "url": format!("ldap://localhost:{port}"),
+        "caFile": ca,
+        "bind": {"template": "uid={username},dc=example,dc=org"},
+        "timeout": "10s",
+    }));
+    let told = reason(&ask(&ldap, "demo-user", "demo-password").await);
+    assert!(told.starts_with("unavailable: "), "{told}");
+    let heard = soon(heard).await.expect("octets");
+    let heard = String::from_utf8_lossy(&heard);
+    assert!(heard.contains("1.3.6.1.4.1.1466.20037"), "{heard}");
+    assert!(!heard.contains("demo-"), "{heard}");
 }
