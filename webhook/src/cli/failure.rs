@@ -13,6 +13,10 @@ use tokenlab_webhook::{TlsError, TlsFilesError};
 use super::settings::{Contradiction, FileError};
 
 #[derive(Debug, thiserror::Error)]
+#[cfg_attr(
+    not(feature = "manifests"),
+    expect(dead_code, reason = "some of it only `manifests` meets")
+)]
 pub(crate) enum Failure {
     #[error(transparent)]
     Configuration(#[from] FileError),

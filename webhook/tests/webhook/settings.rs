@@ -147,8 +147,8 @@ async fn what_does_not_fit_together() {
     let dir = TempDir::new().expect("a folder");
     let text = "mock: true\n# for a start\nplainHttp: true\ntlsCertFile: tls.crt\n";
     fs::write(dir.path().join("w.yaml"), text).expect("written");
-    let text = "clientCaFile: ca.crt\nclientName: []\n";
-    fs::write(dir.path().join("n.yaml"), text).expect("written");
+    let text = "mock: true\nldapLimit:\n\n  atOnce: 1\n";
+    fs::write(dir.path().join("l.yaml"), text).expect("written");
     let mut all = String::new();
     for args in [
         "",
@@ -169,6 +169,7 @@ async fn what_does_not_fit_together() {
         "--mock --tls-cert-file c --tls-private-key-file k --client-ca-file a --no-client-certificates",
         "--config w.yaml",
         "--config w.yaml --plain-http=false",
+        "--config l.yaml",
     ] {
         let words: Vec<_> = ["serve"]
             .into_iter()
@@ -216,6 +217,8 @@ async fn what_does_not_fit_together() {
         error: `plainHttp` (`w.yaml`, line 3) cannot be used with `tlsCertFile` (`w.yaml`, line 4)
     --config w.yaml --plain-http=false
         error: `tlsCertFile` (`w.yaml`, line 4) is of no use without `--tls-private-key-file`
+    --config l.yaml
+        error: `ldapLimit` (`l.yaml`, line 2) is of no use without `ldap`
     ");
 }
 

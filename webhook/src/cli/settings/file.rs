@@ -19,7 +19,7 @@ pub(crate) enum FileError {
     Content { path: PathBuf, message: String },
 }
 
-/// The settings of a file, and on which line each of its keys has its value.
+/// The settings of a file, and on which line each of its keys is.
 pub(crate) fn read(path: &Path) -> Result<(Settings, HashMap<String, u64>), FileError> {
     let text = std::fs::read_to_string(path).map_err(|source| FileError::Read {
         path: path.to_owned(),
@@ -37,8 +37,8 @@ pub(crate) fn read(path: &Path) -> Result<(Settings, HashMap<String, u64>), File
 fn parse(text: &str) -> Result<(Settings, HashMap<String, u64>), serde_saphyr::Error> {
     // An empty file says nothing, which is allowed.
     let settings: Option<Settings> = serde_saphyr::from_str(text)?;
-    let keys: Option<HashMap<String, Spanned<IgnoredAny>>> = serde_saphyr::from_str(text)?;
-    let lines = keys.unwrap_or_default().into_iter();
-    let lines = lines.map(|(key, value)| (key, value.referenced.line()));
+    let keys: Option<HashMap<Spanned<String>, IgnoredAny>> = serde_saphyr::from_str(text)?;
+    let lines = keys.unwrap_or_default().into_keys();
+    let lines = lines.map(|key| (key.value, key.referenced.line()));
     Ok((settings.unwrap_or_default(), lines.collect()))
 }
