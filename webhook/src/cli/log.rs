@@ -50,8 +50,8 @@ pub(super) struct Log {
 impl Log {
     /// Begins to log. From then on a panic is a line of the log, too.
     ///
-    /// Lines are written by a thread of its own, as many at once as there are: one system call for
-    /// each costs as much as all the rest of a review.
+    /// Lines are written by a thread of its own, as many at once as there are: when many reviews
+    /// come, one system call is for several lines.
     pub(super) fn start(level: Option<Level>, format: Option<Format>) -> Self {
         let level = level.map_or(LevelFilter::INFO, |level| level.0);
         let format = format.unwrap_or_default();
