@@ -2,6 +2,8 @@
 
 mod certs;
 mod check_config;
+#[cfg(feature = "completion")]
+mod completion;
 mod decider;
 mod failure;
 mod files;
@@ -61,6 +63,10 @@ enum Command {
     Serve(serve::Args),
     CheckConfig(check_config::Args),
     Certs(certs::Args),
+    #[cfg(feature = "completion")]
+    #[command(alias = "completions")]
+    Completion(completion::Args),
+    Kubeconfig(kubeconfig::Args),
     #[cfg(feature = "manifests")]
     Manifests(Box<manifests::Args>),
     Token(token::Args),
@@ -109,6 +115,9 @@ impl Args {
                 check_config::run(&settings)
             }
             Command::Certs(args) => args.run(),
+            #[cfg(feature = "completion")]
+            Command::Completion(args) => args.run(),
+            Command::Kubeconfig(args) => args.run(),
             #[cfg(feature = "manifests")]
             Command::Manifests(args) => args.run(),
             Command::Token(args) => args.run(),

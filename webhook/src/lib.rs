@@ -31,9 +31,13 @@
 //!
 //! # Features
 //!
-//! - `cli`, on by default: the program `tokenlab-webhook`. A program of yours does without:
-//!   `default-features = false`.
-//! - `ldap`: the authenticator that asks an LDAP directory, `authenticators::ldap`.
+//! All are on by default. A program of yours does without: `default-features = false`.
+//!
+//! - `cli`: the program `tokenlab-webhook`. [`kubeconfig`] comes with it.
+//! - `completion`: its subcommand of that name.
+//! - `ldap`: the authenticator that asks an LDAP directory, [`authenticators::ldap`].
+//! - `manifests`: what deploys the program into a cluster, [`manifests`], and the subcommand of that
+//!   name; [`kubeconfig`] comes with it.
 
 /// Its examples are compiled with the tests.
 #[cfg(doctest)]

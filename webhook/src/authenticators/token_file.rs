@@ -150,7 +150,7 @@ pub struct TokenReload {
 
 impl TokenReload {
     /// What is reloaded, in its [`ReloadEvent`]s.
-    pub const WHAT: &'static str = "token file";
+    pub const WHAT: &'static str = "token_file";
 
     /// As [`Watched::with_interval`].
     #[must_use]

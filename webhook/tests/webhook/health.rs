@@ -115,13 +115,18 @@ async fn handshakes_and_new_files_are_counted() {
     )
     .await;
 
-    fs::write(path("tokens"), format!("{entry}\n")).expect("written");
+    // As one step: whoever looks at it in between sees the old, not the half.
+    let replace = |name: &str, content: &str| {
+        fs::write(path("new"), content).expect("written");
+        fs::rename(path("new"), path(name)).expect("renamed");
+    };
+    replace("tokens", &format!("{entry}\n"));
     metric(
         health,
-        r#"tokenreview_reload_total{what="token file",result="ok"} 1"#,
+        r#"tokenreview_reload_total{what="token_file",result="ok"} 1"#,
     )
     .await;
-    fs::write(path("tls.crt"), "none").expect("written");
+    replace("tls.crt", "none");
     metric(
         health,
         r#"tokenreview_reload_total{what="certificate",result="failed"} 1"#,

@@ -6,6 +6,9 @@ mod attacks;
 mod canary;
 /// `tokenlab-webhook certs`.
 mod certs;
+/// `tokenlab-webhook completion`.
+#[cfg(feature = "completion")]
+mod completion;
 /// What the fuzzer has found worth keeping.
 mod corpus;
 /// Requests that cross with a stop.
