@@ -5,12 +5,14 @@ mod check_config;
 #[cfg(feature = "completion")]
 mod completion;
 mod decider;
+mod environment;
 mod failure;
 mod files;
 mod kubeconfig;
 mod log;
 #[cfg(feature = "manifests")]
 mod manifests;
+mod out;
 mod serve;
 mod token;
 
@@ -74,10 +76,10 @@ enum Command {
 
 /// Exit code 0, or the failure's; clap has ended the program with 2 for a wrong usage.
 pub(crate) async fn run() -> ExitCode {
-    let command = Args::command()
+    let mut command = Args::command()
         .mut_subcommand("serve", Source::with_variables)
         .mut_subcommand("check-config", Source::with_variables);
-    let matches = command.get_matches();
+    let matches = environment::matches(&mut command).unwrap_or_else(|error| error.exit());
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match args.run(matches).await {
         Ok(()) => ExitCode::SUCCESS,

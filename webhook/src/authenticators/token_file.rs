@@ -179,6 +179,8 @@ impl TokenReload {
 fn entries(path: &Path, content: &[u8], hash: &KeyedHash) -> Result<Entries, TokenFileError> {
     let path = || path.to_owned();
     let text = str::from_utf8(content).map_err(|_| TokenFileError::Text { path: path() })?;
+    // What editors of Windows begin a file with.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let entries = parse(text).map_err(|(line, source)| TokenFileError::Line {
         path: path(),
         line,
@@ -225,6 +227,13 @@ mod tests {
         assert_eq!(entries[0], entry);
         assert_eq!(entries[1], Entry::new(&"test".into(), User::new("bob")));
         assert_eq!(parse("").expect("none"), []);
+    }
+
+    #[test]
+    fn an_editor_may_mark_the_file_as_utf8() {
+        let content = format!("\u{feff}{{\"sha256\":\"{HASH}\",\"username\":\"ann\"}}");
+        let entries = entries(Path::new("t"), content.as_bytes(), &KeyedHash::new());
+        assert_eq!(entries.expect("entries").len(), 1);
     }
 
     #[rstest]

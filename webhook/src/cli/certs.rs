@@ -111,7 +111,7 @@ pub(super) fn draft(dir: &Path, content: &str, mode: u32) -> io::Result<NamedTem
     Ok(file)
 }
 
-fn place(draft: NamedTempFile, path: &Path, force: bool) -> Result<(), Failure> {
+pub(super) fn place(draft: NamedTempFile, path: &Path, force: bool) -> Result<(), Failure> {
     let placed = if force {
         draft.persist(path)
     } else {

@@ -1,7 +1,6 @@
 //! `tokenlab-webhook kubeconfig`.
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +14,7 @@ use serde::Serialize;
 use tokenlab_webhook::{PATH, Tls};
 
 use super::failure::Failure;
+use super::out::Out;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,7 +25,8 @@ Examples:
   With a client certificate in the file:
     tokenlab-webhook kubeconfig --certificate-authority pki/ca.crt \\
       --server https://my-authn.kube-system.svc \\
-      --client-certificate pki/client.crt --client-key pki/client.key --embed-certs
+      --client-certificate pki/client.crt --client-key pki/client.key --embed-certs \\
+      --out webhook-config.yml
 
   Then start kube-apiserver with --authentication-token-webhook-config-file=FILE";
 
@@ -60,6 +61,9 @@ pub(crate) struct Args {
     /// Read the client's certificate and key here, and print what is in them
     #[arg(long, requires = "client_certificate")]
     embed_certs: bool,
+
+    #[command(flatten)]
+    out: Out,
 }
 
 impl Args {
@@ -71,6 +75,7 @@ impl Args {
             client_certificate,
             client_key,
             embed_certs,
+            out,
         } = self;
         let certificate_authority = STANDARD.encode(authority(&certificate_authority)?);
         let user = match client_certificate.zip(client_key) {
@@ -81,21 +86,7 @@ impl Args {
                 client_key,
             },
         };
-        let file = File::new(
-            Cluster {
-                certificate_authority_data: certificate_authority,
-                server,
-                tls_server_name,
-            },
-            user,
-        );
-        // As kubectl writes it: a long text on one line.
-        let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
-        let yaml = serde_saphyr::to_string_with_options(&file, options);
-        let yaml = yaml.expect("plain strings must serialise");
-        // Who closed stdout did not want to know.
-        io::stdout().write_all(yaml.as_bytes()).ok();
-        Ok(())
+        out.write(&file.yaml(), Failure::Print)
     }
 }
 

@@ -20,7 +20,7 @@ use super::files;
 use super::log::Log;
 use super::settings::{Settings, Source, TlsVersion};
 
-const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
+pub(super) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
 
 const EXAMPLES: &str = "\
 Examples:

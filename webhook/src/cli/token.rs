@@ -14,11 +14,12 @@ use tokenlab_webhook::authenticators::token_file::Entry;
 use tokenlab_webhook::{User, duration};
 
 use super::failure::Failure;
+use super::out::Out;
 
 const EXAMPLES: &str = "\
 Examples:
   A token for Ann, whose hash goes to the end of a file:
-    tokenlab-webhook token --user ann --group dev --file tokens.jsonl > ann.token
+    tokenlab-webhook token --user ann --group dev --file tokens.jsonl --out ann.token
 
   One for a pipeline, for 30 days; the token and its line of a token file:
     tokenlab-webhook token --user pipeline --expires-in 720h";
@@ -61,6 +62,9 @@ pub(crate) struct Args {
     /// The token file to add the line to; made if missing. None: the line is printed
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+
+    #[command(flatten)]
+    out: Out,
 }
 
 impl Args {
@@ -73,6 +77,7 @@ impl Args {
             audiences,
             expires_in,
             file,
+            out,
         } = self;
         let mut user = User::new(user).with_uid(uid).with_groups(groups);
         for (key, value) in extra {
@@ -84,14 +89,14 @@ impl Args {
             entry = entry.with_expires(later(after).ok_or(Failure::TooLong)?);
         }
         // Whoever cannot be told the token gets no entry for it.
-        let told = |text: String| {
-            let mut stdout = io::stdout();
-            let written = stdout.write_all(text.as_bytes());
-            written.and_then(|()| stdout.flush()).map_err(Failure::Told)
-        };
+        let told = || out.write(&format!("{}\n", token.expose()), Failure::Told);
         match file {
-            None => told(format!("{}\n{entry}\n", token.expose())),
-            Some(path) => append(&path, &entry, || told(format!("{}\n", token.expose()))),
+            None => {
+                told()?;
+                let printed = io::stdout().write_all(format!("{entry}\n").as_bytes());
+                printed.map_err(Failure::Print)
+            }
+            Some(path) => append(&path, &entry, told),
         }
     }
 }

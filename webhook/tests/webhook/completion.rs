@@ -16,7 +16,12 @@ async fn a_shell_reads_it(#[values("bash", "elvish", "fish", "powershell", "zsh"
     let script = text.strip_prefix("exit_code: 0\n----- stdout -----\n");
     let script = script.and_then(|text| text.strip_suffix("----- stderr -----\n"));
     let script = script.unwrap_or_else(|| panic!("{text}"));
-    for word in ["tokenlab-webhook", "check-config", "completion", "max-in-flight"] {
+    for word in [
+        "tokenlab-webhook",
+        "check-config",
+        "completion",
+        "max-in-flight",
+    ] {
         assert!(script.contains(word), "{word}: {script}");
     }
     if !["bash", "fish", "zsh"].contains(&shell) {

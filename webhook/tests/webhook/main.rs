@@ -15,11 +15,19 @@ mod corpus;
 mod crossing;
 /// What Go makes of the same bodies.
 mod differential;
+/// Variables that are wrong.
+mod environment;
+/// Probes, metrics, and the way to the end.
+mod health;
 /// `tokenlab-webhook kubeconfig`.
 mod kubeconfig;
 /// `tokenlab-webhook manifests`.
 #[cfg(feature = "manifests")]
 mod manifests;
+/// A certificate as files.
+mod material;
+/// `--out` of what is secret.
+mod out;
 /// The webhook in this process, and clients for it.
 mod peer;
 /// The program as a child process.
@@ -28,6 +36,8 @@ mod program;
 mod properties;
 /// What is answered to which request.
 mod protocol;
+/// The README, run.
+mod readme;
 /// A rolling replacement under load.
 mod replacement;
 /// What the router's settings change, and what its observer learns.

@@ -48,18 +48,67 @@ async fn a_flag_beats_a_variable_beats_the_file(
 }
 
 #[rstest]
-#[case::on_in_the_file(&["--mock=false"])]
+#[case::mock("mock: true\nplainHttp: true\n", "--mock=false", "nobody decides")]
+#[case::plain_http(
+    "mock: true\nplainHttp: true\n",
+    "--plain-http=false",
+    "no certificate to show"
+)]
+#[case::any_client(
+    "tokenFile: t\nplainHttp: true\nnoClientCertificates: true\n",
+    "--no-client-certificates=false",
+    "any client could ask"
+)]
 #[tokio::test]
-async fn what_the_file_turns_on_a_flag_turns_off(#[case] args: &[&str]) {
+async fn what_the_file_turns_on_a_flag_turns_off(
+    #[case] file: &str,
+    #[case] flag: &str,
+    #[case] error: &str,
+) {
     let dir = TempDir::new().expect("a folder");
-    fs::write(
-        dir.path().join("webhook.yaml"),
-        "mock: true\nplainHttp: true\n",
-    )
-    .expect("written");
-    let serve = ["serve", "--config", "webhook.yaml"];
-    let text = run(&[&serve[..], args].concat(), dir.path()).await;
-    assert!(text.contains("nobody decides"), "{text}");
+    fs::write(dir.path().join("webhook.yaml"), file).expect("written");
+    let check = ["check-config", "--config", "webhook.yaml"];
+    let on = run(&check, dir.path()).await;
+    assert!(!on.contains(error), "{on}");
+    let off = run(&[&check[..], &[flag]].concat(), dir.path()).await;
+    assert!(off.contains(error), "{off}");
+}
+
+/// Who listens everywhere listens there, too.
+#[rstest]
+#[case::default(&[], "127.0.0.1:8443", true)]
+#[case::the_same(&["--listen=127.0.0.1:7"], "127.0.0.1:7", true)]
+#[case::one_of_all(&["--listen=0.0.0.0:7"], "127.0.0.1:7", true)]
+#[case::all(&["--listen=127.0.0.1:7"], "[::]:7", true)]
+#[case::other_port(&["--listen=127.0.0.1:7"], "127.0.0.1:8", false)]
+#[case::other_address(&["--listen=127.0.0.1:7"], "127.0.0.2:7", false)]
+#[case::other_family(&["--listen=[::1]:7"], "0.0.0.0:7", false)]
+#[case::free_ports(&["--listen=127.0.0.1:0"], "127.0.0.1:0", false)]
+#[tokio::test]
+async fn two_do_not_listen_at_one_place(
+    #[case] listen: &[&str],
+    #[case] health: &str,
+    #[case] refused: bool,
+) {
+    let dir = TempDir::new().expect("a folder");
+    let check = [
+        "check-config",
+        "--mock",
+        "--plain-http",
+        "--health-listen",
+        health,
+    ];
+    let text = run(&[&check[..], listen].concat(), dir.path()).await;
+    let error = "error: `--health-listen` is where reviews come in";
+    assert_eq!(text.contains(error), refused, "{text}");
+    assert!(
+        text.starts_with(if refused {
+            "exit_code: 2"
+        } else {
+            "exit_code: 0"
+        }),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -77,6 +126,7 @@ async fn files_that_are_wrong() {
         "mock: true\nlisten: localhost:80\n",
         "mock: true\n\nreviewTimeout: 5\n",
         "mock: maybe\n",
+        "allowReserved: \"yes\"\n",
         "tlsMinVersion: VersionTLS11\n",
         "mock: true\nmock: true\n",
         "log: loud\n",
@@ -95,7 +145,8 @@ async fn files_that_are_wrong() {
     assert_snapshot!(all, @r#"
     error: configuration `w.yaml`: invalid socket address syntax at line 2, column 9
     error: configuration `w.yaml`: `5` is no duration: write it like `500ms`, `10s` or `1m30s` at line 3, column 16
-    error: configuration `w.yaml`: invalid boolean at line 1, column 7
+    error: configuration `w.yaml`: invalid boolean (true or false expected) at line 1, column 7
+    error: configuration `w.yaml`: invalid boolean (true or false expected) at line 1, column 16
     error: configuration `w.yaml`: unknown variant `VersionTLS11`, expected one of VersionTLS12, VersionTLS13 at line 1, column 16
     error: configuration `w.yaml`: duplicate mapping key `mock` is not allowed here at line 2, column 1
     error: configuration `w.yaml`: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5 at line 1, column 6

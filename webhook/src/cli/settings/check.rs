@@ -1,7 +1,9 @@
 //! What does not fit together.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::super::serve::LISTEN;
 use super::Told;
 
 /// Settings of which each may be right, but not all of them.
@@ -13,10 +15,8 @@ pub(crate) enum Contradiction {
     Lacks { one: String, other: &'static str },
     #[error("{place} must be more than 0s")]
     Zero { place: String },
-    #[error("{place} must be at least {least}")]
-    Low { place: String, least: u32 },
-    #[error("{place} names nobody")]
-    Nameless { place: String },
+    #[error("{place} is where reviews come in")]
+    Taken { place: String },
     #[error("nobody decides whose a token is")]
     Nobody,
     #[error("there is no certificate to show")]
@@ -98,18 +98,24 @@ impl Told {
                 return Err(Contradiction::AnyClient);
             }
         }
-        let names = settings.client_name.as_deref();
-        if names.is_some_and(|names| names.is_empty() || names.iter().any(String::is_empty)) {
-            let place = self.place("client_name");
-            return Err(Contradiction::Nameless { place });
-        }
-        if (settings.max_head_octets).is_some_and(|octets| octets < LEAST_HEAD) {
-            return Err(Contradiction::Low {
-                place: self.place("max_head_octets"),
-                least: LEAST_HEAD,
-            });
-        }
+        self.check_addresses()?;
         self.check_durations()
+    }
+
+    /// Two cannot listen at one place.
+    fn check_addresses(&self) -> Result<(), Contradiction> {
+        let reviews = self.settings.listen.unwrap_or(LISTEN);
+        let is_taken = |health: &SocketAddr| {
+            health.port() != 0
+                && health.port() == reviews.port()
+                && (covers(health.ip(), reviews.ip()) || covers(reviews.ip(), health.ip()))
+        };
+        match self.settings.health_listen.filter(is_taken) {
+            Some(_) => Err(Contradiction::Taken {
+                place: self.place("health_listen"),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Nothing can be done in no time.
@@ -164,4 +170,9 @@ impl Told {
             None => Ok(()),
         }
     }
+}
+
+/// Whether who listens at the one address does so at the other: `[::]` is all of IPv4, too.
+fn covers(one: IpAddr, other: IpAddr) -> bool {
+    one == other || (one.is_unspecified() && (one.is_ipv6() || other.is_ipv4()))
 }

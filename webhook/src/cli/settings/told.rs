@@ -32,6 +32,7 @@ impl Source {
     pub(crate) const HELP: &str = "\
 Each flag has a variable, and a key in the file of `--config`: `--max-in-flight 50` is
 TOKENLAB_WEBHOOK_MAX_IN_FLIGHT=50 and `maxInFlight: 50`. A flag beats the variable, that the file.
+Those of `--log` and `--log-format` are TOKENLAB_LOG and TOKENLAB_LOG_FORMAT.
 In the file only: `ldap`, `ldapLimit`, `ldapCache`.";
 
     /// The same command, whose flags can be variables too.
