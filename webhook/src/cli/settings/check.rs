@@ -15,14 +15,14 @@ pub(crate) enum Contradiction {
     Lacks { one: String, other: &'static str },
     #[error("{place} must be more than 0s")]
     Zero { place: String },
-    #[error("{place} is where reviews come in")]
-    Taken { place: String },
     #[error("nobody decides whose a token is")]
     Nobody,
     #[error("there is no certificate to show")]
     NoCertificate,
     #[error("any client could ask whose a token is")]
     AnyClient,
+    #[error("{place} is where reviews come in")]
+    Taken { place: String },
 }
 
 impl Contradiction {
@@ -53,6 +53,7 @@ const LEAST_HEAD: u32 = 1024;
 impl Told {
     /// Finds what does not fit together.
     pub(crate) fn check(&self) -> Result<(), Contradiction> {
+        self.check_addresses()?;
         let settings = &self.settings;
         let yes = |setting: Option<bool>| setting == Some(true);
         let tls = [
@@ -98,7 +99,6 @@ impl Told {
                 return Err(Contradiction::AnyClient);
             }
         }
-        self.check_addresses()?;
         self.check_durations()
     }
 
