@@ -1,13 +1,16 @@
 //! What is written to stderr while the program runs.
 
-use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+mod lines;
+
+use std::io::{self, IsTerminal as _, Write as _};
 use std::str::FromStr;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, de};
 use tokenlab_webhook::log_panics;
 use tracing::level_filters::{LevelFilter, ParseLevelFilterError};
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
+
+use lines::Lines;
 
 /// What is logged: this level, and what is more important.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,50 +40,47 @@ pub(super) enum Format {
     Json,
 }
 
-/// How many lines may wait to be written; then whoever logs waits, too.
-const WAITING: usize = 4096;
-
 /// The log, as long as it is held: dropped, it writes what waits.
 pub(super) struct Log {
     format: Format,
-    lines: NonBlocking,
-    _writer: WorkerGuard,
+    lines: Lines,
 }
 
 impl Log {
     /// Begins to log. From then on a panic is a line of the log, too.
-    ///
-    /// Lines are written by a thread of its own, as many at once as there are: when many reviews
-    /// come, one system call is for several lines.
     pub(super) fn start(level: Option<Level>, format: Option<Format>) -> Self {
         let level = level.map_or(LevelFilter::INFO, |level| level.0);
         let format = format.unwrap_or_default();
         let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let (lines, writer) = NonBlockingBuilder::default()
-            .lossy(false)
-            .buffered_lines_limit(WAITING)
-            .finish(BufWriter::with_capacity(64 * 1024, io::stderr()));
+        let lines = Lines::start(io::stderr(), |lines| {
+            tracing::error!(lines, "lost: whoever reads the log was too slow");
+        });
+        let writer = lines.clone();
         let log = tracing_subscriber::fmt()
             .with_max_level(level)
-            .with_writer(lines.clone());
+            .with_writer(move || writer.clone());
         match format {
             Format::Text => log.with_ansi(colour).init(),
             Format::Json => log.json().flatten_event(true).init(),
         }
         log_panics();
-        Self {
-            format,
-            lines,
-            _writer: writer,
-        }
+        Self { format, lines }
     }
 
     /// Says where the server listens, at any level; as text without time and level, for people.
     pub(super) fn listening(&mut self, url: &str) {
         match self.format {
-            // Where stderr is closed nobody reads it; that is no reason not to serve.
-            Format::Text => drop(writeln!(self.lines, "listening on {url}")),
+            Format::Text => {
+                let line = format!("listening on {url}\n");
+                self.lines.write_all(line.as_bytes()).ok();
+            }
             Format::Json => tracing::info!(url, "listening"),
         }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.lines.finish();
     }
 }
