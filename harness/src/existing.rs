@@ -75,8 +75,15 @@ struct Items<T> {
     items: Vec<T>,
 }
 
-/// What is made in the cluster, in kubectl's words.
-const KINDS: &str = "serviceaccount,secret,configmap,service,deployment";
+/// What is made in the cluster, in kubectl's words. Who may not touch other kinds must not be asked
+/// to: only a webhook that checks its clients has a `ConfigMap`.
+fn kinds(manifests: &Manifests) -> &'static str {
+    if manifests.checks_clients() {
+        "serviceaccount,secret,configmap,service,deployment"
+    } else {
+        "serviceaccount,secret,service,deployment"
+    }
+}
 
 /// The kubelet may pull the image first.
 const POLL: Poll = Poll {
@@ -119,7 +126,7 @@ impl Existing {
             None => (ImageName::default(), None),
         };
         let manifests = Manifests {
-            image,
+            image: image.into(),
             foreign,
             run: Some(run.clone()),
             ..Manifests::default()
@@ -133,7 +140,7 @@ impl Existing {
         {
             target.push(format!("--context={context}"));
         }
-        let removal = removal(&kubectl, &target, &manifests.namespace, &run);
+        let removal = removal(&kubectl, &target, &manifests, &run);
         let authority = CertificateAuthority::new("tokenlab-webhook")?;
         let guardian = Guardian::get().map_err(ExistingError::Guardian)?;
         let mut existing = Self {
@@ -183,7 +190,12 @@ impl Existing {
         let Manifests {
             name, namespace, ..
         } = &self.manifests;
-        let args = ["get", KINDS, "--ignore-not-found", "--output=json"];
+        let args = [
+            "get",
+            kinds(&self.manifests),
+            "--ignore-not-found",
+            "--output=json",
+        ];
         let by_name = ["--namespace", namespace, "--field-selector"];
         let selector = format!("metadata.name={name}");
         let args = [&args[..], &by_name, &[&selector]].concat();
@@ -200,7 +212,7 @@ impl Existing {
         Err(ExistingError::Taken {
             namespace: namespace.clone(),
             objects: items.iter().map(named).collect::<Vec<_>>().join(", "),
-            deleted_by: deleted_by(&items, &self.target, namespace),
+            deleted_by: deleted_by(&items, &self.target, &self.manifests),
         })
     }
 
@@ -250,7 +262,7 @@ impl Existing {
         let seen = match until("the webhook is ready", POLL, look).await {
             Ok(()) => return Ok(()),
             Err(WaitError::Fatal(Stuck::NoImage(said))) => {
-                let image = self.manifests.image.clone();
+                let image = self.manifests.image.name().clone();
                 return Err(ExistingError::NoImage { image, said });
             }
             Err(WaitError::Fatal(Stuck::Ends(said))) => said,

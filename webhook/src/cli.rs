@@ -135,3 +135,8 @@ fn print(failure: &Failure) {
     // Where stderr is closed nobody reads it, and the exit code says enough.
     writeln!(io::stderr(), "{text}").ok();
 }
+
+fn note(text: &str) {
+    // Where stderr is closed nobody reads it.
+    writeln!(io::stderr(), "note: {text}").ok();
+}

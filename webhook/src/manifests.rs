@@ -5,6 +5,7 @@ mod availability;
 mod checked;
 mod container;
 mod image_name;
+mod image_reference;
 mod network_policy;
 mod pod;
 
@@ -29,6 +30,7 @@ use crate::pki::{Certificate, CertificateAuthority, PkiError};
 
 pub use checked::{label, service_address};
 pub use image_name::{ImageName, ImageNameError};
+pub use image_reference::{ImageReference, ImageReferenceError};
 
 /// The image's name in the tutorial, and here where no other is given.
 pub const IMAGE_NAME: &str = "pwk/authn-webhook:v0.1";
@@ -66,7 +68,7 @@ pub const RUN: &str = "tokenlab-run";
 pub struct Manifests {
     /// The image. One without a registry in its name is never pulled: it was loaded into the
     /// node, and what Docker Hub has under that name is somebody else's.
-    pub image: ImageName,
+    pub image: ImageReference,
     /// The name of each object.
     pub name: String,
     /// The namespace, which must be there.
@@ -137,7 +139,7 @@ impl Default for Manifests {
     /// mock, which takes the client `my-apiserver`.
     fn default() -> Self {
         Self {
-            image: ImageName::default(),
+            image: ImageReference::default(),
             name: "my-authn".to_owned(),
             namespace: "kube-system".to_owned(),
             cluster_ip: None,
@@ -212,7 +214,7 @@ impl Manifests {
     }
 
     /// Whether a client must show a certificate.
-    fn checks_clients(&self) -> bool {
+    pub fn checks_clients(&self) -> bool {
         self.foreign.is_none() && !self.clients.is_empty()
     }
 
@@ -313,8 +315,10 @@ impl Manifests {
         }
     }
 
-    /// The Deployment. With another certificate it is another one, so that applying it replaces
-    /// the Pods: none goes on with what it had, until the kubelet brings the new one.
+    /// The Deployment. With another certificate, or another file that `--config` of
+    /// [`authenticator`](Self::authenticator) names, it is another one, so that applying it
+    /// replaces the Pods: none goes on with what it had. Of other [`files`](Self::files) the webhook
+    /// reads the new contents, once the kubelet brings them.
     pub fn deployment(&self, credentials: &Credentials) -> Deployment {
         Deployment {
             metadata: self.metadata(),

@@ -25,7 +25,8 @@ resolvable where the apiserver runs.";
 /// Also printed are the Secret with the certificate AND ITS KEY, and an account without rights. The
 /// authority's key is thrown away, so each call's webhook-config.yml goes with that call's
 /// Secret and with no other. Both end after 7 days: then the apiserver accepts no answer, until
-/// both are made and applied anew.
+/// both are made and applied anew. This is what a lab runs, one Pod of the mock; for a cluster of
+/// yours `tokenlab-webhook manifests` prints more, and asks who decides.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -61,7 +62,7 @@ impl Args {
             webhook_config,
         } = self;
         let manifests = Manifests {
-            image,
+            image: image.into(),
             namespace,
             cluster_ip,
             replicas,

@@ -154,7 +154,7 @@ impl ClusterBuilder {
         };
         let authority = CertificateAuthority::new("tokenlab-webhook")?;
         let manifests = Manifests {
-            image,
+            image: image.into(),
             foreign,
             cluster_ip: address,
             seccomp,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{ExistingCluster, ExistingError, KINDS};
-use crate::manifests::RUN;
+use super::{ExistingCluster, ExistingError, kinds};
+use crate::manifests::{Manifests, RUN};
 use crate::tool::Tool;
 
 /// How kubectl is told which cluster.
@@ -26,12 +26,17 @@ pub(super) fn target(cluster: &ExistingCluster) -> Result<Vec<String>, ExistingE
 }
 
 /// The command that deletes these objects' runs; none when some are no run's.
-pub(super) fn deleted_by(items: &[Value], target: &[String], namespace: &str) -> Option<String> {
+pub(super) fn deleted_by(
+    items: &[Value],
+    target: &[String],
+    manifests: &Manifests,
+) -> Option<String> {
+    let (kinds, namespace) = (kinds(manifests), &*manifests.namespace);
     let run = |item: &Value| Some(item["metadata"]["labels"][RUN].as_str()?.to_owned());
     let runs: BTreeSet<String> = items.iter().map(run).collect::<Option<_>>()?;
     let runs: Vec<_> = runs.into_iter().collect();
     let selector = format!("{RUN} in ({})", runs.join(","));
-    let args = ["delete", KINDS, "--namespace", namespace, "--selector"];
+    let args = ["delete", kinds, "--namespace", namespace, "--selector"];
     let words = std::iter::once("kubectl")
         .chain(target.iter().map(String::as_str))
         .chain(args)
@@ -40,9 +45,15 @@ pub(super) fn deleted_by(items: &[Value], target: &[String], namespace: &str) ->
 }
 
 /// The command that deletes what was made, and nothing else: by the label of this one run.
-pub(super) fn removal(kubectl: &Tool, target: &[String], namespace: &str, run: &str) -> String {
+pub(super) fn removal(
+    kubectl: &Tool,
+    target: &[String],
+    manifests: &Manifests,
+    run: &str,
+) -> String {
+    let (kinds, namespace) = (kinds(manifests), &*manifests.namespace);
     let selector = format!("{RUN}={run}");
-    let args = ["delete", KINDS, "--namespace", namespace, "--selector"];
+    let args = ["delete", kinds, "--namespace", namespace, "--selector"];
     let rest = [
         "--ignore-not-found",
         "--cascade=foreground",
@@ -85,7 +96,7 @@ mod tests {
     fn what_a_run_left_is_deleted_there_and_nothing_else() {
         let target = target(&cluster("/theirs.yaml")).expect("is a path");
         let of = |run: &str| json!({"metadata": {"labels": {"tokenlab": "true", RUN: run}}});
-        let command = |items: &[Value]| deleted_by(items, &target, "kube-system");
+        let command = |items: &[Value]| deleted_by(items, &target, &Manifests::default());
         let expected = "kubectl --kubeconfig=/theirs.yaml --context=theirs delete \
              serviceaccount,secret,configmap,service,deployment --namespace kube-system --selector \
              'tokenlab-run in (a,b)'";
@@ -93,5 +104,12 @@ mod tests {
         assert_eq!(command(&items).as_deref(), Some(expected));
         let by_hand = json!({"metadata": {"labels": {"tokenlab": "true"}}});
         assert_eq!(command(&[of("a"), by_hand]), None);
+        // It has no clients that it checks, and the user may have no right to look for ConfigMaps.
+        let open = Manifests {
+            clients: Vec::new(),
+            ..Manifests::default()
+        };
+        let command = deleted_by(&items, &target, &open).expect("is a run's");
+        assert!(!command.contains("configmap"), "{command}");
     }
 }

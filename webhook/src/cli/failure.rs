@@ -43,6 +43,14 @@ pub(crate) enum Failure {
     FileName { path: PathBuf },
     #[error("`{}` has the name of another file of the Secret", path.display())]
     SameName { path: PathBuf },
+    #[error("{place} would let everybody in")]
+    HiddenMock { place: String },
+    #[error("{place} names `{}`, which is not in the Pod", path.display())]
+    NotInPod { place: String, path: PathBuf },
+    #[error("`{}` is no client's certificate", certificate.display())]
+    NotAClient { certificate: PathBuf },
+    #[error("client certificate `{}` is not valid now", certificate.display())]
+    NotValid { certificate: PathBuf },
     #[error("cannot print")]
     Print(#[source] io::Error),
     #[error("cannot listen on {address}")]
@@ -76,6 +84,8 @@ impl Failure {
             | Self::Contradiction(_)
             | Self::Pki(PkiError::Name { .. })
             | Self::TooLong
+            | Self::HiddenMock { .. }
+            | Self::NotInPod { .. }
             | Self::FileName { .. }
             | Self::SameName { .. } => 2,
             _ => 1,
@@ -114,6 +124,14 @@ impl Failure {
             Self::Pki(PkiError::Name { .. }) => Some("give a name without scheme, port and path"),
             Self::FileName { .. } => Some("give it a name of letters, digits, `-`, `_` and `.`"),
             Self::SameName { .. } => Some("give it another name"),
+            Self::HiddenMock { .. } => Some("for a lab give `--mock` instead of the file"),
+            Self::NotInPod { .. } => Some(
+                "give the file with `--file`, and name it /run/tokenlab-webhook/settings/NAME in the \
+                 configuration",
+            ),
+            Self::NotAClient { .. } => {
+                Some("its extended key usage must have clientAuth, as client.crt of `certs` has")
+            }
             Self::Exists { .. } => Some("`--force` replaces it"),
             _ => None,
         }

@@ -12,9 +12,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 use serde::Serialize;
 use tokenlab_webhook::{PATH, Tls};
+use x509_parser::parse_x509_certificate;
 
 use super::failure::Failure;
-use super::out::Out;
+use super::note;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -77,14 +78,18 @@ impl Args {
             embed_certs,
             out,
         } = self;
-        let certificate_authority = STANDARD.encode(authority(&certificate_authority)?);
-        let user = match client_certificate.zip(client_key) {
-            None => User::None {},
-            Some((certificate, key)) if embed_certs => User::embedded(&certificate, &key)?,
-            Some((client_certificate, client_key)) => User::Files {
-                client_certificate,
-                client_key,
-            },
+        let uri: Option<Uri> = server.parse().ok();
+        let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+        if tls_server_name.is_none() && address(host).is_some() {
+            note(&format!(
+                "the webhook's certificate must have the address {host} in it: if it has the \
+                 Service's name, give that with `--tls-server-name`"
+            ));
+        }
+        let identity = match client_certificate.zip(client_key) {
+            None => Identity::Anonymous,
+            Some((certificate, key)) if embed_certs => embedded(&certificate, &key)?,
+            Some((certificate, key)) => Identity::ClientCertificateFiles { certificate, key },
         };
         out.write(&file.yaml(), Failure::Print)
     }
@@ -96,19 +101,49 @@ fn server(text: &str) -> Result<String, &'static str> {
     if uri.scheme_str() != Some("https") {
         return Err("it must begin with `https://`");
     }
-    match uri.authority() {
-        Some(authority) if !authority.host().is_empty() && !authority.as_str().contains('@') => {}
-        _ => return Err("it must have a host and no user"),
+    let Some(authority) = uri
+        .authority()
+        .filter(|found| !found.as_str().contains('@'))
+    else {
+        return Err("it must have a host and no user");
+    };
+    let host = authority.host();
+    if address(host).is_none() && DnsName::try_from(host).is_err() {
+        return Err("its host is no DNS name and no address");
+    }
+    let port = authority.as_str().strip_prefix(host).unwrap_or_default();
+    let is_port = |port: &str| port.bytes().all(|c| c.is_ascii_digit());
+    match port.strip_prefix(':') {
+        None => {}
+        Some(port) if is_port(port) && port.parse::<u16>().is_ok_and(|port| port > 0) => {}
+        Some(_) => return Err("its port is not a number from 1 to 65535"),
     }
     if uri.query().is_some() || text.contains('#') {
         return Err("the apiserver drops what follows the path");
     }
-    let text = text.trim_end_matches('/');
-    Ok(if uri.path() == "/" {
-        format!("{text}{PATH}")
-    } else {
-        text.to_owned()
+    // Go's `url.Parse` takes no others, and the apiserver would not start.
+    let is_escape = |rest: &str| {
+        let hex = rest.bytes().take(2).filter(u8::is_ascii_hexdigit);
+        hex.count() == 2
+    };
+    if !uri.path().split('%').skip(1).all(is_escape) {
+        return Err("a `%` in its path is not before two hexadecimal digits");
+    }
+    Ok(match uri.path().trim_end_matches('/') {
+        "" => format!("https://{authority}{PATH}"),
+        path => format!("https://{authority}{path}"),
     })
+}
+
+/// One of IPv6 is within brackets.
+fn address(host: &str) -> Option<IpAddr> {
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    match inner {
+        Some(inner) => inner.parse().map(IpAddr::V6).ok(),
+        None => host.parse().map(IpAddr::V4).ok(),
+    }
 }
 
 fn server_name(text: &str) -> Result<String, &'static str> {
@@ -145,106 +180,34 @@ fn authority(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(pem)
 }
 
-/// A kubeconfig (`k8s.io/client-go/tools/clientcmd/api/v1/types.go`, v0.37.2) with what a webhook
-/// needs of it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct File {
-    api_version: &'static str,
-    kind: &'static str,
-    clusters: [NamedCluster; 1],
-    users: [NamedUser; 1],
-    contexts: [NamedContext; 1],
-    #[serde(rename = "current-context")]
-    current_context: &'static str,
-}
-
-impl File {
-    fn new(cluster: Cluster, user: User) -> Self {
-        Self {
-            api_version: "v1",
-            kind: "Config",
-            clusters: [NamedCluster {
-                name: "webhook",
-                cluster,
-            }],
-            users: [NamedUser {
-                name: "kube-apiserver",
-                user,
-            }],
-            contexts: [NamedContext {
-                name: "webhook",
-                context: Context {
-                    cluster: "webhook",
-                    user: "kube-apiserver",
-                },
-            }],
-            current_context: "webhook",
-        }
+/// A pair that the apiserver would not load, or the webhook would not let in, is refused here.
+fn embedded(certificate: &str, key: &str) -> Result<Identity, Failure> {
+    let (certificate, key) = (Path::new(certificate), Path::new(key));
+    let chain = read("client certificate", certificate)?;
+    let secret = read("client key", key)?;
+    Tls::from_pem(&chain, &secret).map_err(|source| Failure::Client {
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
+        source,
+    })?;
+    let leaf = CertificateDer::from_pem_slice(&chain).ok();
+    let leaf = leaf.as_deref().map(parse_x509_certificate);
+    let Some(Ok((_, leaf))) = leaf else {
+        return Err(Failure::NoCertificate {
+            path: certificate.to_owned(),
+        });
+    };
+    let certificate = certificate.to_owned();
+    let usage = leaf.extended_key_usage();
+    let usage = usage.ok().flatten();
+    if usage.is_some_and(|usage| !usage.value.client_auth) {
+        return Err(Failure::NotAClient { certificate });
     }
-}
-
-#[derive(Serialize)]
-struct NamedCluster {
-    name: &'static str,
-    cluster: Cluster,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-struct Cluster {
-    certificate_authority_data: String,
-    server: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls_server_name: Option<String>,
-}
-
-#[derive(Serialize)]
-struct NamedUser {
-    name: &'static str,
-    user: User,
-}
-
-#[derive(Serialize)]
-#[serde(untagged, rename_all_fields = "kebab-case")]
-enum User {
-    None {},
-    Files {
-        client_certificate: String,
-        client_key: String,
-    },
-    Embedded {
-        client_certificate_data: String,
-        client_key_data: String,
-    },
-}
-
-impl User {
-    /// A pair that the apiserver would not load is refused here.
-    fn embedded(certificate: &str, key: &str) -> Result<Self, Failure> {
-        let (certificate, key) = (Path::new(certificate), Path::new(key));
-        let chain = read("client certificate", certificate)?;
-        let secret = read("client key", key)?;
-        Tls::from_pem(&chain, &secret).map_err(|source| Failure::Client {
-            certificate: certificate.to_owned(),
-            key: key.to_owned(),
-            source,
-        })?;
-        Ok(Self::Embedded {
-            client_certificate_data: STANDARD.encode(chain),
-            client_key_data: STANDARD.encode(secret),
-        })
+    if !leaf.validity().is_valid() {
+        return Err(Failure::NotValid { certificate });
     }
-}
-
-#[derive(Serialize)]
-struct NamedContext {
-    name: &'static str,
-    context: Context,
-}
-
-#[derive(Serialize)]
-struct Context {
-    cluster: &'static str,
-    user: &'static str,
+    Ok(Identity::ClientCertificate {
+        certificate: String::from_utf8_lossy(&chain).into_owned(),
+        key: String::from_utf8_lossy(&secret).into_owned(),
+    })
 }

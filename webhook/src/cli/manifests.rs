@@ -1,9 +1,12 @@
 //! `tokenlab-webhook manifests`.
 
+mod pod;
+mod written;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ArgGroup;
 use clap::builder::NonEmptyStringValueParser;
@@ -12,14 +15,15 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokenlab_webhook::authenticators::TokenFile;
 use tokenlab_webhook::manifests::{
-    CLIENT, Credentials, IMAGE_NAME, ImageName, Manifests, SETTINGS, Serving, label,
+    CLIENT, Credentials, IMAGE_NAME, ImageReference, Manifests, SETTINGS, Serving, label,
     service_address,
 };
-use tokenlab_webhook::pki::{CertificateAuthority, VALIDITY};
+use tokenlab_webhook::pki::CertificateAuthority;
 
-use super::certs::draft;
 use super::failure::Failure;
-use super::settings;
+use super::kubeconfig::{authority, read};
+use super::note;
+use written::Written;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,6 +45,7 @@ Examples:
 /// A Deployment of several Pods that are spread over nodes, with a disruption budget, a Service, an
 /// account without rights, the client CA, and Secrets WITH THE KEY of the certificate that is made
 /// here and with the files that are named. All of them are named my-authn, unless you say otherwise.
+/// This is for a cluster of yours; `tokenlab manifests` prints what a lab runs, one Pod of the mock.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 #[command(group = ArgGroup::new("decides").args(["mock", "token_file", "config"]).required(true).multiple(true))]
@@ -62,9 +67,11 @@ pub(crate) struct Args {
     #[arg(long = "file", value_name = "FILE", requires = "config")]
     files: Vec<PathBuf>,
 
-    /// The image; one without a registry in its name is never pulled
-    #[arg(long, value_name = "NAME[:TAG]", default_value = IMAGE_NAME)]
-    image: ImageName,
+    /// The image; one without a registry in its name is never pulled. A digest (`sha256:…`) says
+    /// which one it is, whatever its tag names later. A registry's login is the service
+    /// account's: imagePullSecrets that it has stay at the next apply
+    #[arg(long, value_name = "NAME[:TAG][@DIGEST]", default_value = IMAGE_NAME)]
+    image: ImageReference,
 
     /// The name of every object
     #[arg(long, value_name = "NAME", default_value = "my-authn", value_parser = label)]
@@ -78,17 +85,26 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(i32).range(1..))]
     replicas: i32,
 
-    /// The Service's address, one of the cluster's service range [default: the cluster chooses]
+    /// The Service's address, one of the cluster's service range. Of an IPv6 one Pods listen on
+    /// IPv6, too: give it where Pods have no IPv4 address [default: the cluster chooses]
     #[arg(long, value_name = "IP", value_parser = service_address)]
     cluster_ip: Option<IpAddr>,
 
-    /// Whence reviews may come: the nodes of the control plane, as Pods see them (an overlay network
-    /// shows its own addresses); can be given several times [default: from everywhere]
+    /// Whence reviews may come: the nodes of the control plane, as Pods see them (`kubectl get nodes
+    /// -o wide`; an overlay network shows addresses of its own: try it before it matters). Probes and
+    /// metrics stay open to Pods, not to other nodes. Can be given several times [default: from
+    /// everywhere]
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = block)]
     control_plane: Vec<IpNet>,
 
     /// The name of a client that is let in, in its certificate; can be given several times
-    #[arg(long = "client-name", value_name = "NAME", default_value = CLIENT, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(
+        long = "client-name",
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = CLIENT,
+        value_parser = NonEmptyStringValueParser::new(),
+    )]
     client_names: Vec<String>,
 
     /// Where to write what kube-apiserver needs to reach it, WITH THE KEY of its client certificate
@@ -100,9 +116,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", requires = "client_ca", conflicts_with = "webhook_config", value_parser = label)]
     tls_secret: Option<String>,
 
-    /// The CA of the clients' certificates, PEM
+    /// The CA of the clients' certificates, PEM. Before another CA signs them apply both, in one
+    /// file: the webhook reads it again
     #[arg(long, value_name = "FILE", requires = "tls_secret")]
     client_ca: Option<PathBuf>,
+
+    /// Replace the file of `--webhook-config`, which has the only key that the webhook now takes
+    #[arg(long, conflicts_with = "tls_secret")]
+    force: bool,
 }
 
 /// What is in files, by their names.
@@ -123,6 +144,9 @@ impl Args {
             webhook_config,
             tls_secret,
             client_ca,
+            force,
+            config,
+            mock,
             ..
         } = self;
         let manifests = Manifests {
@@ -135,19 +159,36 @@ impl Args {
             control_plane,
             ..manifests
         };
-        let credentials = match tls_secret.zip(client_ca) {
-            Some((secret, ca)) => Credentials {
+        if !mock {
+            pod::check(&manifests, config)?;
+        }
+        let mut written = None;
+        let credentials = if let Some((secret, ca)) = tls_secret.zip(client_ca) {
+            Credentials {
                 serving: Serving::Secret(secret),
                 client_ca: authority(&ca)?,
-            },
-            None => made_here(&manifests, webhook_config.as_deref())?,
+            }
+        } else {
+            let authority = CertificateAuthority::new("tokenlab-webhook")?;
+            if let Some(path) = webhook_config {
+                let client = manifests.client(&authority)?;
+                let config = manifests.webhook_config(authority.certificate_pem(), client);
+                written = Some(Written::draft(path, &config.yaml(), force)?);
+            }
+            manifests.credentials(&authority)?
         };
+        let yaml = manifests.yaml(&credentials);
+        let mut stdout = io::stdout();
+        let told = stdout.write_all(yaml.as_bytes());
+        told.and_then(|()| stdout.flush()).map_err(Failure::Print)?;
         if manifests.control_plane.is_empty() {
             note("without `--control-plane` there is no NetworkPolicy: every Pod reaches the port");
         }
-        let yaml = manifests.yaml(&credentials);
-        let told = io::stdout().write_all(yaml.as_bytes());
-        told.map_err(Failure::Print)
+        if let Some(written) = written {
+            return written.place();
+        }
+        note(&kubeconfig(&manifests));
+        Ok(())
     }
 
     /// Says who decides, and brings the files for that.
@@ -158,7 +199,6 @@ impl Args {
         }
         let (mut args, mut files) = (Vec::new(), BTreeMap::new());
         if let Some(path) = &self.config {
-            settings::read(path)?;
             args.push(format!("--config={SETTINGS}/{CONFIG}"));
             files.insert(CONFIG.to_owned(), read(path)?);
         }
@@ -189,42 +229,20 @@ fn is_of_a_key(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
-/// Certificates of an authority whose key is thrown away.
-fn made_here(manifests: &Manifests, webhook_config: Option<&Path>) -> Result<Credentials, Failure> {
-    let authority = CertificateAuthority::new("tokenlab-webhook")?;
-    let credentials = manifests.credentials(&authority)?;
-    // The file first: when it cannot be written, nothing is applied at a pipe's other end.
-    if let Some(path) = webhook_config {
-        let client = manifests.client(&authority)?;
-        let config = manifests.webhook_config(authority.certificate_pem(), client);
-        write(path, &config.yaml()).map_err(|source| Failure::Write {
-            path: path.to_owned(),
-            source,
-        })?;
-    }
-    let days = VALIDITY.whole_days();
-    note(&format!(
-        "the certificates end after {days} days, and nobody renews them"
-    ));
-    Ok(credentials)
-}
-
-/// The whole file or nothing of it, for its owner alone. A device or a pipe stays what it is.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    // A link stays a link, to a file with new contents.
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    if (path.metadata()).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        return std::fs::write(path, text);
-    }
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    let draft = draft(folder.unwrap_or(Path::new(".")), text, 0o600)?;
-    draft.persist(path)?;
-    Ok(())
-}
-
-fn note(text: &str) {
-    // Where stderr is closed nobody reads it.
-    writeln!(io::stderr(), "note: {text}").ok();
+/// The command that prints the apiserver's file, which only who has the certificates can run.
+fn kubeconfig(manifests: &Manifests) -> String {
+    let name = manifests.server_name();
+    let server = match manifests.cluster_ip {
+        Some(IpAddr::V4(address)) => format!("https://{address} --tls-server-name {name}"),
+        Some(IpAddr::V6(address)) => format!("https://[{address}] --tls-server-name {name}"),
+        None => format!("https://ADDRESS-OF-THE-SERVICE --tls-server-name {name}"),
+    };
+    format!(
+        "the apiserver's file is printed by\n  \
+         tokenlab-webhook kubeconfig --server {server} \\\n  \
+         --certificate-authority CA-OF-THE-WEBHOOK \\\n  \
+         --client-certificate CERTIFICATE --client-key KEY"
+    )
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

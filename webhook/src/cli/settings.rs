@@ -18,8 +18,6 @@ use tokenlab_webhook::duration;
 
 pub(super) use check::Contradiction;
 pub(super) use file::FileError;
-#[cfg(feature = "manifests")]
-pub(super) use file::read;
 pub(super) use told::{Source, Told};
 
 use super::log::{Format, Level};

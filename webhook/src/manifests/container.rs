@@ -25,7 +25,7 @@ pub(super) const HEALTH: &str = "health";
 
 impl Manifests {
     pub(super) fn container(&self) -> Container {
-        let pull = match self.image.registry() {
+        let pull = match self.image.name().registry() {
             Some(_) => "IfNotPresent",
             None => "Never",
         };
@@ -108,7 +108,8 @@ impl Manifests {
         }
     }
 
-    fn args(&self) -> Option<Vec<String>> {
+    /// What the container is told; `None`: the image's own arguments.
+    pub fn args(&self) -> Option<Vec<String>> {
         if let Some(foreign) = &self.foreign {
             return foreign.args.clone();
         }

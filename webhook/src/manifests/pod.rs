@@ -10,29 +10,31 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use ring::digest::{SHA256, digest};
 
-use super::{Credentials, Manifests, Serving, USER};
+use super::{Credentials, Manifests, SETTINGS, Serving, USER};
 
 /// Tells one certificate from another, so that another makes other Pods.
 const CERTIFICATE_ANNOTATION: &str = "tokenlab/certificate";
+/// The same of the configuration, which is read once. All other files are read again.
+const CONFIGURATION_ANNOTATION: &str = "tokenlab/configuration";
 
 impl Manifests {
     pub(super) fn pod(&self, credentials: &Credentials) -> PodTemplateSpec {
-        let annotations = match &credentials.serving {
-            Serving::Certificate(certificate) => {
-                let digest = digest(&SHA256, certificate.certificate_pem().as_bytes());
-                let digest = Bytes::copy_from_slice(digest.as_ref());
-                let digest = format!("{digest:x}");
-                Some(BTreeMap::from([(
-                    CERTIFICATE_ANNOTATION.to_owned(),
-                    digest,
-                )]))
-            }
+        let certificate = match &credentials.serving {
+            Serving::Certificate(certificate) => Some(certificate.certificate_pem().as_bytes()),
             Serving::Secret(_) => None,
         };
+        let told_apart = [
+            (CERTIFICATE_ANNOTATION, certificate),
+            (CONFIGURATION_ANNOTATION, self.configuration()),
+        ];
+        let annotations: BTreeMap<_, _> = told_apart
+            .into_iter()
+            .filter_map(|(key, contents)| Some((key.to_owned(), sha256(contents?))))
+            .collect();
         PodTemplateSpec {
             metadata: Some(ObjectMeta {
                 labels: Some(self.labels()),
-                annotations,
+                annotations: (!annotations.is_empty()).then_some(annotations),
                 ..ObjectMeta::default()
             }),
             spec: Some(PodSpec {
@@ -75,6 +77,14 @@ impl Manifests {
         }
     }
 
+    /// The file that `--config` names.
+    fn configuration(&self) -> Option<&[u8]> {
+        let mut args = self.authenticator.iter();
+        let path = args.find_map(|arg| arg.strip_prefix("--config="))?;
+        let name = path.strip_prefix(SETTINGS)?.strip_prefix('/')?;
+        self.files.get(name).map(Vec::as_slice)
+    }
+
     fn volumes(&self, credentials: &Credentials) -> Vec<Volume> {
         let secret = |name: String| VolumeProjection {
             secret: Some(SecretProjection {
@@ -110,4 +120,9 @@ impl Manifests {
         }
         volumes
     }
+}
+
+fn sha256(contents: &[u8]) -> String {
+    let digest = Bytes::copy_from_slice(digest(&SHA256, contents).as_ref());
+    format!("{digest:x}")
 }

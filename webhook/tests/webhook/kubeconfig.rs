@@ -151,6 +151,21 @@ async fn what_is_printed_gets_in() {
 }
 
 #[tokio::test]
+async fn a_path_is_added_where_there_is_none() {
+    let dir = pki().await;
+    for (server, told) in [
+        ("https://localhost//", "https://localhost/authenticate"),
+        ("https://[::1]:8443/", "https://[::1]:8443/authenticate"),
+        ("https://localhost/a%20b//", "https://localhost/a%20b"),
+    ] {
+        let text = run(&[&CA[..], &["--server", server]].concat(), dir.path()).await;
+        assert!(text.contains(&format!("server: {told}\n")), "{text}");
+        let by_address = server.contains('[');
+        assert_eq!(text.contains("note: "), by_address, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn errors() {
     let dir = pki().await;
     let pem = |name: &str| fs::read_to_string(dir.path().join(name)).expect("a file");
@@ -204,6 +219,16 @@ async fn errors() {
 
     hint: give the key that this certificate was made for
     ");
+    let served = ["--client-certificate", "pki/tls.crt", "--client-key"];
+    let served = [&served[..], &["pki/tls.key", "--embed-certs"]].concat();
+    assert_snapshot!(kubeconfig("pki/ca.crt", &served).await, @"
+    exit_code: 1
+    ----- stdout -----
+    ----- stderr -----
+    error: `pki/tls.crt` is no client's certificate
+
+    hint: its extended key usage must have clientAuth, as client.crt of `certs` has
+    ");
     assert_snapshot!(kubeconfig("pki/ca.crt", &pair[..2]).await, @"
     exit_code: 2
     ----- stdout -----
@@ -239,6 +264,13 @@ async fn servers_that_the_apiserver_could_not_call() {
         "https://user@localhost",
         "https://localhost/authenticate?a=b",
         "https://localhost/#a",
+        "https://10.96.0.50:99999",
+        "https://10.96.0.50:",
+        "https://localhost:0",
+        "https://[::g]",
+        "https://h%zz",
+        "https://localhost/%zz",
+        "https://localhost/%1",
         "",
     ] {
         let text = run(&[&CA[..], &["--server", server]].concat(), dir.path()).await;
@@ -256,6 +288,13 @@ async fn servers_that_the_apiserver_could_not_call() {
     error: invalid value 'https://user@localhost' for '--server <URL>': it must have a host and no user
     error: invalid value 'https://localhost/authenticate?a=b' for '--server <URL>': the apiserver drops what follows the path
     error: invalid value 'https://localhost/#a' for '--server <URL>': the apiserver drops what follows the path
+    error: invalid value 'https://10.96.0.50:99999' for '--server <URL>': its port is not a number from 1 to 65535
+    error: invalid value 'https://10.96.0.50:' for '--server <URL>': its port is not a number from 1 to 65535
+    error: invalid value 'https://localhost:0' for '--server <URL>': its port is not a number from 1 to 65535
+    error: invalid value 'https://[::g]' for '--server <URL>': its host is no DNS name and no address
+    error: invalid value 'https://h%zz' for '--server <URL>': it is no URL
+    error: invalid value 'https://localhost/%zz' for '--server <URL>': a `%` in its path is not before two hexadecimal digits
+    error: invalid value 'https://localhost/%1' for '--server <URL>': a `%` in its path is not before two hexadecimal digits
     error: invalid value '' for '--server <URL>': it is no URL
     ");
 }

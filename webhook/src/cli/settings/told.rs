@@ -43,6 +43,12 @@ In the file only: `ldap`, `ldapLimit`, `ldapCache`.";
         })
     }
 
+    /// The same flags with another file, or none.
+    #[cfg(feature = "manifests")]
+    pub(crate) fn with_file(self, config: Option<PathBuf>) -> Self {
+        Self { config, ..self }
+    }
+
     /// Reads the file, if there is one. `matches` are what the flags were made of.
     pub(crate) fn read(self, matches: ArgMatches) -> Result<Told, FileError> {
         let (settings, lines) = match &self.config {
@@ -60,7 +66,7 @@ In the file only: `ldap`, `ldapLimit`, `ldapCache`.";
 
 impl Told {
     /// How a setting was told, for somebody who is to change it.
-    pub(super) fn place(&self, field: &str) -> String {
+    pub(crate) fn place(&self, field: &str) -> String {
         let source = self.matches.try_contains_id(field).ok();
         match source.and_then(|_| self.matches.value_source(field)) {
             Some(ValueSource::EnvVariable) => format!("`{}`", names::variable(field)),
