@@ -9,7 +9,8 @@ use crate::{Authenticator, BoxAuthenticator, Decision, Review};
 /// One that cannot tell does not stop the search, so that a token file still works while a
 /// directory is down. But then nobody's refusal counts: if no other knows the token, the answer is
 /// the first that could not be given, which the apiserver does not remember. The same does the
-/// apiserver with its own (`apiserver/pkg/authentication/token/union/union.go`, v0.37.2).
+/// apiserver with its own (`apiserver/pkg/authentication/token/union/union.go`, v0.37.2). Before
+/// all others comes [`Decision::Overloaded`]: only after that the apiserver asks again by itself.
 ///
 /// An authenticator whose token is for none of the audiences that the review asks for has not
 /// matched.
@@ -41,6 +42,7 @@ impl Authenticator for FirstMatch {
             match decision.narrowed(&review.audiences) {
                 Decision::Refused => {}
                 found @ Decision::Authenticated { .. } => return found,
+                failed @ Decision::Overloaded { .. } => failure = Some(failed),
                 failed => {
                     failure.get_or_insert(failed);
                 }
@@ -90,6 +92,12 @@ mod tests {
         }
     }
 
+    fn overloaded() -> Decision {
+        Decision::Overloaded {
+            reason: "third".to_owned(),
+        }
+    }
+
     #[rstest]
     #[case::of_none([].into(), Decision::Refused)]
     #[case::the_first([user("a", "x"), user("b", "x")].into(), user("a", "x"))]
@@ -98,6 +106,7 @@ mod tests {
     #[case::for_others([user("a", "other"), user("b", "x")].into(), user("b", "x"))]
     #[case::for_others_only([user("a", "other")].into(), Decision::Refused)]
     #[case::no_refusal([undecided(), unavailable(), Decision::Refused].into(), undecided())]
+    #[case::to_be_repeated([undecided(), overloaded(), unavailable()].into(), overloaded())]
     #[case::refused([Decision::Refused, Decision::Refused].into(), Decision::Refused)]
     #[tokio::test]
     async fn the_answer(#[case] answers: Vec<Decision>, #[case] expected: Decision) {
