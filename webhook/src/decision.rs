@@ -61,6 +61,34 @@ impl User {
         all.extend(values.into_iter().map(Into::into));
         self
     }
+
+    /// What of the user is Kubernetes' own, such as `user "system:admin"`. The router lets nobody
+    /// in who has it, unless it was told
+    /// [`allow_reserved`](crate::RouterBuilder::allow_reserved).
+    ///
+    /// RBAC binds `system:` names to rights of their own. Extra keys under `kubernetes.io` and
+    /// `k8s.io` are Kubernetes' own (`apiserver/pkg/apis/apiserver/validation/validation.go`,
+    /// v0.37.2): one says for example which node a service account's Pod runs on.
+    #[must_use]
+    pub fn reserved(&self) -> Option<String> {
+        let system = |name: &&String| name.starts_with("system:");
+        if let Some(name) = Some(&self.username).filter(system) {
+            return Some(format!("user {name:?}"));
+        }
+        if let Some(group) = self.groups.iter().find(system) {
+            return Some(format!("group {group:?}"));
+        }
+        let key = self.extra.keys().find(|key| is_kubernetes(key))?;
+        Some(format!("extra key {key:?}"))
+    }
+}
+
+fn is_kubernetes(key: &str) -> bool {
+    let domain = key.split('/').next().unwrap_or_default();
+    ["kubernetes.io", "k8s.io"].into_iter().any(|reserved| {
+        let sub = domain.strip_suffix(reserved);
+        sub.is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+    })
 }
 
 /// An authenticator's answer.

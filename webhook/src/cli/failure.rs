@@ -68,6 +68,8 @@ pub(crate) enum Failure {
     Exists { path: PathBuf },
     #[error("`--expires-in` ends after the year 9999")]
     TooLong,
+    #[error("`--expires-in` is less than a second: the token would never be good")]
+    TooShort,
     #[error("cannot show the token, so none was made")]
     Told(#[source] io::Error),
     #[error(transparent)]
@@ -84,8 +86,7 @@ impl Failure {
             | Self::Contradiction(_)
             | Self::Pki(PkiError::Name { .. })
             | Self::TooLong
-            | Self::HiddenMock { .. }
-            | Self::NotInPod { .. }
+            | Self::TooShort
             | Self::FileName { .. }
             | Self::SameName { .. } => 2,
             _ => 1,

@@ -31,11 +31,11 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Whose it is
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     user: String,
 
     /// A group of the user's; can be given several times
-    #[arg(long = "group", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long = "group", value_name = "NAME", value_parser = name)]
     groups: Vec<String>,
 
     /// What tells apart users who had the name at different times
@@ -79,10 +79,14 @@ impl Args {
             file,
             out,
         } = self;
+        if expires_in.is_some_and(|after| after < Duration::from_secs(1)) {
+            return Err(Failure::TooShort);
+        }
         let mut user = User::new(user).with_uid(uid).with_groups(groups);
         for (key, value) in extra {
             user = user.with_extra(key, [value]);
         }
+        let reserved = user.reserved();
         let (token, mut entry) = Entry::generate(user);
         entry = entry.with_audiences(audiences);
         if let Some(after) = expires_in {
@@ -91,13 +95,26 @@ impl Args {
         // Whoever cannot be told the token gets no entry for it.
         let told = || out.write(&format!("{}\n", token.expose()), Failure::Told);
         match file {
-            None => {
-                told()?;
-                let printed = io::stdout().write_all(format!("{entry}\n").as_bytes());
-                printed.map_err(Failure::Print)
-            }
-            Some(path) => append(&path, &entry, told),
+            None => told(format!("{}\n{entry}\n", token.expose()))?,
+            Some(path) => append(&path, &entry, || told(format!("{}\n", token.expose())))?,
         }
+        if let Some(what) = reserved {
+            writeln!(
+                io::stderr(),
+                "note: Kubernetes reserves the {what}: `serve` answers this token with an error, \
+                 unless it is told `--allow-reserved`"
+            )
+            .ok();
+        }
+        Ok(())
+    }
+}
+
+fn name(text: &str) -> Result<String, &'static str> {
+    match text {
+        "" => Err("it must not be empty"),
+        _ if text.contains(char::is_control) => Err("it must have no control characters"),
+        _ => Ok(text.to_owned()),
     }
 }
 

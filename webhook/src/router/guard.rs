@@ -1,6 +1,6 @@
 //! Users that no webhook may name.
 
-use crate::{Decision, User};
+use crate::Decision;
 
 /// A decision as it is; an error in its place when it names nobody, or what is Kubernetes' own.
 pub(super) fn checked(decision: Decision, allow_reserved: bool) -> Decision {
@@ -12,38 +12,10 @@ pub(super) fn checked(decision: Decision, allow_reserved: bool) -> Decision {
     } else if allow_reserved {
         None
     } else {
-        reserved(user)
+        let named = |what| format!("the authenticator named the reserved {what}");
+        user.reserved().map(named)
     };
     fault.map_or(decision, |reason| Decision::Undecided { reason })
-}
-
-/// RBAC binds `system:` names to rights of their own. Extra keys under `kubernetes.io` and `k8s.io`
-/// are Kubernetes' own (`apiserver/pkg/apis/apiserver/validation/validation.go`, v0.37.2): one says
-/// for example which node a service account's Pod runs on.
-fn reserved(user: &User) -> Option<String> {
-    let system = |name: &&String| name.starts_with("system:");
-    if let Some(name) = Some(&user.username).filter(system) {
-        return Some(format!(
-            "the authenticator named the reserved user {name:?}"
-        ));
-    }
-    if let Some(group) = user.groups.iter().find(system) {
-        return Some(format!(
-            "the authenticator named the reserved group {group:?}"
-        ));
-    }
-    let key = user.extra.keys().find(|key| is_kubernetes(key))?;
-    Some(format!(
-        "the authenticator named the reserved extra key {key:?}"
-    ))
-}
-
-fn is_kubernetes(key: &str) -> bool {
-    let domain = key.split('/').next().unwrap_or_default();
-    ["kubernetes.io", "k8s.io"].into_iter().any(|reserved| {
-        let sub = domain.strip_suffix(reserved);
-        sub.is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
-    })
 }
 
 #[cfg(test)]
@@ -51,6 +23,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::User;
 
     #[rstest]
     #[case::admin(User::new("system:admin"))]

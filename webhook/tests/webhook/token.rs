@@ -143,7 +143,7 @@ async fn errors() {
     exit_code: 2
     ----- stdout -----
     ----- stderr -----
-    error: a value is required for '--user <NAME>' but none was supplied
+    error: invalid value '' for '--user <NAME>': it must not be empty
 
     For more information, try '--help'.
     ");
@@ -163,12 +163,44 @@ async fn errors() {
 
     For more information, try '--help'.
     ");
+    assert_snapshot!(token(&["--user", "ann", "--group", "a\nb"]).await, @"
+    exit_code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: invalid value 'a
+    b' for '--group <NAME>': it must have no control characters
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(token(&["--user", "ann", "--expires-in", "999ms"]).await, @"
+    exit_code: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: `--expires-in` is less than a second: the token would never be good
+    ");
     assert_snapshot!(token(&["--user", "ann", "--expires-in", "99999999h"]).await, @"
     exit_code: 2
     ----- stdout -----
     ----- stderr -----
     error: `--expires-in` ends after the year 9999
     ");
+}
+
+#[tokio::test]
+async fn one_that_lets_nobody_in_is_told() {
+    let dir = TempDir::new().expect("a folder");
+    let args = ["token", "--user", "ann", "--group", "system:masters"];
+    let told = run(&args, dir.path()).await;
+    settings().bind(|| {
+        assert_snapshot!(told, @r#"
+        exit_code: 0
+        ----- stdout -----
+        [TOKEN]
+        {"sha256":"[HASH]","username":"ann","groups":["system:masters"]}
+        ----- stderr -----
+        note: Kubernetes reserves the group "system:masters": `serve` answers this token with an error, unless it is told `--allow-reserved`
+        "#);
+    });
 }
 
 #[tokio::test]
