@@ -169,6 +169,10 @@ impl TokenReload {
         } = self;
         let take = |contents: Vec<Vec<u8>>| {
             file.replace(entries(&path, &contents[0], &file.0.hash)?);
+            match file.len() {
+                0 => tracing::warn!("no token is in the token file any more: all are refused"),
+                tokens => tracing::info!(tokens, "the tokens of the token file are other ones"),
+            }
             Ok::<_, TokenFileError>(())
         };
         watched.reload(Self::WHAT, take, report).await;
