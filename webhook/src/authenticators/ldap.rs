@@ -11,6 +11,13 @@
 //!   revoked alone is a token of a [`TokenFile`](super::TokenFile).
 //! - Every wrong password is a failed login to the directory, which may lock the account: the
 //!   apiserver remembers a refused token, but not the next guess.
+//! - The directory's reason for a refusal (a locked account, an expired password) is in the log at
+//!   debug level alone. A directory may also give a wrong `bind.template` out as wrong passwords:
+//!   OpenLDAP does.
+//! - Directories take longer for a wrong password than for a user who is not there. Refusals wait
+//!   until the slowest answer of the last ten minutes would have been there, at most half of
+//!   `timeout`, so that the time does not tell who is. The first ones after the start do, and one
+//!   that is slower than all before; and whoever can count the directory's questions still can.
 //! - Prefer `ldaps://`. A directory that goes away while `StartTLS` is begun is waited for until the
 //!   review's time is over (`ldap3` 0.12, `LdapConnAsync::single_op`); of any other it is known at
 //!   once.
@@ -19,6 +26,7 @@
 
 mod config;
 mod directory;
+mod floor;
 mod login;
 mod pool;
 mod session;
@@ -29,11 +37,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub use config::{LdapBind, LdapConfig, LdapGroups, LdapSearch};
 
-use self::directory::Directory;
+use self::directory::{Answer, Directory};
 use self::login::Login;
 use crate::reload::{ReadError, ReloadEvent, Watched};
 use crate::{Authenticator, Decision, Review};
@@ -49,8 +57,9 @@ pub enum LdapError {
     /// is not quoted: there may be a password in it.
     #[error("`url` is neither `ldaps://HOST[:PORT]` nor `ldap://HOST[:PORT]`")]
     Url,
-    /// The address has an IPv6 address in it, whose certificate `ldap3` 0.12 cannot check.
-    #[error("`url` has an IPv6 address in it; a name is needed, which the certificate must have")]
+    /// The host is an IPv6 address, whose certificate `ldap3` cannot check (0.12, `conn.rs`: the
+    /// brackets are still around it).
+    #[error("`url` has an IPv6 address for a host, which does not work: give a name")]
     Ipv6,
     /// A text lacks its place, without which every user would be the same.
     #[error("`{field}` has no `{place}` in it")]
@@ -119,8 +128,14 @@ impl Authenticator for Ldap {
             return Decision::Refused;
         };
         let limit = self.0.timeout;
-        match timeout(limit, self.0.directory.decide(&login, limit / 4)).await {
-            Ok(decision) => decision,
+        let end = Instant::now() + limit;
+        match timeout_at(end, self.0.directory.decide(&login)).await {
+            Ok(Answer { decision, due }) => {
+                if let Some(due) = due {
+                    sleep_until(due.min(end)).await;
+                }
+                decision
+            }
             Err(_) => Decision::Unavailable {
                 reason: format!("the directory did not answer within {limit:?}"),
             },

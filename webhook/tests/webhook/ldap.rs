@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,10 +17,14 @@ use tokio::sync::mpsc;
 use crate::peer::{Webhook, client, shown, soon, url as url_of};
 use crate::program::{PROGRAM, Program};
 use crate::skipped::skip;
-use directory::{Directory, SLAPD, Way};
+use directory::{Directory, SCHEMA, SLAPD, Way};
 
 /// The directory.
 mod directory;
+/// A listener that wants to do without TLS.
+mod stripping;
+/// What a refusal's time tells.
+mod time;
 /// A directory that cannot be asked, or says what fits no user.
 mod trouble;
 
@@ -32,11 +37,11 @@ enum Bind {
 
 /// A directory or none: then the test is skipped.
 async fn directory(test: &str) -> Option<Directory> {
-    // Elsewhere than in Debian the schemas are in another place.
-    let needed = [SLAPD, "/etc/ldap/schema/core.schema"];
-    if needed
+    // Other systems have slapd elsewhere, or what belongs to it.
+    if [SLAPD, SCHEMA]
+        .map(Path::new)
         .iter()
-        .all(|path| std::path::Path::new(path).exists())
+        .all(|path| path.exists())
     {
         return Some(Directory::start().await);
     }
@@ -181,6 +186,21 @@ async fn who_is_known(#[case] bind: Bind) {
     assert_eq!(way.connections(), 1);
 }
 
+#[tokio::test]
+async fn groups_by_the_users_name() {
+    let Some(directory) = directory("groups_by_the_users_name").await else {
+        return;
+    };
+    let way = Way::to(directory.ldaps).await;
+    let url = format!("ldaps://localhost:{}", way.port);
+    let mut settings = settings(&directory, Bind::Template, &url);
+    settings["groups"]["filter"] = "(sn={username})".into();
+    let (ldap, _) = load(settings);
+    let user = User::new("demo-user").with_group("by-name");
+    let decision = ask(&ldap, "demo-user", "demo-password").await;
+    assert_eq!(decision, Decision::authenticated(user));
+}
+
 fn reason(decision: &Decision) -> String {
     match decision {
         Decision::Undecided { reason } => format!("undecided: {reason}"),
@@ -243,18 +263,27 @@ async fn the_program_asks_it_and_logs_no_password() {
     let (status, stderr) = program.end().await;
     assert!(status.success(), "{stderr}");
     assert!(stderr.contains("demo-user"), "{stderr}");
+    // invalidCredentials
+    assert!(stderr.contains("code=49"), "{stderr}");
     for secret in ["demo-passwor", "reader-password", "ZGVtby11c2Vy"] {
         assert!(!stderr.contains(secret), "{stderr}");
     }
 }
 
+#[rstest]
+#[case::ldaps("ldaps")]
+#[case::starttls("ldap")]
 #[tokio::test]
-async fn connections_are_few_and_kept() {
+async fn connections_are_few_and_kept(#[case] scheme: &str) {
     let Some(directory) = directory("connections_are_few_and_kept").await else {
         return;
     };
-    let way = Way::to(directory.ldaps).await;
-    let url = format!("ldaps://localhost:{}", way.port);
+    let target = match scheme {
+        "ldaps" => directory.ldaps,
+        _ => directory.ldap,
+    };
+    let way = Way::to(target).await;
+    let url = format!("{scheme}://localhost:{}", way.port);
     let mut settings = settings(&directory, Bind::Search, &url);
     settings["connections"] = 2.into();
     let (ldap, _) = load(settings);

@@ -8,9 +8,10 @@ use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
+use super::floor::Floor;
 use super::login::Login;
 use super::pool::Pool;
 use super::session::{Bound, Session, Trouble};
@@ -18,12 +19,32 @@ use super::template;
 use super::{LdapBind, LdapConfig, LdapError, LdapGroups, LdapSearch};
 use crate::{Decision, Token, User};
 
+/// What is asked of the directory about a user's password.
+const PASSWORD: &str = "check the password";
+
 /// A directory, and how users are found in it.
 pub(super) struct Directory {
     config: LdapConfig,
     url: Url,
     files: RwLock<Arc<Files>>,
     pool: Pool,
+    floor: Floor,
+}
+
+/// What is known of a login, and before when it is not to be said.
+pub(super) struct Answer {
+    pub(super) decision: Decision,
+    pub(super) due: Option<Instant>,
+}
+
+impl From<Trouble> for Answer {
+    fn from(trouble: Trouble) -> Self {
+        let decision = trouble.into();
+        Self {
+            decision,
+            due: None,
+        }
+    }
 }
 
 /// What the files say.
@@ -44,6 +65,7 @@ impl Directory {
             url,
             files,
             pool,
+            floor: Floor::new(),
         })
     }
 
@@ -58,41 +80,62 @@ impl Directory {
         Arc::clone(&self.files.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A connection that was open for a while has `patience` to be of use: whatever forgot it in
-    /// the meantime may not have said so.
-    pub(super) async fn decide(&self, login: &Login, patience: Duration) -> Decision {
+    pub(super) async fn decide(&self, login: &Login) -> Answer {
         let _permit = self.pool.permit().await;
         let files = self.files();
+        let limit = self.config.timeout;
         if let Some(session) = self.pool.take() {
-            match timeout(patience, self.ask(session, &files, login)).await {
-                // The others are as old.
-                Err(_) => self.pool.clear(),
-                Ok(Err(trouble)) if trouble.is_connection() => {}
-                Ok(asked) => return asked.unwrap_or_else(Decision::from),
+            match self.ask(session, &files, login, limit / 4).await {
+                // It was open for a while: the next is not. The others were as well.
+                Err(trouble) if trouble.is_connection() => self.pool.clear(),
+                asked => return asked.unwrap_or_else(Answer::from),
             }
         }
         let settings = LdapConnSettings::new()
             .set_config(Arc::clone(&files.tls))
             .set_starttls(self.url.scheme() == "ldap");
         let asked = match Session::open(settings, &self.url).await {
-            Ok(session) => self.ask(session, &files, login).await,
+            Ok(session) => self.ask(session, &files, login, limit).await,
             Err(trouble) => Err(trouble),
         };
-        asked.unwrap_or_else(Decision::from)
+        asked.unwrap_or_else(Answer::from)
     }
 
     /// Puts the session back when all has been said, unless it was opened by other files than now.
+    /// The directory's first word is waited for as long as `first`: no password is in the question.
     async fn ask(
         &self,
         mut session: Session,
         files: &Arc<Files>,
         login: &Login,
-    ) -> Result<Decision, Trouble> {
-        let user = self.user(&mut session, files, login).await?;
-        if Arc::ptr_eq(files, &self.files()) {
+        first: Duration,
+    ) -> Result<Answer, Trouble> {
+        let began = Instant::now();
+        let begun = timeout(first, self.begin(&mut session, files)).await;
+        begun.map_err(|_| Trouble::Silent)??;
+        let user = match self.user(&mut session, files, login, began).await {
+            Err(trouble) if trouble.is_connection() => return Err(trouble),
+            user => user,
+        };
+        if user.is_ok() && Arc::ptr_eq(files, &self.files()) {
             self.pool.put(session);
         }
-        Ok(user.map_or(Decision::Refused, Decision::authenticated))
+        let floor = self.floor.least().min(self.config.timeout / 2);
+        let due = (!matches!(user, Ok(Some(_)))).then_some(began + floor);
+        let decision = match user {
+            Ok(Some(user)) => Decision::authenticated(user),
+            Ok(None) => Decision::Refused,
+            Err(trouble) => trouble.into(),
+        };
+        Ok(Answer { decision, due })
+    }
+
+    /// Makes the session ready for a login.
+    async fn begin(&self, session: &mut Session, files: &Files) -> Result<(), Trouble> {
+        match &self.config.bind {
+            LdapBind::Template(_) => session.probe().await,
+            LdapBind::Search(search) => searcher(session, search, files).await,
+        }
     }
 
     async fn user(
@@ -100,10 +143,11 @@ impl Directory {
         session: &mut Session,
         files: &Files,
         login: &Login,
+        began: Instant,
     ) -> Result<Option<User>, Trouble> {
         let entry = match &self.config.bind {
-            LdapBind::Template(template) => self.own(session, template, login).await?,
-            LdapBind::Search(search) => self.found(session, search, files, login).await?,
+            LdapBind::Template(template) => self.own(session, template, login, began).await?,
+            LdapBind::Search(search) => self.found(session, search, files, login, began).await?,
         };
         let Some(entry) = entry else {
             return Ok(None);
@@ -127,16 +171,14 @@ impl Directory {
         session: &mut Session,
         template: &str,
         login: &Login,
+        began: Instant,
     ) -> Result<Option<SearchEntry>, Trouble> {
         let dn = template::dn(template, &login.username);
-        match session.bind(&dn, &login.password).await? {
-            Bound::Yes => {}
-            Bound::No => return Ok(None),
-            Bound::Nobody => {
-                return Err(Trouble::Ambiguous(
-                    "the directory has no such entry as `bind.template` makes of the user's name",
-                ));
-            }
+        let right = session.bind(PASSWORD, &dn, &login.password).await;
+        self.floor
+            .learn(began, Instant::now(), matches!(right, Ok(true)));
+        if !right? {
+            return Ok(None);
         }
         let whole = (&*dn, Scope::Base, "(objectClass=*)");
         let what = "show users their own entry";
@@ -146,16 +188,16 @@ impl Directory {
         ))
     }
 
-    /// The user's entry, as whoever searches sees it. None: there is none, or the password is
-    /// wrong.
+    /// The user's entry, as whoever searches, and is in the session, sees it. None: there is none,
+    /// or the password is wrong.
     async fn found(
         &self,
         session: &mut Session,
         search: &LdapSearch,
         files: &Files,
         login: &Login,
+        began: Instant,
     ) -> Result<Option<SearchEntry>, Trouble> {
-        searcher(session, search, files).await?;
         let filter = template::filter(&search.filter, &login.username, "");
         let below = (&*search.base, Scope::Subtree, &*filter);
         let mut entries = session
@@ -165,16 +207,17 @@ impl Directory {
         if !entries.is_empty() {
             return Err(Trouble::Ambiguous("more than one entry is the user's"));
         }
-        // For a user who is not there a password is tried as well: how long a refusal takes does
-        // not tell who is.
-        let nobody = || format!("cn=nobody,{}", search.base);
-        let dn = entry.as_ref().map_or_else(nobody, |entry| entry.dn.clone());
-        let bound = session.bind(&dn, &login.password).await?;
-        if bound != Bound::Yes || entry.is_none() {
+        let Some(entry) = entry else {
+            return Ok(None);
+        };
+        let right = session.bind(PASSWORD, &entry.dn, &login.password).await;
+        self.floor
+            .learn(began, Instant::now(), matches!(right, Ok(true)));
+        if !right? {
             return Ok(None);
         }
         searcher(session, search, files).await?;
-        Ok(entry)
+        Ok(Some(entry))
     }
 
     fn attributes(&self) -> Vec<&str> {
@@ -183,13 +226,16 @@ impl Directory {
         uid.into_iter().chain([username]).collect()
     }
 
+    /// The name in the entry. Of several none is taken: which, users would choose by the token, and
+    /// one person would be two in Kubernetes.
     fn username(&self, entry: &SearchEntry) -> Result<String, Trouble> {
-        match &values(entry, &self.config.username_attribute).collect::<Vec<_>>()[..] {
-            [one] => Ok((*one).clone()),
-            [] => Err(Trouble::Ambiguous(
-                "the user's entry has no value of `usernameAttribute`",
-            )),
-            _ => Err(Trouble::Ambiguous(
+        let mut names = values(entry, &self.config.username_attribute);
+        let name = names.next().cloned().ok_or(Trouble::Ambiguous(
+            "the user's entry has no value of `usernameAttribute`",
+        ))?;
+        match names.next() {
+            None => Ok(name),
+            Some(_) => Err(Trouble::Ambiguous(
                 "the user's entry has more than one value of `usernameAttribute`",
             )),
         }
@@ -203,7 +249,10 @@ async fn searcher(
     files: &Files,
 ) -> Result<(), Trouble> {
     let password = files.password.as_ref().map_or("", Token::expose);
-    if session.bind(&search.bind_dn, password).await? == Bound::Yes {
+    if session
+        .bind("take `bindDn`", &search.bind_dn, password)
+        .await?
+    {
         Ok(())
     } else {
         Err(Trouble::Ambiguous(

@@ -15,7 +15,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What a directory is asked about.
+/// What a directory is asked about. It is not wiped from memory: `ldap3` copies what it sends, and
+/// the token that all of it was decoded from is there as well.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Login {
     pub(super) username: String,

@@ -11,6 +11,9 @@ pub(super) enum Trouble {
     /// The connection could not be made, or broke.
     #[error("the directory cannot be reached: {0}")]
     Connection(LdapError),
+    /// An open connection stays silent.
+    #[error("the directory does not answer on a connection that was open")]
+    Silent,
     /// The directory said that it cannot, or that we must not.
     #[error("the directory does not {what}: {}", said(.result))]
     Said {
@@ -30,7 +33,7 @@ fn said(result: &LdapResult) -> String {
 impl Trouble {
     /// Whether another connection may do better.
     pub(super) fn is_connection(&self) -> bool {
-        matches!(self, Self::Connection(_))
+        matches!(self, Self::Connection(_) | Self::Silent)
     }
 }
 
@@ -38,7 +41,7 @@ impl From<Trouble> for Decision {
     fn from(trouble: Trouble) -> Self {
         let reason = trouble.to_string();
         match trouble {
-            Trouble::Connection(_) => Self::Unavailable { reason },
+            Trouble::Connection(_) | Trouble::Silent => Self::Unavailable { reason },
             // busy, unavailable (RFC 4511, 4.1.9).
             Trouble::Said { result, .. } if [51, 52].contains(&result.rc) => {
                 Self::Unavailable { reason }
@@ -48,17 +51,7 @@ impl From<Trouble> for Decision {
     }
 }
 
-/// What became of a login.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bound {
-    Yes,
-    /// It is not the password, or not somebody who may log in.
-    No,
-    /// There is no such entry.
-    Nobody,
-}
-
-/// An open connection. Whoever has one begins with [`Session::bind`]: it may be anybody's.
+/// An open connection. Whoever has one binds before a search: it may be anybody's.
 pub(super) struct Session(Ldap);
 
 impl Session {
@@ -79,12 +72,23 @@ impl Session {
         self.0.is_closed()
     }
 
-    /// Becomes `dn`, by `password`. Why not, as the directory says it, is in the log: a locked
-    /// account is no wrong password.
+    /// Waits for any word of the directory; what it thinks of the question does not matter.
+    pub(super) async fn probe(&mut self) -> Result<(), Trouble> {
+        let root = self.0.search("", Scope::Base, "(objectClass=*)", ["1.1"]);
+        root.await.map(drop).map_err(Trouble::Connection)
+    }
+
+    /// Becomes `dn`, by `password`. Whether that is the password; who may not log in has none.
+    /// `what` says in an error what that was for.
     ///
-    /// unwillingToPerform is no refusal, which the apiserver would remember of everybody: so says
-    /// a directory that is being restored, too.
-    pub(super) async fn bind(&mut self, dn: &str, password: &str) -> Result<Bound, Trouble> {
+    /// Why not is logged at debug level alone: the directory's words may tell more of a user, for
+    /// example that the password has expired, than the apiserver's log is for.
+    pub(super) async fn bind(
+        &mut self,
+        what: &'static str,
+        dn: &str,
+        password: &str,
+    ) -> Result<bool, Trouble> {
         let result = self.0.simple_bind(dn, password).await;
         let result = result.map_err(Trouble::Connection)?;
         let refused = |bound| {
@@ -92,14 +96,17 @@ impl Session {
             Ok(bound)
         };
         match result.rc {
-            0 => Ok(Bound::Yes),
-            // constraintViolation (an account that is locked), inappropriateAuthentication (one
-            // without a password), invalidCredentials (RFC 4511, A).
-            19 | 48 | 49 => refused(Bound::No),
-            // noSuchObject
-            32 => refused(Bound::Nobody),
+            0 => Ok(true),
+            // constraintViolation (389's locked accounts), inappropriateAuthentication,
+            // invalidCredentials (RFC 4511, A). Not noSuchObject and invalidDNSyntax, which say
+            // that a setting is wrong, and not unwillingToPerform, which a directory says that is
+            // being filled or wants more of the connection.
+            19 | 48 | 49 => {
+                tracing::debug!(code = result.rc, text = ?result.text, "the directory refuses a password");
+                Ok(false)
+            }
             _ => Err(Trouble::Said {
-                what: "check the password",
+                what,
                 result: Box::new(result),
             }),
         }

@@ -22,6 +22,9 @@ use crate::peer::soon;
 /// Debian's; it is in no user's path.
 pub(super) const SLAPD: &str = "/usr/sbin/slapd";
 
+/// What Debian's package brings along.
+pub(super) const SCHEMA: &str = "/etc/ldap/schema";
+
 const ENTRIES: &str = include_str!("directory.ldif");
 
 /// OpenLDAP with [`ENTRIES`] and a certificate for `localhost`. Dropped, it is killed.
@@ -89,9 +92,9 @@ impl Directory {
 fn configuration(folder: &Path) -> String {
     let folder = folder.display();
     format!(
-        "include /etc/ldap/schema/core.schema
-include /etc/ldap/schema/cosine.schema
-include /etc/ldap/schema/inetorgperson.schema
+        "include {SCHEMA}/core.schema
+include {SCHEMA}/cosine.schema
+include {SCHEMA}/inetorgperson.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 TLSCACertificateFile {folder}/ca.crt
@@ -99,6 +102,7 @@ TLSCertificateFile {folder}/tls.crt
 TLSCertificateKeyFile {folder}/tls.key
 security simple_bind=128
 allow bind_anon_dn
+sizelimit 10
 database mdb
 suffix dc=example,dc=org
 directory {folder}/data
@@ -166,6 +170,7 @@ pub(super) struct Way {
     pub(super) port: u16,
     connections: Arc<AtomicUsize>,
     traffic: watch::Sender<Traffic>,
+    frozen: watch::Sender<()>,
     task: JoinHandle<()>,
 }
 
@@ -186,11 +191,14 @@ impl Way {
         let connections = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&connections);
         let (traffic, state) = watch::channel(Traffic::Flows);
+        let (frozen, freezes) = watch::channel(());
         let task = tokio::spawn(async move {
             loop {
                 let (mut near, _) = listener.accept().await.expect("a connection");
                 count.fetch_add(1, Ordering::Relaxed);
                 let mut state = state.clone();
+                let mut freezes = freezes.clone();
+                freezes.mark_unchanged();
                 let now = *state.borrow_and_update();
                 tokio::spawn(async move {
                     let carry = async {
@@ -198,7 +206,10 @@ impl Way {
                             Traffic::Hangs => std::future::pending().await,
                             Traffic::Flows | Traffic::Forgets => {
                                 if let Ok(mut far) = TcpStream::connect(target).await {
-                                    copy_bidirectional(&mut near, &mut far).await.ok();
+                                    tokio::select! {
+                                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                                        _ = freezes.changed() => std::future::pending().await,
+                                    }
                                 }
                             }
                         }
@@ -217,6 +228,7 @@ impl Way {
             port,
             connections,
             traffic,
+            frozen,
             task,
         }
     }
@@ -224,6 +236,11 @@ impl Way {
     /// How many connections were made.
     pub(super) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Lets nothing more through on the connections that are open, and leaves them open.
+    pub(super) fn freeze(&self) {
+        self.frozen.send(()).expect("somebody must listen");
     }
 
     pub(super) fn set(&self, traffic: Traffic) {
