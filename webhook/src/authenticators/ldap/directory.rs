@@ -111,8 +111,8 @@ impl Directory {
         first: Duration,
     ) -> Result<Answer, Trouble> {
         let began = Instant::now();
-        let begun = timeout(first, self.begin(&mut session, files)).await;
-        begun.map_err(|_| Trouble::Silent)??;
+        let word = timeout(first, self.begin(&mut session, files)).await;
+        word.map_err(|_| Trouble::Silent)??;
         let user = match self.user(&mut session, files, login, began).await {
             Err(trouble) if trouble.is_connection() => return Err(trouble),
             user => user,

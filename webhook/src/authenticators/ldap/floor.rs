@@ -59,8 +59,8 @@ impl Floor {
 mod tests {
     use super::*;
 
-    const SLOW: Duration = Duration::from_micros(200_000);
-    const FAST: Duration = Duration::from_micros(1000);
+    const SLOW: Duration = Duration::from_millis(200);
+    const FAST: Duration = Duration::from_millis(1);
 
     #[test]
     fn it_is_that_of_the_slowest() {
