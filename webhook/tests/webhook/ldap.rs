@@ -220,7 +220,7 @@ async fn the_program_asks_it_and_logs_no_password() {
     let file = directory.file("webhook.yaml");
     let ldap = settings(&directory, Bind::Search, &url);
     // JSON is YAML.
-    let config = json!({"ldap": ldap, "ldapCache": {"negative": {"capacity": 8, "ttl": "1m"}}});
+    let config = json!({"ldap": ldap, "ldapCache": {"positive": {"capacity": 8, "ttl": "1h"}, "negative": {"capacity": 8, "ttl": "1h"}}});
     std::fs::write(&file, config.to_string()).expect("written");
     let mut command = Command::new(PROGRAM);
     command.args([
@@ -254,9 +254,10 @@ async fn the_program_asks_it_and_logs_no_password() {
     let refused = post("demo-user:demo-passwort").await;
     assert!(refused.contains(r#""authenticated":false"#), "{refused}");
     directory.stop().await;
-    let down = post("demo-user:demo-password").await;
+    let down = post("other:other-password").await;
     assert!(down.starts_with("503"), "{down}");
-    // The refusal was remembered.
+    // Both were remembered.
+    assert_eq!(post("demo-user:demo-password").await, known);
     assert_eq!(post("demo-user:demo-passwort").await, refused);
 
     program.signal(Signal::SIGTERM);
