@@ -15,6 +15,7 @@ mod manifests;
 mod out;
 mod serve;
 mod token;
+mod written;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

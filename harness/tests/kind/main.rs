@@ -5,6 +5,7 @@ mod cluster;
 mod diagnostics;
 mod foreign;
 mod left;
+mod production;
 #[path = "../lab/webhooks/peer.rs"]
 mod peer;
 #[path = "../lab/skipped.rs"]

@@ -1,7 +1,6 @@
 //! `tokenlab-webhook manifests`.
 
 mod pod;
-mod written;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -18,12 +17,12 @@ use tokenlab_webhook::manifests::{
     CLIENT, Credentials, IMAGE_NAME, ImageReference, Manifests, SETTINGS, Serving, label,
     service_address,
 };
-use tokenlab_webhook::pki::CertificateAuthority;
+use tokenlab_webhook::pki::{CertificateAuthority, VALIDITY};
 
 use super::failure::Failure;
 use super::kubeconfig::{authority, read};
 use super::note;
-use written::Written;
+use super::written::Written;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -173,7 +172,10 @@ impl Args {
             if let Some(path) = webhook_config {
                 let client = manifests.client(&authority)?;
                 let config = manifests.webhook_config(authority.certificate_pem(), client);
-                written = Some(Written::draft(path, &config.yaml(), force)?);
+                let draft = Written::draft(path.clone(), &config.yaml(), force)?;
+                // It gets its name once all else is done: who closes the pipe keeps the one that
+                // fits what runs.
+                written = Some((path, draft));
             }
             manifests.credentials(&authority)?
         };
@@ -184,10 +186,20 @@ impl Args {
         if manifests.control_plane.is_empty() {
             note("without `--control-plane` there is no NetworkPolicy: every Pod reaches the port");
         }
-        if let Some(written) = written {
-            return written.place();
-        }
-        note(&kubeconfig(&manifests));
+        let Some((path, draft)) = written else {
+            note(&kubeconfig(&manifests));
+            return Ok(());
+        };
+        draft.place()?;
+        let days = VALIDITY.whole_days();
+        note(&format!(
+            "the certificates end after {days} days, and nobody renews them"
+        ));
+        note(&format!(
+            "start each kube-apiserver with `{}`, again if it runs with an older one: it reads the \
+             file once, and the webhook lets no other client in",
+            path.display()
+        ));
         Ok(())
     }
 

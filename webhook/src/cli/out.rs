@@ -1,11 +1,10 @@
 //! Where a command writes what is secret.
 
-use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::certs::{draft, place};
 use super::failure::Failure;
+use super::written::Written;
 
 /// A file for its owner alone, which a shell's `>` does not make.
 #[derive(Debug, clap::Args)]
@@ -31,19 +30,6 @@ impl Out {
             let written = stdout.write_all(text.as_bytes());
             return written.and_then(|()| stdout.flush()).map_err(failed);
         };
-        let failed = |source| Failure::Write {
-            path: path.clone(),
-            source,
-        };
-        // A device or a pipe stays what it is.
-        if (path.metadata()).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-            return fs::write(path, text).map_err(failed);
-        }
-        if !self.force && path.symlink_metadata().is_ok() {
-            return Err(Failure::Exists { path: path.clone() });
-        }
-        let folder = path.parent().filter(|folder| *folder != Path::new(""));
-        let draft = draft(folder.unwrap_or(Path::new(".")), text, 0o600).map_err(failed)?;
-        place(draft, path, self.force)
+        Written::draft(path.clone(), text, self.force)?.place()
     }
 }

@@ -1,19 +1,16 @@
-//! The file for kube-apiserver.
+//! A file with a secret in it, for its owner alone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
-use tokenlab_webhook::pki::VALIDITY;
 
-use crate::cli::certs::{draft, place};
-use crate::cli::failure::Failure;
-use crate::cli::note;
+use super::certs::{draft, place};
+use super::failure::Failure;
 
-/// The file of `--webhook-config`, which gets its name once all else is done: who closes the pipe
-/// keeps the one that fits what runs.
+/// What has all its text, and no name yet.
 pub(super) enum Written {
-    /// For its owner alone.
+    /// Of mode 0600.
     File {
         path: PathBuf,
         draft: NamedTempFile,
@@ -44,24 +41,12 @@ impl Written {
     }
 
     pub(super) fn place(self) -> Result<(), Failure> {
-        let path = match self {
-            Self::File { path, draft, force } => {
-                place(draft, &path, force)?;
-                path
+        match self {
+            Self::File { path, draft, force } => place(draft, &path, force),
+            Self::Stream { path, text } => {
+                let written = fs::write(&path, text);
+                written.map_err(|source| Failure::Write { path, source })
             }
-            Self::Stream { path, text } => match fs::write(&path, text) {
-                Ok(()) => path,
-                Err(source) => return Err(Failure::Write { path, source }),
-            },
-        };
-        let (path, days) = (path.display(), VALIDITY.whole_days());
-        note(&format!(
-            "the certificates end after {days} days, and nobody renews them"
-        ));
-        note(&format!(
-            "start each kube-apiserver with `{path}`, again if it runs with an older one: it reads \
-             the file once, and the webhook lets no other client in"
-        ));
-        Ok(())
+        }
     }
 }
