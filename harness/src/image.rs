@@ -35,7 +35,7 @@ pub struct ImageBuilder {
     progress: Progress,
 }
 
-/// The image, as an archive in memory: some 4 MB, nothing compressed.
+/// The image, as an archive in memory: some 6 MB, nothing compressed.
 #[derive(Debug)]
 pub struct Image {
     name: ImageName,
