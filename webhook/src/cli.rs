@@ -14,6 +14,7 @@ mod log;
 mod manifests;
 mod out;
 mod serve;
+mod settings;
 mod token;
 mod written;
 

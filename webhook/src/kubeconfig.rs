@@ -115,13 +115,13 @@ impl Kubeconfig {
                 user,
             }],
             contexts: [NamedContext {
-                name: "lab",
+                name: &self.cluster,
                 context: Context {
                     cluster: &self.cluster,
                     user: &self.user,
                 },
             }],
-            current_context: "lab",
+            current_context: &self.cluster,
         }
     }
 }

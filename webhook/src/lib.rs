@@ -47,10 +47,14 @@ mod readme {}
 mod authenticator;
 pub mod authenticators;
 mod decision;
-#[cfg(feature = "manifests")]
+pub mod duration;
+mod health;
+mod keyed_hash;
+#[cfg(any(feature = "cli", feature = "manifests"))]
 pub mod kubeconfig;
 #[cfg(feature = "manifests")]
 pub mod manifests;
+mod metrics;
 mod mock;
 mod panics;
 pub mod pki;
@@ -66,11 +70,11 @@ mod token;
 pub use authenticator::{Authenticator, BoxAuthenticator};
 pub use decision::{Decision, User};
 pub use health::{Health, health_router};
-pub use metrics::{Handshake, Metrics};
+pub use metrics::Metrics;
 pub use mock::Mock;
 pub use panics::log_panics;
 pub use review::{ApiVersion, Caller, Review};
 pub use router::{BODY_LIMIT, Ended, Observer, Outcome, PATH, RouterBuilder, router};
-pub use server::Server;
+pub use server::{ConnectionObserver, Handshake, Limits, Protocol, Server};
 pub use tls::{Tls, TlsBuilder, TlsError, TlsFiles, TlsFilesError, TlsReload};
 pub use token::Token;

@@ -48,7 +48,7 @@ pub const CLIENT_CA: &str = "client-ca.crt";
 /// The folder in the container that has [`Manifests::files`].
 pub const SETTINGS: &str = "/run/tokenlab-webhook/settings";
 /// The name that kube-apiserver has as the webhook's client.
-pub const CLIENT: &str = "my-apiserver";
+pub const CLIENT: &str = "kube-apiserver";
 
 /// The label on everything that tokenlab puts into a cluster or an engine, so that what was left
 /// can be found: `kubectl get all,secret,serviceaccount -A -l tokenlab`.
@@ -136,7 +136,7 @@ pub struct Foreign {
 
 impl Default for Manifests {
     /// The tutorial's: `my-authn` in `kube-system`, one Pod of `pwk/authn-webhook:v0.1` with the
-    /// mock, which takes the client `my-apiserver`.
+    /// mock, which takes the client `kube-apiserver`.
     fn default() -> Self {
         Self {
             image: ImageReference::default(),
@@ -233,7 +233,7 @@ impl Manifests {
         };
         Kubeconfig {
             cluster: self.name.clone(),
-            user: CLIENT.to_owned(),
+            user: "my-apiserver".to_owned(),
             server: format!("https://{host}{}", self.path()),
             certificate_authority: certificate_authority.to_owned(),
             tls_server_name,

@@ -137,7 +137,7 @@ impl Cluster {
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or_default();
         let (stream, errors) = self.node.connect(host, port)?;
-        let posted = Box::pin(post_through(stream, config, body.to_owned()));
+        let posted = post_through(stream, config, body.to_owned());
         Ok(match tokio::time::timeout(PATIENCE, posted).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {

@@ -11,9 +11,8 @@
 //!   revoked alone is a token of a [`TokenFile`](super::TokenFile).
 //! - Every wrong password is a failed login to the directory, which may lock the account: the
 //!   apiserver remembers a refused token, but not the next guess.
-//! - The directory's reason for a refusal (a locked account, an expired password) is in the log at
-//!   debug level alone. A directory may also give a wrong `bind.template` out as wrong passwords:
-//!   OpenLDAP does.
+//! - The directory's reason for a refusal (a locked account, an expired password) is in the log
+//!   alone. A directory may also give a wrong `bind.template` out as wrong passwords: OpenLDAP does.
 //! - Directories take longer for a wrong password than for a user who is not there. Refusals wait
 //!   until the slowest answer of the last ten minutes would have been there, at most half of
 //!   `timeout`, so that the time does not tell who is. The first ones after the start do, and one
@@ -57,9 +56,8 @@ pub enum LdapError {
     /// is not quoted: there may be a password in it.
     #[error("`url` is neither `ldaps://HOST[:PORT]` nor `ldap://HOST[:PORT]`")]
     Url,
-    /// The host is an IPv6 address, whose certificate `ldap3` cannot check (0.12, `conn.rs`: the
-    /// brackets are still around it).
-    #[error("`url` has an IPv6 address for a host, which does not work: give a name")]
+    /// The address has an IPv6 address in it, whose certificate `ldap3` 0.12 cannot check.
+    #[error("`url` has an IPv6 address in it; a name is needed, which the certificate must have")]
     Ipv6,
     /// A text lacks its place, without which every user would be the same.
     #[error("`{field}` has no `{place}` in it")]

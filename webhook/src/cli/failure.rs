@@ -5,7 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tokenlab_webhook::TlsError;
+#[cfg(feature = "ldap")]
+use tokenlab_webhook::authenticators::ldap::LdapError;
 use tokenlab_webhook::authenticators::token_file::TokenFileError;
 use tokenlab_webhook::pki::PkiError;
 use tokenlab_webhook::{TlsError, TlsFilesError};
@@ -34,6 +35,12 @@ pub(crate) enum Failure {
         what: &'static str,
         path: PathBuf,
         source: io::Error,
+    },
+    #[error("cannot use client certificate `{}` with key `{}`", certificate.display(), key.display())]
+    Client {
+        certificate: PathBuf,
+        key: PathBuf,
+        source: TlsError,
     },
     #[error("no certificate is in `{}`, or a broken one", path.display())]
     NoCertificate { path: PathBuf },
@@ -72,8 +79,6 @@ pub(crate) enum Failure {
     TooShort,
     #[error("cannot show the token, so none was made")]
     Told(#[source] io::Error),
-    #[error(transparent)]
-    TokenFile(#[from] TokenFileError),
     #[error("cannot write `{}`", path.display())]
     Write { path: PathBuf, source: io::Error },
 }
@@ -86,6 +91,8 @@ impl Failure {
             | Self::Contradiction(_)
             | Self::Pki(PkiError::Name { .. })
             | Self::TooLong
+            | Self::HiddenMock { .. }
+            | Self::NotInPod { .. }
             | Self::TooShort
             | Self::FileName { .. }
             | Self::SameName { .. } => 2,
@@ -97,19 +104,21 @@ impl Failure {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Contradiction(contradiction) => contradiction.hint(),
-            Self::Tls(TlsFilesError::Read { source, .. })
+            Self::Tls(TlsFilesError::Read { source, .. }) | Self::Read { source, .. }
                 if source.kind() == io::ErrorKind::NotFound =>
             {
                 Some("`tokenlab-webhook certs --out DIR` makes a certificate and a key for a lab")
             }
-            Self::Tls { source, .. } | Self::Client { source, .. } => match source {
-                TlsError::Mismatch => Some("give the key that this certificate was made for"),
-                TlsError::NoKey(_) => Some(
-                    "the file must have `-----BEGIN PRIVATE KEY-----` in it; \
+            Self::Tls(TlsFilesError::Serve { source, .. }) | Self::Client { source, .. } => {
+                match source {
+                    TlsError::Mismatch => Some("give the key that this certificate was made for"),
+                    TlsError::NoKey(_) => Some(
+                        "the file must have `-----BEGIN PRIVATE KEY-----` in it; \
                      `openssl pkey -in KEY` prints an encrypted key so",
-                ),
-                _ => None,
-            },
+                    ),
+                    _ => None,
+                }
+            }
             Self::Listen { source, .. } => match source.kind() {
                 io::ErrorKind::AddrInUse => {
                     Some("give another address with `--listen`; port 0 takes a free one")
@@ -123,6 +132,12 @@ impl Failure {
                 _ => None,
             },
             Self::Pki(PkiError::Name { .. }) => Some("give a name without scheme, port and path"),
+            Self::NoCertificate { .. } | Self::Tls(TlsFilesError::ClientCa { .. }) => {
+                Some("the file must have `-----BEGIN CERTIFICATE-----` in it, as ca.crt has")
+            }
+            Self::KeyInAuthority { .. } => {
+                Some("give a file with the authority's certificate alone: it is for everybody")
+            }
             Self::FileName { .. } => Some("give it a name of letters, digits, `-`, `_` and `.`"),
             Self::SameName { .. } => Some("give it another name"),
             Self::HiddenMock { .. } => Some("for a lab give `--mock` instead of the file"),

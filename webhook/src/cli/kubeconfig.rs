@@ -4,18 +4,17 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::builder::NonEmptyStringValueParser;
 use http::Uri;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
-use serde::Serialize;
+use tokenlab_webhook::kubeconfig::{Identity, Kubeconfig};
 use tokenlab_webhook::{PATH, Tls};
 use x509_parser::parse_x509_certificate;
 
 use super::failure::Failure;
 use super::note;
+use super::out::Out;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -91,6 +90,14 @@ impl Args {
             Some((certificate, key)) if embed_certs => embedded(&certificate, &key)?,
             Some((certificate, key)) => Identity::ClientCertificateFiles { certificate, key },
         };
+        let file = Kubeconfig {
+            cluster: "webhook".to_owned(),
+            user: "kube-apiserver".to_owned(),
+            server,
+            certificate_authority: authority(&certificate_authority)?,
+            tls_server_name,
+            identity,
+        };
         out.write(&file.yaml(), Failure::Print)
     }
 }
@@ -153,7 +160,7 @@ fn server_name(text: &str) -> Result<String, &'static str> {
     Err("neither a DNS name nor an IP address")
 }
 
-fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|source| Failure::Read {
         what,
         path: path.to_owned(),
@@ -161,18 +168,18 @@ fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// Nothing but certificates: what is printed goes to whoever starts the apiserver.
-fn authority(path: &Path) -> Result<Vec<u8>, Failure> {
-    let pem = read("certificate authority", path)?;
-    let mut certificates = CertificateDer::pem_slice_iter(&pem).peekable();
-    let sound =
-        certificates.peek().is_some() && certificates.all(|certificate| certificate.is_ok());
-    if !sound {
-        return Err(Failure::NoCertificate {
-            path: path.to_owned(),
-        });
+/// The text of a file with nothing but certificates: what is printed goes to whoever starts the
+/// apiserver, or reads the webhook's namespace.
+pub(super) fn authority(path: &Path) -> Result<String, Failure> {
+    let broken = || Failure::NoCertificate {
+        path: path.to_owned(),
+    };
+    let pem = String::from_utf8(read("certificate authority", path)?).map_err(|_| broken())?;
+    let mut certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).peekable();
+    if certificates.peek().is_none() || certificates.any(|certificate| certificate.is_err()) {
+        return Err(broken());
     }
-    if PrivateKeyDer::from_pem_slice(&pem).is_ok() {
+    if PrivateKeyDer::from_pem_slice(pem.as_bytes()).is_ok() {
         return Err(Failure::KeyInAuthority {
             path: path.to_owned(),
         });

@@ -10,8 +10,6 @@ use std::path::PathBuf;
 use clap::ArgGroup;
 use clap::builder::NonEmptyStringValueParser;
 use ipnet::IpNet;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokenlab_webhook::authenticators::TokenFile;
 use tokenlab_webhook::manifests::{
     CLIENT, Credentials, IMAGE_NAME, ImageReference, Manifests, SETTINGS, Serving, label,
@@ -125,9 +123,6 @@ pub(crate) struct Args {
     force: bool,
 }
 
-/// What is in files, by their names.
-type Files = BTreeMap<String, Vec<u8>>;
-
 impl Args {
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut manifests = Manifests::default();
@@ -212,18 +207,18 @@ impl Args {
         let (mut args, mut files) = (Vec::new(), BTreeMap::new());
         if let Some(path) = &self.config {
             args.push(format!("--config={SETTINGS}/{CONFIG}"));
-            files.insert(CONFIG.to_owned(), read(path)?);
+            files.insert(CONFIG.to_owned(), read("file", path)?);
         }
         if let Some(path) = &self.token_file {
             TokenFile::load(path)?;
             args.push(format!("--token-file={SETTINGS}/{TOKENS}"));
-            files.insert(TOKENS.to_owned(), read(path)?);
+            files.insert(TOKENS.to_owned(), read("file", path)?);
         }
         for path in &self.files {
             let name = path.file_name().and_then(|name| name.to_str());
             let name = name.filter(|name| name.chars().all(is_of_a_key));
             let name = name.ok_or_else(|| Failure::FileName { path: path.clone() })?;
-            if files.insert(name.to_owned(), read(path)?).is_some() {
+            if files.insert(name.to_owned(), read("file", path)?).is_some() {
                 return Err(Failure::SameName { path: path.clone() });
             }
         }
@@ -255,33 +250,6 @@ fn kubeconfig(manifests: &Manifests) -> String {
          --certificate-authority CA-OF-THE-WEBHOOK \\\n  \
          --client-certificate CERTIFICATE --client-key KEY"
     )
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|source| Failure::Read {
-        what: "file",
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// Nothing but certificates: it goes into a ConfigMap.
-fn authority(path: &Path) -> Result<String, Failure> {
-    let broken = || Failure::NoCertificate {
-        path: path.to_owned(),
-    };
-    let text = String::from_utf8(read(path)?).map_err(|_| broken())?;
-    let mut certificates = CertificateDer::pem_slice_iter(text.as_bytes()).peekable();
-    let sound = certificates.peek().is_some() && certificates.all(|one| one.is_ok());
-    if !sound {
-        return Err(broken());
-    }
-    if PrivateKeyDer::from_pem_slice(text.as_bytes()).is_ok() {
-        return Err(Failure::KeyInAuthority {
-            path: path.to_owned(),
-        });
-    }
-    Ok(text)
 }
 
 /// A block of addresses, or one.

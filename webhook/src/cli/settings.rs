@@ -119,7 +119,7 @@ pub(super) struct Settings {
     #[arg(long, value_name = "FILE", help_heading = "Connections")]
     pub(super) tls_private_key_file: Option<PathBuf>,
 
-    /// The oldest TLS that is spoken [default: VersionTLS13]
+    /// The oldest TLS that is spoken [default: `VersionTLS13`]
     #[arg(long, value_name = "VERSION", help_heading = "Connections")]
     pub(super) tls_min_version: Option<TlsVersion>,
 

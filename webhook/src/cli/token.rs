@@ -95,8 +95,12 @@ impl Args {
         // Whoever cannot be told the token gets no entry for it.
         let told = || out.write(&format!("{}\n", token.expose()), Failure::Told);
         match file {
-            None => told(format!("{}\n{entry}\n", token.expose()))?,
-            Some(path) => append(&path, &entry, || told(format!("{}\n", token.expose())))?,
+            None => {
+                told()?;
+                let printed = io::stdout().write_all(format!("{entry}\n").as_bytes());
+                printed.map_err(Failure::Print)?;
+            }
+            Some(path) => append(&path, &entry, told)?,
         }
         if let Some(what) = reserved {
             writeln!(

@@ -78,7 +78,10 @@ impl<A: Authenticator> Webhook<A> {
         if !self.lenient_content_type {
             media_type::check(&head.headers)?;
         }
-        let mut review = decode(&body::collect(body, self.body_limit).await?)?;
+        let collecting = body::collect(body, self.body_limit, &self.bodies);
+        let (body, _taken) = collecting.await?;
+        let mut review = decode(&body)?;
+        drop(body);
         review.deadline = Some(deadline);
         review.caller = head.extensions.get::<Caller>().cloned();
         let review = exchange.review.insert(review);

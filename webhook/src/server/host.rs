@@ -16,6 +16,8 @@ use tokio_rustls::server::TlsStream;
 use super::connection;
 use super::limits::Limits;
 use super::observer::{Handshake, Observer, Open, Protocol};
+use super::seldom::Seldom;
+use super::{Displaced, LOG_PAUSE};
 use crate::tls::common_name;
 use crate::{Caller, Tls};
 
@@ -51,7 +53,7 @@ impl Host {
             Some(tls) => {
                 // From before the handshake, so that no dismissal is missed.
                 let dismissed = tls.dismissed();
-                let Some(stream) = self.handshake(stream, peer, tls).await else {
+                let Some(stream) = self.handshake(stream, peer, tls, displaced).await else {
                     return;
                 };
                 let protocol = match stream.get_ref().1.alpn_protocol() {

@@ -219,9 +219,9 @@ async fn errors() {
 
     hint: give the key that this certificate was made for
     ");
-    let served = ["--client-certificate", "pki/tls.crt", "--client-key"];
-    let served = [&served[..], &["pki/tls.key", "--embed-certs"]].concat();
-    assert_snapshot!(kubeconfig("pki/ca.crt", &served).await, @"
+    let shown = ["--client-certificate", "pki/tls.crt", "--client-key"];
+    let shown = [&shown[..], &["pki/tls.key", "--embed-certs"]].concat();
+    assert_snapshot!(kubeconfig("pki/ca.crt", &shown).await, @"
     exit_code: 1
     ----- stdout -----
     ----- stderr -----

@@ -21,6 +21,9 @@ mod environment;
 mod health;
 /// `tokenlab-webhook kubeconfig`.
 mod kubeconfig;
+/// The authenticator `ldap`, against OpenLDAP.
+#[cfg(feature = "ldap")]
+mod ldap;
 /// `tokenlab-webhook manifests`.
 #[cfg(feature = "manifests")]
 mod manifests;
@@ -44,6 +47,8 @@ mod replacement;
 mod router;
 /// `tokenlab-webhook serve`.
 mod serve;
+/// Flags, variables and the file.
+mod settings;
 /// Tests that cannot run on this machine.
 mod skipped;
 /// How the server ends.

@@ -104,7 +104,10 @@ impl Webhook {
 
     pub(crate) async fn post(&self, body: impl Into<reqwest::Body>) -> Response {
         let client = self.client().build().expect("a client");
-        let request = client.post(self.url("/authenticate")).body(body);
+        let request = client.post(self.url("/authenticate"));
+        let request = request
+            .header("content-type", "application/json")
+            .body(body);
         request.send().await.expect("a response")
     }
 

@@ -312,7 +312,7 @@ async fn help() {
           --tls-private-key-file <FILE>
               The certificate's key, PEM
           --tls-min-version <VERSION>
-              The oldest TLS that is spoken [default: VersionTLS13] [possible values: VersionTLS12,
+              The oldest TLS that is spoken [default: `VersionTLS13`] [possible values: VersionTLS12,
               VersionTLS13]
           --client-ca-file <FILE>
               Take only clients with a certificate of these CAs, PEM

@@ -198,6 +198,8 @@ async fn what_does_not_fit_together() {
     let dir = TempDir::new().expect("a folder");
     let text = "mock: true\n# for a start\nplainHttp: true\ntlsCertFile: tls.crt\n";
     fs::write(dir.path().join("w.yaml"), text).expect("written");
+    let text = "clientCaFile: ca.crt\nclientName: []\n";
+    fs::write(dir.path().join("n.yaml"), text).expect("written");
     let text = "mock: true\nldapLimit:\n\n  atOnce: 1\n";
     fs::write(dir.path().join("l.yaml"), text).expect("written");
     let mut all = String::new();

@@ -20,3 +20,9 @@ pub(crate) fn skip(test: &str, why: &str) {
         .and_then(|mut list| list.write_all(format!("{test}\n").as_bytes()))
         .expect("must be noted");
 }
+
+/// Whether a program of the system is there.
+pub(crate) fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}

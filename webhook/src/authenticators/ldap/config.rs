@@ -40,9 +40,10 @@ pub struct LdapConfig {
     /// How a user's name becomes the DN that the password is tried for.
     pub bind: LdapBind,
     /// The attribute of the user's entry that has the name for Kubernetes; that is not taken from
-    /// the token, where one user can be written in several ways. Users must not be able to write
-    /// it, and no two may have the same: who has another's name is that one. An entry with several
-    /// values is nobody's. Default: `uid`.
+    /// the token, where one user can be written in several ways. It must be one that users cannot
+    /// write themselves and that no two of them share, or one can be another; and it must have
+    /// one value: of several nobody can tell who it is, and whoever logs in does not choose.
+    /// Default: `uid`.
     #[serde(default = "username_attribute")]
     pub username_attribute: String,
     /// The attribute that has the uid for Kubernetes, for example `entryUUID`. Default: none, and
@@ -109,31 +110,6 @@ impl LdapConfig {
     /// The address, unless something is wrong in the settings themselves: a program may have
     /// changed them since they were read.
     pub(super) fn check(&self) -> Result<Url, LdapError> {
-        let url = Url::parse(&self.url).map_err(|_| LdapError::Url)?;
-        let bare = url.username().is_empty()
-            && url.password().is_none()
-            && ["", "/"].contains(&url.path())
-            && url.query().is_none()
-            && url.fragment().is_none();
-        let host = url.host_str().is_some_and(|host| !host.is_empty());
-        if !bare || !host || !["ldaps", "ldap"].contains(&url.scheme()) {
-            return Err(LdapError::Url);
-        }
-        if url.host_str().is_some_and(|host| host.starts_with('[')) {
-            return Err(LdapError::Ipv6);
-        }
-        let place = |field, text: &str, places: &[&'static str]| {
-            let missing = LdapError::Place {
-                field,
-                place: places[0],
-            };
-            let found = places.iter().any(|place| text.contains(place));
-            found.then_some(()).ok_or(missing)
-        };
-        let filter = |field, text: &str| {
-            let parsed = parse_filter(template::filter(text, "x", "x")).map(drop);
-            parsed.map_err(|()| LdapError::Filter { field })
-        };
         match &self.bind {
             LdapBind::Template(template) => check_template(template)?,
             LdapBind::Search(search) => check_user_filter(&search.filter)?,

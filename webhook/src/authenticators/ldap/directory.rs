@@ -14,7 +14,7 @@ use url::Url;
 use super::floor::Floor;
 use super::login::Login;
 use super::pool::Pool;
-use super::session::{Bound, Session, Trouble};
+use super::session::{Session, Trouble};
 use super::template;
 use super::{LdapBind, LdapConfig, LdapError, LdapGroups, LdapSearch};
 use crate::{Decision, Token, User};

@@ -81,8 +81,7 @@ impl Session {
     /// Becomes `dn`, by `password`. Whether that is the password; who may not log in has none.
     /// `what` says in an error what that was for.
     ///
-    /// Why not is logged at debug level alone: the directory's words may tell more of a user, for
-    /// example that the password has expired, than the apiserver's log is for.
+    /// Why not is in the log, as the directory says it: a locked account is no wrong password.
     pub(super) async fn bind(
         &mut self,
         what: &'static str,
@@ -91,10 +90,6 @@ impl Session {
     ) -> Result<bool, Trouble> {
         let result = self.0.simple_bind(dn, password).await;
         let result = result.map_err(Trouble::Connection)?;
-        let refused = |bound| {
-            tracing::info!(code = result.rc, text = ?result.text, "the directory refuses a login");
-            Ok(bound)
-        };
         match result.rc {
             0 => Ok(true),
             // constraintViolation (389's locked accounts), inappropriateAuthentication,
@@ -102,7 +97,7 @@ impl Session {
             // that a setting is wrong, and not unwillingToPerform, which a directory says that is
             // being filled or wants more of the connection.
             19 | 48 | 49 => {
-                tracing::debug!(code = result.rc, text = ?result.text, "the directory refuses a password");
+                tracing::info!(code = result.rc, text = ?result.text, "the directory refuses a password");
                 Ok(false)
             }
             _ => Err(Trouble::Said {

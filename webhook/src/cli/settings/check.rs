@@ -15,6 +15,10 @@ pub(crate) enum Contradiction {
     Lacks { one: String, other: &'static str },
     #[error("{place} must be more than 0s")]
     Zero { place: String },
+    #[error("{place} must be at least {least}")]
+    Low { place: String, least: u32 },
+    #[error("{place} names nobody")]
+    Nameless { place: String },
     #[error("nobody decides whose a token is")]
     Nobody,
     #[error("there is no certificate to show")]
@@ -98,6 +102,17 @@ impl Told {
             if !yes(settings.mock) {
                 return Err(Contradiction::AnyClient);
             }
+        }
+        let names = settings.client_name.as_deref();
+        if names.is_some_and(|names| names.is_empty() || names.iter().any(String::is_empty)) {
+            let place = self.place("client_name");
+            return Err(Contradiction::Nameless { place });
+        }
+        if (settings.max_head_octets).is_some_and(|octets| octets < LEAST_HEAD) {
+            return Err(Contradiction::Low {
+                place: self.place("max_head_octets"),
+                least: LEAST_HEAD,
+            });
         }
         self.check_durations()
     }

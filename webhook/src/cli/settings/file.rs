@@ -39,8 +39,12 @@ fn parse(text: &str) -> Result<(Settings, HashMap<String, u64>), serde_saphyr::E
     let options = serde_saphyr::options! { strict_booleans: true };
     // An empty file says nothing, which is allowed.
     let settings: Option<Settings> = serde_saphyr::from_str_with_options(text, options)?;
-    let keys: Option<HashMap<String, Spanned<IgnoredAny>>> = serde_saphyr::from_str(text)?;
-    let lines = keys.unwrap_or_default().into_iter();
-    let lines = lines.map(|(key, value)| (key, value.referenced.line()));
+    #[expect(
+        clippy::zero_sized_map_values,
+        reason = "a mapping is read into no set"
+    )]
+    let keys: Option<HashMap<Spanned<String>, IgnoredAny>> = serde_saphyr::from_str(text)?;
+    let lines = keys.unwrap_or_default().into_keys();
+    let lines = lines.map(|key| (key.value, key.referenced.line()));
     Ok((settings.unwrap_or_default(), lines.collect()))
 }

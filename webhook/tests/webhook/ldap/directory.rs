@@ -170,7 +170,6 @@ pub(super) struct Way {
     pub(super) port: u16,
     connections: Arc<AtomicUsize>,
     traffic: watch::Sender<Traffic>,
-    frozen: watch::Sender<()>,
     task: JoinHandle<()>,
 }
 
@@ -191,14 +190,11 @@ impl Way {
         let connections = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&connections);
         let (traffic, state) = watch::channel(Traffic::Flows);
-        let (frozen, freezes) = watch::channel(());
         let task = tokio::spawn(async move {
             loop {
                 let (mut near, _) = listener.accept().await.expect("a connection");
                 count.fetch_add(1, Ordering::Relaxed);
                 let mut state = state.clone();
-                let mut freezes = freezes.clone();
-                freezes.mark_unchanged();
                 let now = *state.borrow_and_update();
                 tokio::spawn(async move {
                     let carry = async {
@@ -206,10 +202,7 @@ impl Way {
                             Traffic::Hangs => std::future::pending().await,
                             Traffic::Flows | Traffic::Forgets => {
                                 if let Ok(mut far) = TcpStream::connect(target).await {
-                                    tokio::select! {
-                                        _ = copy_bidirectional(&mut near, &mut far) => {}
-                                        _ = freezes.changed() => std::future::pending().await,
-                                    }
+                                    copy_bidirectional(&mut near, &mut far).await.ok();
                                 }
                             }
                         }
@@ -228,7 +221,6 @@ impl Way {
             port,
             connections,
             traffic,
-            frozen,
             task,
         }
     }
@@ -236,11 +228,6 @@ impl Way {
     /// How many connections were made.
     pub(super) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
-    }
-
-    /// Lets nothing more through on the connections that are open, and leaves them open.
-    pub(super) fn freeze(&self) {
-        self.frozen.send(()).expect("somebody must listen");
     }
 
     pub(super) fn set(&self, traffic: Traffic) {

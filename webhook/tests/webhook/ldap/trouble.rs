@@ -34,8 +34,8 @@ async fn what_cannot_be_told_is_no_refusal() {
     elsewhere["groups"]["base"] = "ou=none,dc=example,dc=org".into();
     assert_snapshot!(told(elsewhere, "demo-user", "demo-password").await, @r#"undecided: the directory does not search for groups: result code 32, """#);
     // Which of two names would be the user's choice.
-    for name in ["several", "alias"] {
-        let told = told(search(), name, "several-password").await;
+    for name in ["two-names", "alias"] {
+        let told = told(search(), name, "two-password").await;
         insta::allow_duplicates!(
             assert_snapshot!(told, @"undecided: the user's entry has more than one value of `usernameAttribute`")
         );
@@ -145,7 +145,7 @@ async fn open_connections_that_are_silent_are_not_the_users_to_suffer_from(#[cas
     let (ldap, _) = load(settings);
     join_all([(); 4].map(|()| ask(&ldap, "demo-user", "demo-password"))).await;
     let before = way.connections();
-    way.freeze();
+    way.set(Traffic::Forgets);
     for _ in 0..4 {
         assert_eq!(ask(&ldap, "demo-user", "demo-password").await, demo_user());
     }
