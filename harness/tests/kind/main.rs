@@ -5,9 +5,9 @@ mod cluster;
 mod diagnostics;
 mod foreign;
 mod left;
-mod production;
 #[path = "../lab/webhooks/peer.rs"]
 mod peer;
+mod production;
 #[path = "../lab/skipped.rs"]
 mod skipped;
 

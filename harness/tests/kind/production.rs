@@ -3,7 +3,9 @@
 
 use std::convert::Infallible;
 
-use tokenlab_harness::{Cluster, ClusterError, Image, Kubectl, Manifests, Probe, fresh_token, until};
+use tokenlab_harness::{
+    Cluster, ClusterError, Image, Kubectl, Manifests, Probe, fresh_token, until,
+};
 use tokenlab_webhook::authenticators::token_file::Entry;
 use tokenlab_webhook::manifests::SETTINGS;
 use tokenlab_webhook::pki::CertificateAuthority;
