@@ -30,6 +30,33 @@ async fn unauthorized(
     assert!(calls.iter().all(|call| call.decision == decision));
 }
 
+/// What passes is asked again within the same request, by a back-off of some five seconds; what does
+/// not is asked once.
+#[rstest]
+#[case::refused(Decision::Refused, 1)]
+#[case::undecided(Decision::Undecided { reason: "two users have that name".to_owned() }, 1)]
+#[case::unavailable(Decision::Unavailable { reason: "the directory is away".to_owned() }, 1)]
+#[case::overloaded(Decision::Overloaded { reason: "too many reviews".to_owned() }, 5)]
+#[tokio::test]
+async fn one_request_asks_so_often(
+    #[future] lab: SharedLab,
+    #[case] decision: Decision,
+    #[case] calls: usize,
+) {
+    let lab = bare_only!(lab, "refusal::one_request_asks_so_often");
+    let token = lab.scripted().token(decision);
+    let client = lab.client_as(&token).await.expect("must be made");
+
+    let listed = kube::Api::<Namespace>::all(client).list(&ListParams::default());
+    let error = listed.await.expect_err("must be refused");
+
+    assert!(
+        matches!(&error, kube::Error::Api(status) if status.code == 401),
+        "{error:?}"
+    );
+    assert_eq!(lab.scripted().calls(&token).len(), calls);
+}
+
 /// A token that nobody scripted is refused like any other.
 #[rstest]
 #[tokio::test]
