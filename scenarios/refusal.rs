@@ -47,8 +47,10 @@ async fn one_request_asks_so_often(
     let token = lab.scripted().token(decision);
     let client = lab.client_as(&token).await.expect("must be made");
 
-    let listed = kube::Api::<Namespace>::all(client).list(&ListParams::default());
-    let error = listed.await.expect_err("must be refused");
+    let error = kube::Api::<Namespace>::all(client)
+        .list(&ListParams::default())
+        .await
+        .expect_err("must be refused");
 
     assert!(
         matches!(&error, kube::Error::Api(status) if status.code == 401),

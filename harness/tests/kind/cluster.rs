@@ -1,10 +1,14 @@
 //! One cluster: what it says when something is wrong, wired and unwired.
 
+use std::convert::Infallible;
+
 use rstest::rstest;
 use tokenlab_harness::{
-    Cluster, ClusterError, DeploymentError, IMAGE_NAME, Image, Reach, ServiceAddress, Wire, Wired,
-    WiringError, fresh_token,
+    Cluster, ClusterError, DeploymentError, IMAGE_NAME, Image, Probe, Reach, ServiceAddress, Wire,
+    Wired, WiringError, fresh_token, until,
 };
+
+use super::left::POLL;
 
 const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 
@@ -80,15 +84,27 @@ async fn who_gets_in(lab: &Cluster) {
 
     let kubectl = lab.kubectl().expect("must be written");
     let pods = "app.kubernetes.io/instance=my-authn";
-    let name = r"jsonpath={.items[0].metadata.name}";
+    let names = "jsonpath={.items[*].metadata.name}";
     #[rustfmt::skip]
-    let pod = ["get", "pods", "--namespace=kube-system", "--selector", pods, "--output", name];
-    let pod = kubectl.run(pod).await.expect("must run").stdout;
-    let metrics = format!("/api/v1/namespaces/kube-system/pods/{pod}:8081/proxy/metrics");
-    let metrics = kubectl.run(["get", "--raw", &metrics]).await;
-    let metrics = metrics.expect("must run");
+    let names = ["get", "pods", "--namespace=kube-system", "--selector", pods, "--output", names];
     let counted = |line: &str| line.starts_with("tokenreview_requests_total{");
-    assert!(metrics.stdout.lines().any(counted), "{metrics}");
+    // The Pod before this one may still be on its way out.
+    let look = async || {
+        let names = kubectl.run(names).await.expect("must run");
+        let mut seen = names.to_string();
+        for pod in names.stdout.split_whitespace() {
+            let metrics = format!("/api/v1/namespaces/kube-system/pods/{pod}:8081/proxy/metrics");
+            let metrics = kubectl.run(["get", "--raw", &metrics]).await;
+            let metrics = metrics.expect("must run");
+            if metrics.stdout.lines().any(counted) {
+                return Probe::<_, Infallible>::Ready(());
+            }
+            seen = metrics.to_string();
+        }
+        Probe::NotYet(seen.into())
+    };
+    let told = until("a Pod tells what it counts", POLL, look).await;
+    told.expect("it is a port of its own");
 }
 
 async fn images_that_do_not_work(lab: &Cluster) {
