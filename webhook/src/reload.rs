@@ -33,7 +33,7 @@ pub struct ReadError {
 /// What became of a change.
 #[derive(Debug)]
 pub struct ReloadEvent {
-    /// What was to be reloaded, in a word or two: `certificate`, `token file`.
+    /// What was to be reloaded, in a word or two: `certificate`, `client CA`, `token_file`.
     pub what: &'static str,
     /// Nothing, if the new content is in use; otherwise why the old is kept.
     pub outcome: Result<(), Box<dyn Error + Send + Sync>>,
@@ -51,12 +51,12 @@ pub struct Watched {
 }
 
 /// The content of each file, in the order of the paths.
-type Contents = Vec<Vec<u8>>;
+pub type Contents = Vec<Vec<u8>>;
 
 impl Watched {
     /// Reads the files, and remembers what was in them. Only regular files are read: others cannot
     /// be read twice.
-    pub fn open(paths: Vec<PathBuf>) -> Result<(Self, Vec<Vec<u8>>), ReadError> {
+    pub fn open(paths: Vec<PathBuf>) -> Result<(Self, Contents), ReadError> {
         let mut watched = Self {
             paths: paths.into(),
             interval: INTERVAL,
@@ -81,7 +81,7 @@ impl Watched {
     ///
     /// A change is given when two looks in a row see the same: files that are written one after
     /// the other, or slowly, are not taken half.
-    pub async fn changed(&mut self) -> Result<Vec<Vec<u8>>, ReadError> {
+    pub async fn changed(&mut self) -> Result<Contents, ReadError> {
         let mut clock = interval_at(Instant::now() + self.interval, self.interval);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -100,7 +100,7 @@ impl Watched {
     pub async fn reload<E: Into<Box<dyn Error + Send + Sync>>>(
         mut self,
         what: &'static str,
-        mut take: impl FnMut(Vec<Vec<u8>>) -> Result<(), E>,
+        mut take: impl FnMut(Contents) -> Result<(), E>,
         report: impl Fn(ReloadEvent),
     ) {
         loop {

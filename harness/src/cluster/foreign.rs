@@ -91,7 +91,7 @@ impl Cluster {
         }
         let address = *self.address.get().ok_or(ClusterError::UnknownAddress)?;
         let answer = self
-            .post_once(&self.plan.reached_by(address), &body)
+            .post_once(&self.plan.config_at(Some(address)), &body)
             .await?;
         answer.map_err(|seen| ClusterError::Unreachable { seen })
     }

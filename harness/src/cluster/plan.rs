@@ -246,15 +246,15 @@ impl ClusterPlan {
             Reach::ClusterIp => Some(address.ok_or(ClusterError::UnknownAddress)?),
             Reach::Dns => None,
         };
+        Ok(self.config_at(cluster_ip))
+    }
+
+    /// How the webhook is reached by the address of its Service, or by its name.
+    pub(super) fn config_at(&self, cluster_ip: Option<IpAddr>) -> Kubeconfig {
         let manifests = Manifests {
             cluster_ip,
             ..(*self.manifests).clone()
         };
-        Ok(self.config_of(&manifests))
-    }
-
-    /// How the apiserver reaches the webhook of these objects.
-    pub(super) fn config_of(&self, manifests: &Manifests) -> Kubeconfig {
         manifests.webhook_config(self.authority.certificate_pem(), self.apiserver.clone())
     }
 

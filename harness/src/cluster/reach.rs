@@ -8,11 +8,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Cluster, ClusterError, ClusterPlan};
+use super::{Cluster, ClusterError};
 use crate::assets::chain;
 use crate::docker::DockerError;
 use crate::kubeconfig::Kubeconfig;
-use crate::manifests::Manifests;
 use crate::tool::complaint;
 use crate::wait::{Poll, Probe, WaitError, until};
 use crate::webhook::{Answer, Elsewhere, post_through};
@@ -91,7 +90,8 @@ const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRe
 impl Cluster {
     /// Posts a TokenReview to the webhook from the node, as the apiserver will.
     pub(super) async fn reached(&self, address: IpAddr) -> Result<String, ClusterError> {
-        self.posted(self.plan.reached_by(address), REVIEW).await
+        self.posted(self.plan.config_at(Some(address)), REVIEW)
+            .await
     }
 
     /// The same to one that runs elsewhere; not asked at all when nobody wants to know.
@@ -150,16 +150,5 @@ impl Cluster {
             }
             Err(_elapsed) => Err(format!("no answer within {PATIENCE:?}")),
         })
-    }
-}
-
-impl ClusterPlan {
-    /// How the node reaches the webhook's Service at this address.
-    pub(super) fn reached_by(&self, address: IpAddr) -> Kubeconfig {
-        let manifests = Manifests {
-            cluster_ip: Some(address),
-            ..(*self.manifests).clone()
-        };
-        self.config_of(&manifests)
     }
 }

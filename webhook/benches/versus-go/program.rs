@@ -210,12 +210,13 @@ async fn peer(name: &str) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
+fn name(command: &Command) -> String {
+    let program = command.as_std().get_program();
+    program.to_string_lossy().into_owned()
+}
+
 async fn run(command: &mut Command) -> anyhow::Result<()> {
-    let name = command
-        .as_std()
-        .get_program()
-        .to_string_lossy()
-        .into_owned();
+    let name = name(command);
     let ran = command
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -230,11 +231,7 @@ async fn run(command: &mut Command) -> anyhow::Result<()> {
 
 /// A command's standard output without the line's end; it must succeed.
 pub(crate) async fn output(command: &mut Command) -> anyhow::Result<String> {
-    let name = command
-        .as_std()
-        .get_program()
-        .to_string_lossy()
-        .into_owned();
+    let name = name(command);
     let ran = command
         .stdin(Stdio::null())
         .kill_on_drop(true)

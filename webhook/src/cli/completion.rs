@@ -1,11 +1,10 @@
 //! `tokenlab-webhook completion`.
 
-use std::io::{self, Write as _};
-
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 use super::failure::Failure;
+use super::out::print;
 
 /// Print a completion script for a shell
 ///
@@ -25,6 +24,6 @@ impl Args {
         let mut command = super::Args::command();
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut command, "tokenlab-webhook", &mut script);
-        io::stdout().write_all(&script).map_err(Failure::Print)
+        print(&script).map_err(Failure::Print)
     }
 }

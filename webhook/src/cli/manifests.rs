@@ -3,7 +3,6 @@
 mod pod;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -20,6 +19,7 @@ use tokenlab_webhook::pki::{CertificateAuthority, VALIDITY};
 use super::failure::Failure;
 use super::kubeconfig::{authority, read};
 use super::note;
+use super::out::print;
 use super::written::Written;
 
 const EXAMPLES: &str = "\
@@ -175,9 +175,7 @@ impl Args {
             manifests.credentials(&authority)?
         };
         let yaml = manifests.yaml(&credentials);
-        let mut stdout = io::stdout();
-        let told = stdout.write_all(yaml.as_bytes());
-        told.and_then(|()| stdout.flush()).map_err(Failure::Print)?;
+        print(yaml.as_bytes()).map_err(Failure::Print)?;
         if manifests.control_plane.is_empty() {
             note("without `--control-plane` there is no NetworkPolicy: every Pod reaches the port");
         }

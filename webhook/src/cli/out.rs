@@ -25,11 +25,16 @@ impl Out {
         text: &str,
         failed: impl FnOnce(io::Error) -> Failure,
     ) -> Result<(), Failure> {
-        let Some(path) = &self.out else {
-            let mut stdout = io::stdout();
-            let written = stdout.write_all(text.as_bytes());
-            return written.and_then(|()| stdout.flush()).map_err(failed);
-        };
-        Written::draft(path.clone(), text, self.force)?.place()
+        match &self.out {
+            None => print(text.as_bytes()).map_err(failed),
+            Some(path) => Written::draft(path.clone(), text, self.force)?.place(),
+        }
     }
+}
+
+/// Writes to stdout, and hears whether it arrived.
+pub(super) fn print(text: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    stdout.write_all(text)?;
+    stdout.flush()
 }

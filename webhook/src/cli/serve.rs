@@ -49,11 +49,12 @@ pub(super) async fn run(settings: Settings, mut log: Log) -> Result<(), Failure>
     let mut decider = Decider::load(&settings, &report)?;
     let router = router(&settings, decider.authenticator(), metrics.clone()).build();
     let address = settings.listen.unwrap_or(LISTEN);
-    let server = bind(address, tls.clone(), &settings).await?;
+    let limits = limits(&settings);
+    let server = bind(address, tls.clone(), limits.clone()).await?;
     let server = server.with_observer(Arc::new(metrics.clone()));
     let health = health(tls.clone());
     let probed = match settings.health_listen {
-        Some(address) => Some(bind(address, None, &settings).await?),
+        Some(address) => Some(bind(address, None, limits).await?),
         None => None,
     };
     // Before anybody is told that it listens: who was told may send a signal.
@@ -179,15 +180,11 @@ fn router(
     router
 }
 
-async fn bind(
-    address: SocketAddr,
-    tls: Option<Tls>,
-    settings: &Settings,
-) -> Result<Server, Failure> {
+async fn bind(address: SocketAddr, tls: Option<Tls>, limits: Limits) -> Result<Server, Failure> {
     let server = Server::bind(address, tls)
         .await
         .map_err(|source| Failure::Listen { address, source })?;
-    Ok(server.with_limits(limits(settings)))
+    Ok(server.with_limits(limits))
 }
 
 fn limits(settings: &Settings) -> Limits {

@@ -14,7 +14,8 @@ use tokenlab_webhook::authenticators::token_file::Entry;
 use tokenlab_webhook::{User, duration};
 
 use super::failure::Failure;
-use super::out::Out;
+use super::note;
+use super::out::{Out, print};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -97,18 +98,15 @@ impl Args {
         match file {
             None => {
                 told()?;
-                let printed = io::stdout().write_all(format!("{entry}\n").as_bytes());
-                printed.map_err(Failure::Print)?;
+                print(format!("{entry}\n").as_bytes()).map_err(Failure::Print)?;
             }
             Some(path) => append(&path, &entry, told)?,
         }
         if let Some(what) = reserved {
-            writeln!(
-                io::stderr(),
-                "note: Kubernetes reserves the {what}: `serve` answers this token with an error, \
-                 unless it is told `--allow-reserved`"
-            )
-            .ok();
+            note(&format!(
+                "Kubernetes reserves the {what}: `serve` answers this token with an error, unless \
+                 it is told `--allow-reserved`"
+            ));
         }
         Ok(())
     }

@@ -139,9 +139,8 @@ impl Host {
     /// Resolves [`Limits::linger`] after a stop.
     async fn lingered(&self) {
         self.stopped().await;
-        timeout(self.limits.linger, std::future::pending::<()>())
-            .await
-            .ok();
+        // Not a wait for something: it is how long others may still be heard.
+        tokio::time::sleep(self.limits.linger).await;
     }
 }
 

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use tokio::time::timeout;
 
 use super::{Tls, TlsError};
-use crate::reload::{INTERVAL, ReadError, ReloadEvent, Watched};
+use crate::reload::{Contents, INTERVAL, ReadError, ReloadEvent, Watched};
 
 /// Where a server's certificate, key and client CA lie.
 #[derive(Clone, Debug)]
@@ -167,9 +167,6 @@ impl TlsFiles {
         TlsFilesError::Read { what, path, source }
     }
 }
-
-/// The content of files that are read together.
-type Contents = Vec<Vec<u8>>;
 
 /// Keeps a [`Tls`] up to date with its files.
 ///

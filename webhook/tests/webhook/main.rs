@@ -50,6 +50,7 @@ mod serve;
 /// Flags, variables and the file.
 mod settings;
 /// Tests that cannot run on this machine.
+#[path = "../../../harness/tests/lab/skipped.rs"]
 mod skipped;
 /// How the server ends.
 mod stop;

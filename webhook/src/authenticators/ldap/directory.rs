@@ -174,10 +174,7 @@ impl Directory {
         began: Instant,
     ) -> Result<Option<SearchEntry>, Trouble> {
         let dn = template::dn(template, &login.username);
-        let right = session.bind(PASSWORD, &dn, &login.password).await;
-        self.floor
-            .learn(began, Instant::now(), matches!(right, Ok(true)));
-        if !right? {
+        if !self.is_right(session, &dn, login, began).await? {
             return Ok(None);
         }
         let whole = (&*dn, Scope::Base, "(objectClass=*)");
@@ -210,14 +207,25 @@ impl Directory {
         let Some(entry) = entry else {
             return Ok(None);
         };
-        let right = session.bind(PASSWORD, &entry.dn, &login.password).await;
-        self.floor
-            .learn(began, Instant::now(), matches!(right, Ok(true)));
-        if !right? {
+        if !self.is_right(session, &entry.dn, login, began).await? {
             return Ok(None);
         }
         searcher(session, search, files).await?;
         Ok(Some(entry))
+    }
+
+    /// Whether the password is this entry's; and how long it takes to find out.
+    async fn is_right(
+        &self,
+        session: &mut Session,
+        dn: &str,
+        login: &Login,
+        began: Instant,
+    ) -> Result<bool, Trouble> {
+        let right = session.bind(PASSWORD, dn, &login.password).await;
+        let now = Instant::now();
+        self.floor.learn(began, now, matches!(right, Ok(true)));
+        right
     }
 
     fn attributes(&self) -> Vec<&str> {
