@@ -191,7 +191,7 @@ async fn a_shell_whose_lab_is_ended_in_it() {
     let name = "shell::a_shell_whose_lab_is_ended_in_it";
     if let Some(terminal) = Terminal::start(name, command, (80, 24)).await {
         terminal.ends_with("(lab:shown) ann$").await;
-        terminal.line("tokenlab down --all").await;
+        terminal.line("tokenlab down shown").await;
         let told = "this shell was made for it, and is of no more use: `exit` leaves it";
         terminal
             .ends_with(&format!("{told}\n(lab:shown) ann$"))
