@@ -148,7 +148,7 @@ fn cluster_of(name: &str) -> Option<&str> {
     (is_name(cluster) && whole).then_some(cluster)
 }
 
-/// Removes one thing.
+/// Removes one thing; what somebody else has removed meanwhile is no failure.
 pub(super) async fn remove(kind: Kind, name: &str) -> Result<(), StrayError> {
     let args: &[&str] = match kind {
         Kind::Container => &["rm", "--force", "--volumes", "--", name],
@@ -159,10 +159,17 @@ pub(super) async fn remove(kind: Kind, name: &str) -> Result<(), StrayError> {
         Ok(tool) => tool.run_within(REMOVAL, args).await,
         Err(error) => Err(error),
     };
-    removed.map(drop).map_err(|error| StrayError {
-        what: name.to_owned(),
-        why: error.to_string(),
-    })
+    let Err(error) = removed else {
+        return Ok(());
+    };
+    let is_there = async || Engine::find().await?.things().await;
+    match is_there().await {
+        Ok(things) if !(things.iter()).any(|it| it.kind == kind && it.name == name) => Ok(()),
+        _ => Err(StrayError {
+            what: name.to_owned(),
+            why: error.to_string(),
+        }),
+    }
 }
 
 /// Removes all of a cluster whose owner is gone.

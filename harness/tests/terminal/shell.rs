@@ -244,7 +244,9 @@ async fn runs(home: &Home, name: &str) {
 }
 
 async fn down(home: &Home) {
-    let down = home.tokenlab(&["down", "--all"]).await.output().await;
-    assert!(down.expect("must run").status.success(), "it must end");
+    let down = home.tokenlab(&["down", "shown"]).await.output().await;
+    let down = down.expect("must run");
+    let said = String::from_utf8_lossy(&down.stderr);
+    assert!(down.status.success(), "it must end: {said}");
     home.nothing_left().await;
 }
