@@ -10,14 +10,19 @@ use tokenlab_webhook::{Decision, User};
 
 use crate::support::{assert_output, bare_only, lab};
 
-/// Nobody here binds a role to `mock` or `group-mock`: they belong to all scenarios.
+/// A role bound to a group that the webhook named lets its members in, as soon as the authorizer
+/// hears of it, and with no new review.
+///
+/// - Source: `kubernetes/plugin/pkg/auth/authorizer/rbac/rbac.go`, v1.37.2
+/// - Upstream test: `TestRBAC` (integration; users of a token file, no webhook)
 #[rstest]
 #[tokio::test]
 async fn a_role_for_a_group_lets_its_members_in(
     #[future] lab: SharedLab,
     #[context] context: Context,
 ) {
-    let lab = bare_only!(lab, "authorization::a_role_for_a_group_lets_its_members_in");
+    let lab = bare_only!(lab, context);
+    // A group of this test's own: `mock` and `group-mock` belong to all scenarios.
     let group = fresh_token().expose().replace("lab-", "group-");
     let ann = User::new("ann").with_group(&group);
     let token = lab.scripted().token(Decision::authenticated(ann));

@@ -4,7 +4,12 @@ use rstest::{Context, rstest};
 
 use crate::support::{MockLab, assert_output, if_made, mock_lab};
 
-/// Forbidden (403) names the user that the webhook named; Unauthorized (401) would name none.
+/// The token is recognised, and mock may do nothing: Forbidden (403) names the user that the
+/// webhook named; Unauthorized (401) would name none.
+///
+/// - Source: `apiserver/pkg/endpoints/handlers/responsewriters/errors.go`, v0.37.2
+/// - Upstream test: `TestWebhookTokenAuthenticator` (integration; authenticator in the test's
+///   process, plain HTTP, status codes alone)
 #[rstest]
 #[case::list_namespaces(&["get", "ns"])]
 #[case::get_one_namespace(&["get", "ns", "default"])]
@@ -20,7 +25,7 @@ async fn mock_is_forbidden(
     #[context] context: Context,
     #[case] args: &[&str],
 ) {
-    let mock_lab = if_made!(mock_lab, "forbidden::mock_is_forbidden");
+    let mock_lab = if_made!(mock_lab, context);
     let token = mock_lab.token().await;
 
     let output = mock_lab.kubectl_as(&token).run(args).await;

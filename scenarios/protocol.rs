@@ -6,7 +6,12 @@ use tokenlab_webhook::ApiVersion;
 
 use crate::support::{assert_reviewed, bare_only, config, lab, mock};
 
-/// The tutorial's second step: a TokenReview posted to the webhook by hand.
+/// A TokenReview posted to the webhook by hand, the tutorial's second step, is answered in the
+/// version that it came in: the apiserver takes no other.
+///
+/// - Source: `apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2
+/// - Upstream test: none
+/// - Seen by users: kubernetes/website#24349, P8
 #[rstest]
 #[case::v1("authentication.k8s.io/v1")]
 #[case::v1beta1("authentication.k8s.io/v1beta1")]
@@ -16,10 +21,7 @@ async fn the_webhook_answers_in_the_version_of_the_question(
     #[context] context: Context,
     #[case] version: &str,
 ) {
-    let lab = bare_only!(
-        lab,
-        "protocol::the_webhook_answers_in_the_version_of_the_question"
-    );
+    let lab = bare_only!(lab, context);
     let token = lab.scripted().token(mock().await);
     let review = serde_json::json!({
         "apiVersion": version,
@@ -34,12 +36,18 @@ async fn the_webhook_answers_in_the_version_of_the_question(
 }
 
 /// The apiserver speaks v1beta1 unless it is told otherwise, although it no longer serves it.
+///
+/// - Source: `kubernetes/pkg/kubeapiserver/options/authentication.go`, v1.37.2 (`WithWebHook`)
+/// - Upstream test: `TestV1WebhookTokenAuthenticator`, `TestV1beta1WebhookTokenAuthenticator`
+///   (unit; the default is in no test)
+/// - Seen by users: rancher/kube-api-auth#124, P8
 #[rstest]
 #[case::by_default(None, ApiVersion::V1Beta1)]
 #[case::told_v1beta1(Some(ApiVersion::V1Beta1), ApiVersion::V1Beta1)]
 #[case::told_v1(Some(ApiVersion::V1), ApiVersion::V1)]
 #[tokio::test]
 async fn the_apiserver_speaks(
+    #[context] context: Context,
     #[case] webhook_version: Option<ApiVersion>,
     #[case] spoken: ApiVersion,
 ) {
@@ -47,7 +55,7 @@ async fn the_apiserver_speaks(
         webhook_version,
         ..config()
     };
-    let lab = bare_only!(SharedLab::get(config), "protocol::the_apiserver_speaks");
+    let lab = bare_only!(SharedLab::get(config), context);
     let token = lab.scripted().token(mock().await);
 
     let kubectl = lab.kubectl_as(&token).expect("must be made");

@@ -9,6 +9,11 @@ use tokenlab_webhook::Decision;
 use crate::support::{assert_output, assert_reviewed, bare_only, lab};
 
 /// To the user a refusal and a webhook that cannot tell look alike.
+///
+/// - Source: `apiserver/pkg/endpoints/filters/authentication.go`, v0.37.2
+/// - Upstream test: `TestAuthenticateRequestFailed`, `TestAuthenticateRequestError` (unit; one
+///   filter, no webhook)
+/// - Seen by users: kubernetes/minikube#2201, P7
 #[rstest]
 #[case::by_the_webhook(Decision::Refused)]
 #[case::as_the_webhook_cannot_tell(Decision::Undecided { reason: "the directory is away".to_owned() })]
@@ -18,7 +23,7 @@ async fn unauthorized(
     #[context] context: Context,
     #[case] decision: Decision,
 ) {
-    let lab = bare_only!(lab, "refusal::unauthorized");
+    let lab = bare_only!(lab, context);
     let token = lab.scripted().token(decision.clone());
 
     let kubectl = lab.kubectl_as(&token).expect("must be made");
@@ -32,6 +37,9 @@ async fn unauthorized(
 
 /// What passes is asked again within the same request, by a back-off of some five seconds; what does
 /// not is asked once.
+///
+/// - Source: `apiserver/pkg/util/webhook/webhook.go`, v0.37.2 (`DefaultShouldRetry`)
+/// - Upstream test: `TestV1WebhookCacheAndRetry` (unit; 500, 404 and 429, with a back-off of 5 ms)
 #[rstest]
 #[case::refused(Decision::Refused, 1)]
 #[case::undecided(Decision::Undecided { reason: "two users have that name".to_owned() }, 1)]
@@ -40,10 +48,11 @@ async fn unauthorized(
 #[tokio::test]
 async fn one_request_asks_so_often(
     #[future] lab: SharedLab,
+    #[context] context: Context,
     #[case] decision: Decision,
     #[case] calls: usize,
 ) {
-    let lab = bare_only!(lab, "refusal::one_request_asks_so_often");
+    let lab = bare_only!(lab, context);
     let token = lab.scripted().token(decision);
     let client = lab.client_as(&token).await.expect("must be made");
 
@@ -59,11 +68,18 @@ async fn one_request_asks_so_often(
     assert_eq!(lab.scripted().calls(&token).len(), calls);
 }
 
-/// A token that nobody scripted is refused like any other.
+/// A token that nobody knows is sent to the webhook, and refused by it.
+///
+/// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, v1.37.2
+/// - Upstream test: `TestUnknownUserIsUnauthorized` (integration; a token file, no webhook)
+/// - Seen by users: kubernetes/kubernetes#65874
 #[rstest]
 #[tokio::test]
-async fn a_token_that_nobody_knows_is_unauthorized(#[future] lab: SharedLab) {
-    let lab = bare_only!(lab, "refusal::a_token_that_nobody_knows_is_unauthorized");
+async fn a_token_that_nobody_knows_is_unauthorized(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+) {
+    let lab = bare_only!(lab, context);
     let token = fresh_token();
     let client = lab.client_as(&token).await.expect("must be made");
 
@@ -81,10 +97,13 @@ async fn a_token_that_nobody_knows_is_unauthorized(#[future] lab: SharedLab) {
 
 /// Without a token nobody is asked: the user is `system:anonymous`, who is forbidden, not
 /// unauthorized.
+///
+/// - Source: `apiserver/pkg/authentication/request/anonymous/anonymous.go`, v0.37.2
+/// - Upstream test: `TestAnonymous` (unit; one authenticator)
 #[rstest]
 #[tokio::test]
 async fn without_a_token_one_is_anonymous(#[future] lab: SharedLab, #[context] context: Context) {
-    let lab = bare_only!(lab, "refusal::without_a_token_one_is_anonymous");
+    let lab = bare_only!(lab, context);
     let nobody = lab.control_plane().user("nobody", Identity::Anonymous);
     let client = tokenlab_harness::client(&nobody)
         .await

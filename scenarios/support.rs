@@ -4,16 +4,19 @@
 #[expect(dead_code, reason = "which programs there are is asked elsewhere")]
 pub(crate) mod skipped;
 
+mod conditions;
+
 use std::path::Path;
 
 use rstest::{Context, fixture};
-use semver::Version;
 use tokenlab_harness::assets::Wanted;
-use tokenlab_harness::{
-    Backend, Cluster, ClusterError, K3sError, Kubectl, SharedConfig, SharedLab, fresh_token,
-};
+use tokenlab_harness::{Backend, Cluster, Kubectl, SharedConfig, SharedLab, fresh_token};
 use tokenlab_webhook::{Authenticator as _, Decision, Mock, Review, Token};
-use tokio::sync::OnceCell;
+
+pub(crate) use conditions::{
+    Kubernetes, bare_only, can_be_made, if_made, is_since, name, runs_bare_only, since, slow,
+    slow_ones_run,
+};
 
 /// The lab that all scenarios share which need no flags of their own. `LAB_KUBERNETES` names
 /// the version of Kubernetes.
@@ -64,14 +67,6 @@ impl MockLab {
         }
     }
 
-    /// The version of Kubernetes.
-    pub(crate) fn kubernetes(&self) -> &Version {
-        match self {
-            Self::Bare(lab) => &lab.assets().version,
-            Self::Cluster(lab) => lab.plan().version(),
-        }
-    }
-
     /// How often the webhook was asked for a token; only an owner's own webhook tells.
     pub(crate) fn calls(&self, token: &Token) -> Option<usize> {
         match self {
@@ -114,63 +109,6 @@ pub(crate) fn settings() -> insta::Settings {
     settings
 }
 
-/// Whether a scenario may run that scripts what the webhook answers, or that needs the control
-/// plane to itself: only the bare backend has such a webhook. Elsewhere it is skipped by name.
-pub(crate) fn runs_bare_only(scenario: &str) -> bool {
-    let backend = Backend::from_env().expect("LAB_BACKEND must be a backend");
-    let runs = backend.scripts_its_webhook();
-    if !runs {
-        skipped::skip(
-            scenario,
-            "it needs the bare backend, whose webhook can be scripted",
-        );
-    }
-    runs
-}
-
-/// Whether there is what a lab of this backend is made of: k3s needs an image, which not every
-/// machine can have. Where there is none the scenario is skipped by name.
-pub(crate) async fn can_be_made(scenario: &str) -> bool {
-    static LACKS: OnceCell<Option<String>> = OnceCell::const_new();
-    let lacks = LACKS.get_or_init(|| async {
-        let backend = Backend::from_env().expect("LAB_BACKEND must be a backend");
-        match backend.has_its_image(&config().kubernetes).await {
-            Ok(()) => None,
-            Err(ClusterError::K3s(error @ K3sError::NoImage { .. })) => Some(error.to_string()),
-            Err(error) => panic!("must be known: {error}"),
-        }
-    });
-    match lacks.await {
-        None => true,
-        Some(why) => {
-            skipped::skip(scenario, why);
-            false
-        }
-    }
-}
-
-/// The lab of whatever backend; where it cannot be made the scenario ends here.
-macro_rules! if_made {
-    ($lab:expr, $scenario:literal) => {
-        if $crate::support::can_be_made($scenario).await {
-            $lab.await
-        } else {
-            return;
-        }
-    };
-}
-
-/// The shared lab; on a backend that cannot script its webhook the scenario ends here.
-macro_rules! bare_only {
-    ($lab:expr, $scenario:literal) => {
-        if $crate::support::runs_bare_only($scenario) {
-            $lab.await
-        } else {
-            return;
-        }
-    };
-}
-
 /// Compares a text with `snapshots/<scenario>__<case>.snap`.
 macro_rules! assert_reviewed {
     ($context:expr, $answer:expr) => {
@@ -189,4 +127,4 @@ macro_rules! assert_output {
     }};
 }
 
-pub(crate) use {assert_output, assert_reviewed, bare_only, if_made};
+pub(crate) use {assert_output, assert_reviewed};
