@@ -4,6 +4,7 @@
 //! file in `snapshots/`. The tests share control planes and stay apart by their tokens.
 
 mod authorization;
+mod catalogue;
 mod forbidden;
 mod identity;
 mod protocol;
