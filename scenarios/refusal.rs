@@ -32,7 +32,7 @@ async fn unauthorized(
     assert_output!(context, output);
     let calls = lab.scripted().calls(&token);
     assert!(!calls.is_empty(), "the webhook must have been asked");
-    assert!(calls.iter().all(|call| call.decision == decision));
+    assert!(calls.iter().all(|call| call.act == decision.clone().into()));
 }
 
 /// What passes is asked again within the same request, by a back-off of some five seconds; what does

@@ -215,12 +215,12 @@ pub use ports::Port;
 pub use process::{Plan, Process, StartError};
 pub use reviewed::{Reviewed, Verdict};
 pub use run_folder::{KEEP, RunFolder, RunFolderError};
-pub use scripted::{Call, Scripted, fresh_token};
+pub use scripted::{Act, Call, Play, Posted, RawAnswer, Scripted, fresh_token};
 pub use shared::{SharedConfig, SharedLab};
 pub use tool::ToolError;
 pub use wait::{Poll, Probe, WaitError, until};
 pub use webhook::{
-    Answer, CommandError, CredentialError, Elsewhere, Fault, PostError, SERVICE_NAME,
-    ServerNameError, Webhook, WebhookCommand, WebhookError, WebhookPath, WebhookPathError,
-    WebhookSource, WebhookUrl, WebhookUrlError, Words, WordsError,
+    Answer, Break, CommandError, ConnectionFault, CredentialError, Elsewhere, Fault, PostError,
+    SERVICE_NAME, ServerNameError, Webhook, WebhookCommand, WebhookError, WebhookPath,
+    WebhookPathError, WebhookSource, WebhookUrl, WebhookUrlError, Words, WordsError,
 };

@@ -1,5 +1,8 @@
 //! An authenticator that answers by script, token by token, and keeps a record.
 
+mod act;
+mod stage;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -9,6 +12,11 @@ use tokenlab_webhook::{ApiVersion, Authenticator, BoxAuthenticator, Decision, Re
 use crate::digest::sha256;
 use crate::journal::clipped;
 use crate::run_folder::random_name;
+
+pub use act::{Act, Play, RawAnswer};
+use stage::CUE;
+pub use stage::Posted;
+pub(crate) use stage::stage;
 
 /// How many calls are on record: a lab that stays for weeks must not grow.
 const RECORD: usize = 10_000;
@@ -27,9 +35,16 @@ pub struct Scripted {
 
 #[derive(Debug, Default)]
 struct State {
-    script: HashMap<Token, Decision>,
+    script: HashMap<Token, Scene>,
     /// By the token's digest: a token that nobody scripted is not kept.
     calls: VecDeque<(String, Call)>,
+}
+
+/// A token's play, and how much of it was played.
+#[derive(Debug)]
+struct Scene {
+    play: Play,
+    begun: usize,
 }
 
 /// One review that the webhook was asked for.
@@ -40,10 +55,13 @@ pub struct Call {
     pub api_version: ApiVersion,
     /// The audiences that it asked for, the first 16.
     pub audiences: Vec<String>,
-    /// What it was told.
-    pub decision: Decision,
-    /// When it was told so.
+    /// What it got.
+    pub act: Act,
+    /// When that was decided; an act that takes its time began then.
     pub at: Instant,
+    /// How it came over the wire; `None` for a token without a script, and where only the
+    /// authenticator was asked.
+    pub posted: Option<Posted>,
 }
 
 impl Scripted {
@@ -61,15 +79,19 @@ impl Scripted {
     }
 
     /// Draws a fresh token and scripts it.
-    pub fn token(&self, decision: Decision) -> Token {
+    pub fn token(&self, play: impl Into<Play>) -> Token {
         let token = fresh_token();
-        self.script(&token, decision);
+        self.script(&token, play);
         token
     }
 
-    /// From now on the webhook answers this token so.
-    pub fn script(&self, token: &Token, decision: Decision) {
-        self.state().script.insert(token.clone(), decision);
+    /// From now on the webhook answers this token so, from the play's beginning.
+    pub fn script(&self, token: &Token, play: impl Into<Play>) {
+        let scene = Scene {
+            play: play.into(),
+            begun: 0,
+        };
+        self.state().script.insert(token.clone(), scene);
     }
 
     /// From now on this token is answered as one without a script; tells whether it had one.
@@ -77,12 +99,12 @@ impl Scripted {
         self.state().script.remove(token).is_some()
     }
 
-    /// The tokens that have a script, in no order.
-    pub fn scripts(&self) -> Vec<(Token, Decision)> {
+    /// The tokens that have a script, in no order, with what comes next for them.
+    pub fn scripts(&self) -> Vec<(Token, Act)> {
         let state = self.state();
         let scripts = state.script.iter();
         scripts
-            .map(|(token, decision)| (token.clone(), decision.clone()))
+            .map(|(token, scene)| (token.clone(), scene.play.act(scene.begun).clone()))
             .collect()
     }
 
@@ -93,6 +115,31 @@ impl Scripted {
         let state = self.state();
         let calls = state.calls.iter().filter(|(asked, _)| *asked == digest);
         calls.map(|(_, call)| call.clone()).collect()
+    }
+
+    /// The act for the next review of this token, if it has a script.
+    fn next(&self, token: &Token) -> Option<Act> {
+        let mut state = self.state();
+        let scene = state.script.get_mut(token)?;
+        let act = scene.play.act(scene.begun).clone();
+        scene.begun += 1;
+        Some(act)
+    }
+
+    fn record(&self, review: &Review, act: Act, posted: Option<Posted>) {
+        let call = Call {
+            api_version: review.api_version,
+            audiences: clipped(&review.audiences),
+            act,
+            at: Instant::now(),
+            posted,
+        };
+        let mut state = self.state();
+        if state.calls.len() == RECORD {
+            state.calls.pop_front();
+        }
+        let digest = sha256(review.token.expose().as_bytes());
+        state.calls.push_back((digest, call));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -107,24 +154,20 @@ pub fn fresh_token() -> Token {
 
 impl Authenticator for Scripted {
     async fn authenticate(&self, review: &Review) -> Decision {
-        let scripted = self.state().script.get(&review.token).cloned();
-        let decision = match (scripted, &self.otherwise) {
-            (Some(decision), _) => decision,
+        let cue = CUE.try_with(Clone::clone).ok();
+        let (act, posted) = match cue {
+            Some((act, posted)) => (Some(act), Some(posted)),
+            None => (self.next(&review.token), None),
+        };
+        let decision = match (&act, &self.otherwise) {
+            (Some(act), _) => (act.decision().cloned()).unwrap_or(Decision::Unavailable {
+                reason: "only a lab's webhook plays this".to_owned(),
+            }),
             (None, Some(otherwise)) => otherwise.authenticate(review).await,
             (None, None) => Decision::Refused,
         };
-        let call = Call {
-            api_version: review.api_version,
-            audiences: clipped(&review.audiences),
-            decision: decision.clone(),
-            at: Instant::now(),
-        };
-        let mut state = self.state();
-        if state.calls.len() == RECORD {
-            state.calls.pop_front();
-        }
-        let digest = sha256(review.token.expose().as_bytes());
-        state.calls.push_back((digest, call));
+        let act = act.unwrap_or_else(|| decision.clone().into());
+        self.record(review, act, posted);
         decision
     }
 }
@@ -157,12 +200,35 @@ mod tests {
         let token = webhook.token(Decision::Refused);
         let review = Review::new(token.clone());
         assert_eq!(webhook.authenticate(&review).await, Decision::Refused);
-        assert_eq!(webhook.scripts(), [(token.clone(), Decision::Refused)]);
+        assert_eq!(
+            webhook.scripts(),
+            [(token.clone(), Decision::Refused.into())]
+        );
         assert!(webhook.forget(&token));
         assert!(!webhook.forget(&token));
         let mock = Mock.authenticate(&review).await;
         assert_eq!(webhook.authenticate(&review).await, mock);
         assert_eq!(webhook.calls(&token).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_play_is_played_in_turn_and_its_last_act_repeated() {
+        let webhook = Scripted::new();
+        let away = || Decision::Unavailable {
+            reason: "away".to_owned(),
+        };
+        let play = Act::decide(away()).times(2).then(Decision::Refused);
+        let review = Review::new(webhook.token(play));
+        let expected = [away(), away(), Decision::Refused, Decision::Refused];
+        for decision in &expected {
+            assert_eq!(webhook.authenticate(&review).await, *decision);
+        }
+        let calls = webhook.calls(&review.token);
+        let decisions: Vec<_> = calls
+            .iter()
+            .filter_map(|call| call.act.decision())
+            .collect();
+        assert_eq!(decisions, expected.iter().collect::<Vec<_>>());
     }
 
     #[tokio::test]

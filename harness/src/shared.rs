@@ -105,7 +105,7 @@ impl Started {
         let scripted = Scripted::new();
         let mut builder = Lab::builder()
             .kubernetes(config.kubernetes)
-            .authenticator(scripted.clone())
+            .webhook(scripted.clone())
             .progress(Progress::stderr());
         if let Some(version) = config.webhook_version {
             builder = builder.webhook_version(version);

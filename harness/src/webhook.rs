@@ -2,30 +2,37 @@
 //! somebody else's.
 
 mod command;
+mod connection_fault;
 mod contract;
 mod credentials;
 mod elsewhere;
+mod error;
 mod observed;
 mod post;
 mod served;
 mod switches;
 mod through;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::middleware::from_fn_with_state;
 use camino::Utf8PathBuf;
-use tokenlab_webhook::pki::{CertificateAuthority, PkiError};
-use tokenlab_webhook::{ApiVersion, Authenticator, BoxAuthenticator, Mock, Tls, TlsError};
+use tokenlab_webhook::pki::CertificateAuthority;
+use tokenlab_webhook::{ApiVersion, Authenticator, BoxAuthenticator, Mock, Tls};
 
 use crate::journal::Journal;
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::named::Part;
 use crate::run_folder::RunFolder;
+use crate::scripted::{Scripted, stage};
 pub use command::{CommandError, WebhookCommand, WebhookPath, WebhookPathError};
+pub use connection_fault::{Break, ConnectionFault};
 pub(crate) use contract::Contract;
 pub use contract::{Words, WordsError};
 pub use credentials::CredentialError;
 pub use elsewhere::{Elsewhere, ServerNameError, WebhookUrl, WebhookUrlError};
+pub use error::WebhookError;
 use observed::Observed;
 pub(crate) use post::post as posted;
 pub use post::{Answer, PostError};
@@ -46,6 +53,8 @@ const ASKED: &str = "asked how it is";
 pub enum WebhookSource {
     /// The lab's owner serves it.
     Served(BoxAuthenticator),
+    /// The lab's owner serves it, and plays whatever is scripted.
+    Scripted(Scripted),
     /// The lab's owner starts it, and ends it.
     Command(WebhookCommand),
     /// It runs already, and is left alone.
@@ -73,6 +82,7 @@ impl WebhookSource {
     ) -> Result<Webhook, WebhookError> {
         match self {
             Self::Served(authenticator) => Webhook::serve(authenticator),
+            Self::Scripted(scripted) => Webhook::scripted(scripted),
             Self::Command(command) => {
                 let (running, config) = Box::pin(command.start(folder, version)).await?;
                 Ok(Webhook {
@@ -83,6 +93,12 @@ impl WebhookSource {
             }
             Self::Elsewhere(elsewhere) => Webhook::elsewhere(&elsewhere, version).await,
         }
+    }
+}
+
+impl From<Scripted> for WebhookSource {
+    fn from(scripted: Scripted) -> Self {
+        Self::Scripted(scripted)
     }
 }
 
@@ -110,7 +126,7 @@ pub struct Webhook {
 /// Who runs it.
 #[derive(Debug)]
 enum Runs {
-    Here(Here),
+    Here(Box<Here>),
     Command(command::Running),
     Elsewhere,
 }
@@ -119,85 +135,7 @@ enum Runs {
 struct Here {
     served: Served,
     switches: Switches,
-}
-
-/// Why there is no webhook, or no answer of it.
-#[derive(Debug, thiserror::Error)]
-pub enum WebhookError {
-    /// Its certificates could not be made.
-    #[error("the webhook's certificates could not be made")]
-    Pki(#[from] PkiError),
-    /// Its certificates could not be used.
-    #[error("the webhook's certificate could not be used")]
-    Tls(#[from] TlsError),
-    /// It could not listen.
-    #[error("the webhook could not listen on 127.0.0.1")]
-    Listen(#[source] std::io::Error),
-    /// A request to it failed.
-    #[error("the webhook at `{url}` did not answer")]
-    Post {
-        /// Where it listens.
-        url: String,
-        /// What went wrong.
-        source: PostError,
-    },
-    /// It was asked before the lab is started, and it failed.
-    #[error(transparent)]
-    Probe(Box<Self>),
-    /// What answers there is no webhook for TokenReviews.
-    #[error("the webhook at `{url}` answers a TokenReview with {status}, and no TokenReview")]
-    NoReview {
-        /// Where it is.
-        url: String,
-        /// The HTTP status.
-        status: http::StatusCode,
-    },
-    /// The command that starts it failed.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-    /// Only the lab's own can be changed.
-    #[error("the webhook at `{url}` is not served by the lab: it cannot be {what}")]
-    NotServedHere {
-        /// Where it is.
-        url: String,
-        /// What was asked for.
-        what: &'static str,
-    },
-}
-
-impl WebhookError {
-    /// Whether it names a log in the run folder.
-    pub(crate) fn has_a_log(&self) -> bool {
-        matches!(self, Self::Command(error) if error.has_a_log())
-    }
-
-    /// The way out, where one is known.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Command(error) => return error.hint(),
-            Self::Probe(error) => match &**error {
-                Self::Post { source, .. } if source.may_pass() => {
-                    "start it first; or do not look: `--no-probe`, and it may come later"
-                }
-                error => return error.hint(),
-            },
-            Self::Post { source, .. } => match source {
-                PostError::Authority(_) => "give the authority of its certificate: `--ca`",
-                PostError::Name(_) => {
-                    "give one of its certificate's subject alternative names: `--server-name`"
-                }
-                PostError::Caller(_) => {
-                    "give a certificate that it takes: `--client-cert` and `--client-key`"
-                }
-                PostError::NotTls(_) => "it must serve TLS: kube-apiserver sends tokens",
-                error if error.may_pass() => "it must run: start it",
-                _ => return None,
-            },
-            Self::NoReview { .. } => "the URL has the path too, such as `/authenticate`",
-            _ => return None,
-        };
-        Some(hint.to_owned())
-    }
+    authority: CertificateAuthority,
 }
 
 /// The file for the apiserver to reach a webhook by that has [`SERVICE_NAME`] in its certificate.
@@ -217,12 +155,26 @@ fn config(server: String, certificate_authority: &str) -> Kubeconfig {
 impl Webhook {
     /// Makes a CA and a serving certificate, listens on a free port of 127.0.0.1, and serves.
     pub fn serve(authenticator: BoxAuthenticator) -> Result<Self, WebhookError> {
+        Self::start(authenticator, |router| router)
+    }
+
+    /// The same, with what is scripted: raw answers, too.
+    pub fn scripted(scripted: Scripted) -> Result<Self, WebhookError> {
+        Self::start(BoxAuthenticator::new(scripted.clone()), |router| {
+            router.layer(from_fn_with_state(scripted, stage))
+        })
+    }
+
+    fn start(
+        authenticator: BoxAuthenticator,
+        around: impl FnOnce(Router) -> Router,
+    ) -> Result<Self, WebhookError> {
         let authority = CertificateAuthority::new("tokenlab-webhook")?;
         let tls = Tls::from_certificate(&authority.serving(&[SERVICE_NAME])?)?;
         let switches = Switches::default();
         let journal = Journal::new();
         let observed = Observed::new(authenticator, switches.clone(), journal.clone());
-        let router = observed.router();
+        let router = around(observed.router());
         let served = Served::start(router, tls).map_err(WebhookError::Listen)?;
         let url = format!(
             "https://127.0.0.1:{}{}",
@@ -231,7 +183,11 @@ impl Webhook {
         );
         Ok(Self {
             config: config(url, authority.certificate_pem()),
-            runs: Runs::Here(Here { served, switches }),
+            runs: Runs::Here(Box::new(Here {
+                served,
+                switches,
+                authority,
+            })),
             journal,
         })
     }
@@ -353,6 +309,34 @@ impl Webhook {
     /// Whether it listens.
     pub async fn is_up(&self) -> Result<bool, WebhookError> {
         Ok(self.here(ASKED)?.served.is_up().await)
+    }
+
+    /// From now on every connection meets this fault, and those that are open are closed; `None`
+    /// serves again.
+    pub async fn break_connections(
+        &self,
+        fault: Option<ConnectionFault>,
+    ) -> Result<(), WebhookError> {
+        let served = &self.here("made to break connections")?.served;
+        let broken = served.break_connections(fault).await;
+        broken.map_err(WebhookError::Listen)
+    }
+
+    /// When it broke a connection on purpose, in order.
+    pub fn broken(&self) -> Result<Vec<Instant>, WebhookError> {
+        Ok(self.here(ASKED)?.served.broken())
+    }
+
+    /// From now on it serves with this certificate, or HTTP without TLS. Every connection is closed;
+    /// the file that tells the apiserver of it stays as it is.
+    pub async fn serve_with(&self, tls: Option<Tls>) -> Result<(), WebhookError> {
+        let served = &self.here("given another certificate")?.served;
+        served.serve_with(tls).await.map_err(WebhookError::Listen)
+    }
+
+    /// The authority of its certificate, to make others.
+    pub fn authority(&self) -> Result<&CertificateAuthority, WebhookError> {
+        Ok(&self.here(ASKED)?.authority)
     }
 
     /// From now on every review is answered so much later; zero, the default, is as soon as it

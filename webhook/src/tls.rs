@@ -149,7 +149,7 @@ impl Tls {
     }
 
     /// What the next connection is accepted with.
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+    pub fn config(&self) -> Arc<ServerConfig> {
         self.current().config
     }
 

@@ -1,13 +1,14 @@
 //! A webhook's socket and tasks: they can end and come back, on the same port.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use tokenlab_webhook::{Server, Tls};
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 
+use super::connection_fault::{Broken, ConnectionFault};
 use crate::ports::Port;
 use crate::runtime;
 
@@ -15,9 +16,17 @@ use crate::runtime;
 #[derive(Debug)]
 pub(super) struct Served {
     port: Port,
-    tls: Tls,
     router: Router,
-    listening: Mutex<Option<Listening>>,
+    broken: Broken,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// `None`: HTTP without TLS.
+    tls: Option<Tls>,
+    fault: Option<ConnectionFault>,
+    listening: Option<Listening>,
 }
 
 /// Dropped, it ends.
@@ -30,13 +39,19 @@ struct Listening {
 impl Served {
     /// Takes a free port, and serves.
     pub(super) fn start(router: Router, tls: Tls) -> io::Result<Self> {
+        let mut state = State {
+            tls: Some(tls),
+            fault: None,
+            listening: None,
+        };
         let mut served = Self {
             port: Port::reserve()?,
-            tls,
             router,
-            listening: Mutex::default(),
+            broken: Broken::default(),
+            state: Mutex::default(),
         };
-        *served.listening.get_mut() = Some(served.listen()?);
+        state.listening = Some(served.listen(&state)?);
+        *served.state.get_mut() = state;
         Ok(served)
     }
 
@@ -44,15 +59,20 @@ impl Served {
         self.port.number()
     }
 
+    /// When a connection was broken on purpose.
+    pub(super) fn broken(&self) -> Vec<Instant> {
+        self.broken.since_start()
+    }
+
     pub(super) async fn is_up(&self) -> bool {
-        self.listening.lock().await.is_some()
+        self.state.lock().await.listening.is_some()
     }
 
     /// Listens again; nothing changes when it does already.
     pub(super) async fn up(&self) -> io::Result<()> {
-        let mut listening = self.listening.lock().await;
-        if listening.is_none() {
-            *listening = Some(self.listen()?);
+        let mut state = self.state.lock().await;
+        if state.listening.is_none() {
+            state.listening = Some(self.listen(&state)?);
         }
         Ok(())
     }
@@ -60,26 +80,65 @@ impl Served {
     /// Closes the socket and every connection, the reviews that run included: nothing of it is
     /// left when this returns.
     pub(super) async fn down(&self) {
-        let mut listening = self.listening.lock().await;
-        if let Some(Listening { stop, task }) = listening.take() {
+        self.state.lock().await.down().await;
+    }
+
+    /// From now on it serves with this certificate, or without TLS. Every connection is closed.
+    pub(super) async fn serve_with(&self, tls: Option<Tls>) -> io::Result<()> {
+        let mut state = self.state.lock().await;
+        state.tls = tls;
+        self.again(&mut state).await
+    }
+
+    /// From now on every connection meets this, and those that are open are closed.
+    pub(super) async fn break_connections(&self, fault: Option<ConnectionFault>) -> io::Result<()> {
+        let mut state = self.state.lock().await;
+        state.fault = fault;
+        self.again(&mut state).await
+    }
+
+    /// Begins anew, when it listens.
+    async fn again(&self, state: &mut State) -> io::Result<()> {
+        if state.listening.is_some() {
+            state.down().await;
+            state.listening = Some(self.listen(state)?);
+        }
+        Ok(())
+    }
+
+    fn listen(&self, state: &State) -> io::Result<Listening> {
+        // Socket and tasks belong to the harness's runtime: the test's may end before they do.
+        let _runtime = runtime::handle().enter();
+        let listener = self.port.listen()?;
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        let task = if let Some(fault) = state.fault.clone() {
+            let breaking = (self.broken.clone()).listen(listener, state.tls.clone(), fault);
+            runtime::handle().spawn(async {
+                tokio::select! {
+                    () = stopped => {}
+                    () = breaking => {}
+                }
+            })
+        } else {
+            let server = Server::from_listener(listener, state.tls.clone())?
+                .with_drain_limit(Duration::ZERO);
+            let router = self.router.clone();
+            runtime::handle().spawn(async move {
+                server.serve(router, stopped).await;
+            })
+        };
+        Ok(Listening { stop, task })
+    }
+}
+
+impl State {
+    async fn down(&mut self) {
+        if let Some(Listening { stop, task }) = self.listening.take() {
             let _ = stop.send(());
             let _ = task.await;
         }
-    }
-
-    fn listen(&self) -> io::Result<Listening> {
-        // Socket and tasks belong to the harness's runtime: the test's may end before they do.
-        let _runtime = runtime::handle().enter();
-        let server = Server::from_listener(self.port.listen()?, Some(self.tls.clone()))?
-            .with_drain_limit(Duration::ZERO);
-        let (stop, stopped) = oneshot::channel();
-        let router = self.router.clone();
-        let task = runtime::handle().spawn(async move {
-            let stop = async {
-                let _ = stopped.await;
-            };
-            server.serve(router, stop).await;
-        });
-        Ok(Listening { stop, task })
     }
 }

@@ -59,7 +59,7 @@ async fn apply(lab: &Lab, switchboard: &Switchboard, change: Change) -> Result<(
         Change::Token {
             token,
             script: Some(script),
-        } => switchboard.scripted.script(&token, script.into()),
+        } => switchboard.scripted.script(&token, Decision::from(script)),
         Change::Token {
             token,
             script: None,
@@ -94,13 +94,14 @@ async fn settings(lab: &Lab, switchboard: &Switchboard) -> Result<Settings, Webh
     let memory = audit::memory(lab.control_plane().flags());
     let tokens = scripted.scripts().into_iter();
     let mut tokens: Vec<_> = tokens
-        .map(|(token, decision)| {
+        .filter_map(|(token, act)| {
             let token = journal.hash(&token);
-            ScriptedToken {
-                remembered_s: remembered(journal, &token, &decision),
+            let decision = act.decision()?;
+            Some(ScriptedToken {
+                remembered_s: remembered(journal, &token, decision),
                 token,
-                script: decision.into(),
-            }
+                script: decision.clone().into(),
+            })
         })
         .collect();
     tokens.sort_by(|one, other| one.token.cmp(&other.token));

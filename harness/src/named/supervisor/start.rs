@@ -12,7 +12,6 @@ use crate::lab::Lab;
 use crate::named::webhook::SpecWebhook;
 use crate::progress::Progress;
 use crate::scripted::Scripted;
-use crate::webhook::WebhookSource;
 
 /// A lab that is ready.
 pub(super) struct Started {
@@ -48,7 +47,7 @@ async fn bare(spec: &Spec, claim: &mut Claim, progress: Progress) -> Result<Star
     let is_ours = foreign.is_none();
     let mut builder = Lab::builder()
         .kubernetes(spec.kubernetes.clone())
-        .webhook(foreign.unwrap_or_else(|| WebhookSource::served(scripted.clone())))
+        .webhook(foreign.unwrap_or_else(|| scripted.clone().into()))
         .audit(true)
         .progress(progress);
     for (name, value) in &spec.flags {

@@ -1,0 +1,85 @@
+//! Where plays are played: a layer around the product's routes.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, StatusCode, Version};
+use serde_json::Value;
+use tokenlab_webhook::BODY_LIMIT;
+use tokenlab_webhook::review::decode;
+
+use super::{Act, Scripted};
+
+/// A body that is longer is not on record.
+const RECORDED_BODY: usize = 16 << 10;
+
+/// A review as it came over the wire.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Posted {
+    /// The path, with the query.
+    pub path: String,
+    /// The version of HTTP.
+    pub version: Version,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body without the token; `null` where it is longer than 16 KiB.
+    pub body: Value,
+}
+
+tokio::task_local! {
+    /// What the authenticator is to do with the review that it is asked for, and how that came.
+    pub(super) static CUE: (Act, Posted);
+}
+
+/// Plays what the script has for a review's token. What is no review, or of a token without a
+/// script, is the routes' alone.
+pub(crate) async fn stage(
+    State(scripted): State<Scripted>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let review = decode(&body).ok();
+    let act = review
+        .as_ref()
+        .and_then(|review| Some((review, scripted.next(&review.token)?)));
+    let posted = act.is_some().then(|| Posted::new(&head, &body));
+    let request = Request::from_parts(head, Body::from(body));
+    let (Some((review, act)), Some(posted)) = (act, posted) else {
+        return next.run(request).await;
+    };
+    if act.decision().is_none() {
+        scripted.record(review, act.clone(), Some(posted.clone()));
+    }
+    // Not a wait for something: the delay is what was asked for.
+    tokio::time::sleep(act.delay()).await;
+    match act.played().await {
+        Some(response) => response,
+        None => CUE.scope((act, posted), next.run(request)).await,
+    }
+}
+
+impl Posted {
+    fn new(head: &Parts, body: &[u8]) -> Self {
+        let mut json = Value::Null;
+        if body.len() <= RECORDED_BODY {
+            json = serde_json::from_slice(body).unwrap_or_default();
+            if let Some(token) = json.pointer_mut("/spec/token") {
+                *token = "[token]".into();
+            }
+        }
+        let path = head.uri.path_and_query();
+        Self {
+            path: path.map(ToString::to_string).unwrap_or_default(),
+            version: head.version,
+            headers: head.headers.clone(),
+            body: json,
+        }
+    }
+}
