@@ -1,7 +1,7 @@
 //! A webhook that fails: what the user gets, how often it is asked, how long that takes.
 
 use http::StatusCode;
-use rstest::rstest;
+use rstest::{Context, rstest};
 use tokenlab_harness::{Act, Break, ConnectionFault, RawAnswer, SharedLab};
 use tokenlab_webhook::{Decision, User};
 
@@ -9,11 +9,14 @@ use crate::evidence::Asked;
 use crate::serial::serial;
 use crate::support::{bare_only, lab};
 
-/// What may pass is tried again within the same request.
+/// What may pass is tried again within the same request, and what is answered then counts.
+///
+/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2
+/// - Upstream test: none
 #[rstest]
 #[tokio::test]
-async fn a_second_answer_counts(#[future] lab: SharedLab) {
-    let lab = bare_only!(lab, "failures::a_second_answer_counts");
+async fn a_second_answer_counts(#[future] lab: SharedLab, #[context] context: Context) {
+    let lab = bare_only!(lab, context);
     let fails = RawAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, "out of order");
     let ann = Decision::authenticated(User::new("ann"));
     let token = lab.scripted().token(Act::answer(fails).times(2).then(ann));
@@ -24,12 +27,19 @@ async fn a_second_answer_counts(#[future] lab: SharedLab) {
 }
 
 /// A connection that is reset under a request is tried again, one that is closed is not.
+///
+/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2
+/// - Upstream test: none
 #[rstest]
 #[case::reset(Break::Reset, 5)]
 #[case::closed(Break::Close, 1)]
 #[tokio::test]
-async fn a_broken_connection(#[case] how: Break, #[case] times: usize) {
-    let lab = serial().await;
+async fn a_broken_connection(
+    #[context] context: Context,
+    #[case] how: Break,
+    #[case] times: usize,
+) {
+    let lab = bare_only!(serial(), context);
     let fault = ConnectionFault::AtRequest(how);
     let webhook = lab.webhook();
     webhook
