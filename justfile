@@ -13,6 +13,26 @@ lab *ARGS:
 test *ARGS:
     cargo test {{ ARGS }}
 
+# The scenarios of the class `slow`, which wait for minutes, side by side
+test-slow:
+    LAB_SLOW=1 cargo test --test scenarios -- --test-threads 64 $(cat .ci/skipped/slow)
+
+# Tests by nextest, which writes target/nextest/ci/junit.xml: `just junit --test scenarios`
+junit *ARGS:
+    cargo nextest run --profile ci {{ ARGS }}
+
+# The scenarios again and again, until one fails: `just flakes 20`
+flakes TIMES="20" *ARGS:
+    for _ in $(seq {{ TIMES }}); do cargo test --test scenarios -- {{ ARGS }} || exit 1; done
+
+# Write SCENARIOS.md, and the lists of what is skipped, from the scenarios' comments
+scenarios:
+    LAB_WRITE=1 cargo test --test scenarios catalogue::
+
+# Run the scenarios on a series of Kubernetes, and write down what passed: `just record 1.34`
+record SERIES *FILTERS: && scenarios
+    .ci/scenarios --record {{ SERIES }} {{ FILTERS }}
+
 # The scenarios and the tests of clusters on kind; they need a Docker engine
 test-kind *ARGS:
     LAB_BACKEND=kind cargo test --test scenarios --test kind {{ ARGS }}

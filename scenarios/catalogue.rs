@@ -28,7 +28,6 @@ fn is_current() {
         .filter(|test| !claims(&subjects).any(|claim| claim.has(test)));
     let complaints: Vec<String> = (claims(&subjects).flat_map(claim::Claim::complaints))
         .chain(of_no_claim.map(|test| format!("{test} is of no claim")))
-        .chain(runs.complaints(&tests))
         .collect();
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 
@@ -39,12 +38,14 @@ fn is_current() {
         names.sort_unstable();
         names.iter().map(|name| format!("{name}\n")).collect()
     };
-    for (file, is) in [
+    let files = [
         ("SCENARIOS.md", page::of(&subjects, &tests, &runs)),
         (".ci/skipped/slow", names(|claim| claim.is_slow())),
         (".ci/skipped/scenarios", names(|claim| claim.is_bare_only())),
-    ] {
-        let path = root().join(file);
+    ];
+    let files = files.map(|(file, is)| (file.to_owned(), is)).into_iter();
+    for (file, is) in files.chain(runs.files(&tests)) {
+        let path = root().join(&file);
         let was = std::fs::read_to_string(&path).unwrap_or_default();
         if was != is && std::env::var_os(WRITE).is_some() {
             std::fs::write(path, is).expect("must be written");

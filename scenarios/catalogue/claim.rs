@@ -53,7 +53,8 @@ impl Claim {
 
     /// Whether a test of Kubernetes' own has some of it.
     pub(super) fn is_tested_upstream(&self) -> bool {
-        self.facts(UPSTREAM_TEST).all(|test| !test.starts_with("none"))
+        self.facts(UPSTREAM_TEST)
+            .all(|test| !test.starts_with("none"))
     }
 
     pub(super) fn is_slow(&self) -> bool {

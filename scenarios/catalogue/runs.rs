@@ -28,12 +28,13 @@ impl Runs {
         passed.map(|(series, _)| series.as_str()).collect()
     }
 
-    /// Names of no test: it has another name now, or is gone.
-    pub(super) fn complaints(&self, tests: &[String]) -> impl Iterator<Item = String> {
-        let unknown = self.0.iter().flat_map(|(series, passed)| {
-            let unknown = passed.iter().filter(|test| !tests.contains(test));
-            unknown.map(move |test| format!("scenarios/runs/{series}: there is no {test}"))
-        });
-        unknown
+    /// The files' names and texts, without what is the name of no test: it has another one now, or
+    /// is gone.
+    pub(super) fn files(&self, tests: &[String]) -> impl Iterator<Item = (String, String)> {
+        self.0.iter().map(|(series, passed)| {
+            let known = passed.iter().filter(|test| tests.contains(test));
+            let lines = known.map(|test| format!("{test}\n"));
+            (format!("scenarios/runs/{series}"), lines.collect())
+        })
     }
 }
