@@ -1,85 +1,84 @@
-//! Kubernetes' own sources: where on the web they are, and whether they are what a claim says.
+//! Kubernetes' own sources: where on the web they are, and whether they say what a claim says.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::claim::{Claim, SOURCE, UPSTREAM_TEST};
 
-/// The repository that all of the modules come from.
-const REPOSITORY: &str = "https://github.com/kubernetes/kubernetes";
-
-/// A file of a module of `k8s.io`: `apiserver/pkg/…/webhook.go`, and the module's version.
+/// A file of a module of `k8s.io` (`apiserver/pkg/…/webhook.go`, v0.37.2) or of Go's own library
+/// (`net/http/client.go`, Go 1.26).
 struct Source<'a> {
-    module: &'a str,
-    path: &'a str,
+    file: &'a str,
+    /// `v0.37.2`, or `1.26` of Go.
     version: &'a str,
+    /// What of it.
+    symbols: Vec<&'a str>,
 }
 
-impl<'a> Source<'a> {
-    /// The first file that a text names, `` `apiserver/…/webhook.go`, v0.37.2 ``.
-    fn of(text: &'a str) -> Option<Self> {
-        let file = quoted(text).next()?;
-        let (module, path) = file.split_once('/')?;
-        let version = text.split([' ', ',', ';', ')']).find(|word| {
-            word.strip_prefix('v')
-                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        })?;
-        Some(Self {
-            module,
-            path,
-            version,
-        })
+/// The files that a text names. Behind a file stand its symbols and, sooner or later, the version.
+fn sources(text: &str) -> Vec<Source<'_>> {
+    let pieces: Vec<&str> = text.split('`').collect();
+    let mut sources: Vec<Source> = Vec::new();
+    for (at, piece) in pieces.iter().enumerate().skip(1).step_by(2) {
+        if piece.contains('/') && piece.ends_with(".go") {
+            let behind = pieces[at + 1..].iter().step_by(2);
+            sources.push(Source {
+                file: piece,
+                version: behind.copied().find_map(version).unwrap_or_default(),
+                symbols: Vec::new(),
+            });
+        } else if let Some(source) = sources.last_mut() {
+            source.symbols.push(piece);
+        }
     }
+    sources
+}
 
-    /// The module's folder.
-    fn folder(&self) -> String {
-        format!("{}@{}", self.module, self.version)
-    }
+fn version(text: &str) -> Option<&str> {
+    let words: Vec<&str> = text
+        .split([' ', ',', ';', '(', ')'])
+        .filter(|word| !word.is_empty())
+        .collect();
+    let module = words.iter().find(|word| {
+        let numbers = word.strip_prefix('v').unwrap_or_default();
+        numbers.split('.').count() == 3 && numbers.split('.').all(|n| n.parse::<u32>().is_ok())
+    });
+    let go = words.windows(2).find(|words| words[0] == "Go");
+    module.copied().or_else(|| go.map(|words| words[1]))
+}
 
-    /// What a text names beside the file, and the file has not; or the file, if it is not there.
-    fn lacks(&self, text: &str, modules: &Path) -> Vec<String> {
-        let Self {
-            module,
-            path,
-            version,
-        } = self;
-        let file = modules.join(self.folder()).join(path);
-        let Ok(go) = std::fs::read_to_string(&file) else {
-            return vec![format!("there is no {module}/{path}, {version}")];
-        };
-        let missing = quoted(text).skip(1).filter(|symbol| !go.contains(symbol));
-        missing
-            .map(|symbol| format!("no `{symbol}` in {module}/{path}, {version}"))
-            .collect()
+impl Source<'_> {
+    /// Where it is below the modules that Go has got, and if it is Go's own, below Go's root.
+    fn path(&self, modules: &Path) -> Option<PathBuf> {
+        let (module, path) = self.file.split_once('/')?;
+        let folder = modules.join(format!("{module}@{}", self.version));
+        self.version.starts_with('v').then(|| folder.join(path))
     }
 
     fn url(&self) -> String {
-        let Self {
-            module,
-            path,
-            version,
-        } = self;
+        let Self { file, version, .. } = self;
         // The staged modules' v0.x is v1.x of the whole.
         let tag = version.replacen("v0.", "v1.", 1);
-        match *module {
-            "kubernetes" => format!("{REPOSITORY}/blob/{tag}/{path}"),
-            _ => format!("{REPOSITORY}/blob/{tag}/staging/src/k8s.io/{module}/{path}"),
+        let kubernetes = format!("https://github.com/kubernetes/kubernetes/blob/{tag}");
+        if !version.starts_with('v') {
+            let branch = format!("release-branch.go{version}");
+            format!("https://github.com/golang/go/blob/{branch}/src/{file}")
+        } else if let Some(path) = file.strip_prefix("kubernetes/") {
+            format!("{kubernetes}/{path}")
+        } else {
+            format!("{kubernetes}/staging/src/k8s.io/{file}")
         }
     }
 }
 
-/// What stands in backticks.
-fn quoted(text: &str) -> impl Iterator<Item = &str> {
-    text.split('`').skip(1).step_by(2)
-}
-
-/// A source, as a link.
+/// Sources, as links.
 pub(super) fn linked(text: &str) -> String {
-    let Some(source) = Source::of(text) else {
-        return text.to_owned();
-    };
-    let file = format!("`{}/{}`", source.module, source.path);
-    text.replacen(&file, &format!("[{file}]({})", source.url()), 1)
+    let mut linked = text.to_owned();
+    for source in sources(text) {
+        let file = format!("`{}`", source.file);
+        linked = linked.replacen(&file, &format!("[{file}]({})", source.url()), 1);
+    }
+    linked
 }
 
 /// Where Go keeps the modules of `k8s.io`, if it has them.
@@ -87,42 +86,63 @@ pub(super) fn modules() -> Option<PathBuf> {
     let cache = std::env::var_os("GOMODCACHE").map(PathBuf::from);
     let cache = cache.or_else(|| Some(std::env::home_dir()?.join("go/pkg/mod")));
     let modules = cache?.join("k8s.io");
-    modules
-        .join("apiserver@v0.37.2")
-        .is_dir()
-        .then_some(modules)
+    let both = ["apiserver@v0.37.2", "kubernetes@v1.37.2"];
+    let has = both.iter().all(|module| modules.join(module).is_dir());
+    has.then_some(modules)
 }
 
-/// The files, the symbols in them and the tests that claims name and that are not there.
+/// What claims name, and is not there: files, symbols in them, tests.
 pub(super) fn complaints(claims: &[&Claim], modules: &Path) -> Vec<String> {
     let mut complaints = Vec::new();
-    let mut named = BTreeSet::new();
+    let mut folders = BTreeSet::new();
     for claim in claims {
         for text in claim.facts(SOURCE) {
-            match Source::of(text) {
-                Some(source) => {
-                    named.insert(modules.join(source.folder()));
-                    complaints.extend(source.lacks(text, modules));
+            let sources = sources(text);
+            if sources.is_empty() || sources.iter().any(|source| source.version.is_empty()) {
+                complaints.push(format!("{}: no file and version in {text}", claim.name));
+            }
+            for source in sources {
+                let Some(path) = source.path(modules) else {
+                    continue;
+                };
+                folders.extend(
+                    path.ancestors()
+                        .find(|path| path.parent() == Some(modules))
+                        .map(Path::to_owned),
+                );
+                let go = std::fs::read_to_string(&path).unwrap_or_default();
+                // Of `Result.Into` the file says `Into`.
+                let missing = source.symbols.iter().filter(|symbol| {
+                    let last = symbol.rsplit('.').next();
+                    !go.contains(last.unwrap_or_default())
+                });
+                if go.is_empty() {
+                    complaints.push(format!("{}: there is no {}", claim.name, path.display()));
+                } else {
+                    complaints.extend(missing.map(|symbol| {
+                        format!("{}: no `{symbol}` in {}", claim.name, path.display())
+                    }));
                 }
-                None => complaints.push(format!("`{text}` names no file and version")),
             }
         }
     }
     let mut tests = BTreeSet::new();
-    for module in named {
-        tests_in(&module, &mut tests);
+    for folder in folders {
+        tests_in(&folder, &mut tests);
     }
     for claim in claims {
-        let names = claim.facts(UPSTREAM_TEST).flat_map(quoted);
+        let names = claim
+            .facts(UPSTREAM_TEST)
+            .flat_map(|text| text.split('`').skip(1).step_by(2));
         let names = names.filter(|name| name.starts_with("Test") && !tests.contains(*name));
         complaints.extend(names.map(|name| format!("{}: no test {name}", claim.name)));
     }
     complaints
 }
 
-/// The tests in a folder of Go's.
+/// The functions in the tests of a folder of Go's.
 fn tests_in(folder: &Path, tests: &mut BTreeSet<String>) {
-    for entry in std::fs::read_dir(folder).expect("must be read") {
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
         let path = entry.expect("must be read").path();
         if path.is_dir() {
             tests_in(&path, tests);
