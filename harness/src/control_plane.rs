@@ -2,6 +2,7 @@
 
 mod apiserver;
 mod etcd;
+mod peer;
 
 use std::fmt;
 use std::process::ExitStatus;
@@ -22,6 +23,7 @@ use crate::ports::Port;
 use crate::process::{Plan, Process, StartError};
 use crate::run_folder::{self, COMMAND_LINES, RunFolder, RunFolderError};
 use crate::wait::{Poll, Probe};
+pub use peer::Peer;
 
 /// Both programs are Go, start with a burst of garbage and live for seconds: collecting less
 /// often is worth 0.15 s of the start on two cores, for some 100 MiB of memory.
@@ -344,9 +346,13 @@ fn kubeconfig(
     Kubeconfig {
         cluster: "tokenlab".to_owned(),
         user: user.to_owned(),
-        server: format!("https://127.0.0.1:{port}"),
+        server: server(port),
         certificate_authority: authority.certificate_pem().to_owned(),
         tls_server_name: None,
         identity,
     }
+}
+
+fn server(port: u16) -> String {
+    format!("https://127.0.0.1:{port}")
 }

@@ -190,7 +190,7 @@ pub use cluster::{
     Cluster, ClusterBuilder, ClusterError, ClusterPlan, ClusterWebhook, DeploymentError, Reach,
     ServiceAddress, ServiceAddressError, Wire, Wired,
 };
-pub use control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan};
+pub use control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan, Peer};
 pub use docker::DockerError;
 pub use existing::{Existing, ExistingCluster, ExistingError, Operator};
 pub use flags::Flags;

@@ -1,6 +1,7 @@
 //! Real control planes: restarted, stopped, side by side, and closed to others.
 
 mod closed;
+mod peer;
 mod restart;
 mod side_by_side;
 mod users;
