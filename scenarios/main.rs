@@ -9,6 +9,8 @@ mod evidence;
 mod failures;
 mod forbidden;
 mod identity;
+mod identity_limits;
+mod identity_system;
 #[allow(dead_code, reason = "until all scenarios are here")]
 mod planes;
 mod protocol;

@@ -5,6 +5,7 @@
 pub(crate) mod skipped;
 
 mod conditions;
+mod reviews;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ pub(crate) use conditions::{
     Kubernetes, bare_only, can_be_made, if_made, is_since, name, runs_bare_only, since, slow,
     slow_ones_run,
 };
+pub(crate) use reviews::{SOON, answer, reviewed};
 
 /// The lab that all scenarios share which need no flags of their own. `LAB_KUBERNETES` names
 /// the version of Kubernetes.
@@ -106,6 +108,8 @@ pub(crate) fn settings() -> insta::Settings {
     // kubectl's own log lines: dates and process numbers in each run, other words and line
     // numbers in each version. What it tells the user comes after them.
     settings.add_filter(r"(?m)^([EW]\d{4} .*\n)+", "[KUBECTL'S LOG]\n");
+    // Where Kubernetes' own source registers its types: another line in each version.
+    settings.add_filter(r"(runtime/scheme\.go):\d+", "$1:[LINE]");
     settings
 }
 
