@@ -15,6 +15,7 @@ mod identity_system;
 mod planes;
 mod protocol;
 mod refusal;
+mod refusal_answers;
 #[allow(dead_code, reason = "until all scenarios are here")]
 mod serial;
 mod support;

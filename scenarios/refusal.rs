@@ -1,12 +1,15 @@
 //! Who is not recognised: Unauthorized, whatever the reason; and who shows no token at all.
 
+use http::StatusCode;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use rstest::{Context, rstest};
-use tokenlab_harness::{Identity, SharedLab, fresh_token};
+use serde_json::json;
+use tokenlab_harness::{Identity, RawAnswer, SharedLab, fresh_token};
 use tokenlab_webhook::Decision;
 
-use crate::support::{assert_output, assert_reviewed, bare_only, lab};
+use crate::evidence::Asked;
+use crate::support::{answer, assert_output, assert_reviewed, bare_only, lab};
 
 /// To the user a refusal and a webhook that cannot tell look alike.
 ///
@@ -54,18 +57,10 @@ async fn one_request_asks_so_often(
 ) {
     let lab = bare_only!(lab, context);
     let token = lab.scripted().token(decision);
-    let client = lab.client_as(&token).await.expect("must be made");
 
-    let error = kube::Api::<Namespace>::all(client)
-        .list(&ListParams::default())
-        .await
-        .expect_err("must be refused");
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
 
-    assert!(
-        matches!(&error, kube::Error::Api(status) if status.code == 401),
-        "{error:?}"
-    );
-    assert_eq!(lab.scripted().calls(&token).len(), calls);
+    let _ = seen.unauthorized().asked(calls);
 }
 
 /// A token that nobody knows is sent to the webhook, and refused by it.
@@ -81,18 +76,36 @@ async fn a_token_that_nobody_knows_is_unauthorized(
 ) {
     let lab = bare_only!(lab, context);
     let token = fresh_token();
-    let client = lab.client_as(&token).await.expect("must be made");
 
-    let error = kube::Api::<Namespace>::all(client)
-        .list(&ListParams::default())
-        .await
-        .expect_err("must be refused");
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
 
-    assert!(
-        matches!(&error, kube::Error::Api(status) if status.code == 401),
-        "{error:?}"
-    );
-    assert_eq!(lab.scripted().calls(&token).len(), 1);
+    let _ = seen.unauthorized().asked(1);
+}
+
+/// The apiserver logs each request that it does not know the user of, and never the token: neither
+/// that of who was refused, nor that of a call that failed.
+///
+/// - Source: `apiserver/pkg/endpoints/filters/authentication.go`, v0.37.2
+/// - Upstream test: none
+#[rstest]
+#[case::was_refused(answer(&json!({ "authenticated": false })))]
+#[case::met_an_error(answer(&json!({ "error": "the directory is away" })))]
+#[case::met_no_review(RawAnswer::new(StatusCode::OK, "<html>"))]
+#[case::met_a_failure(RawAnswer::new(StatusCode::FORBIDDEN, "no"))]
+#[tokio::test]
+async fn the_log_keeps_the_token_of_who(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+    #[case] answer: RawAnswer,
+) {
+    let lab = bare_only!(lab, context);
+    let token = lab.scripted().token(answer);
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let seen = seen.unauthorized().asked(1);
+    assert!(!seen.causes().is_empty(), "it must be logged: {seen}");
+    assert!(!seen.log.contains(token.expose()), "the token must not be");
 }
 
 /// Without a token nobody is asked: the user is `system:anonymous`, who is forbidden, not
