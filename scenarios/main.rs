@@ -19,3 +19,4 @@ mod refusal_answers;
 #[allow(dead_code, reason = "until all scenarios are here")]
 mod serial;
 mod support;
+mod versions;
