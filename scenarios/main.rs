@@ -3,6 +3,8 @@
 //! Each file is a subject, each test a claim, each answer that a person would see a reviewed
 //! file in `snapshots/`. The tests share control planes and stay apart by their tokens.
 
+mod audiences;
+mod audiences_reviewed;
 mod authorization;
 #[allow(dead_code, reason = "until all scenarios are here")]
 mod evidence;
