@@ -6,6 +6,9 @@
 mod audiences;
 mod audiences_reviewed;
 mod authorization;
+mod caching;
+mod caching_crowds;
+mod caching_windows;
 #[allow(dead_code, reason = "until all scenarios are here")]
 mod evidence;
 mod failures;
