@@ -71,6 +71,27 @@ async fn rights_come_and_go_with_a_binding(
     assert_eq!(lab.scripted().calls(&token).len(), 1);
 }
 
+/// Each of a user's groups counts, the last of a thousand as the first.
+///
+/// - Source: `kubernetes/pkg/registry/rbac/validation/rule.go`, v1.37.2 (`appliesToUser`)
+/// - Upstream test: none
+#[rstest]
+#[tokio::test]
+async fn the_thousandth_group_counts(#[future] lab: SharedLab, #[context] context: Context) {
+    let lab = bare_only!(lab, context);
+    let last = name_of_ones_own();
+    let groups = (1..1000).map(|number| format!("{last}-{number}"));
+    let ann = User::new("ann").with_groups(groups).with_group(&last);
+    let token = lab.scripted().token(Decision::authenticated(ann));
+    let client = lab.client_as(&token).await.expect("must be made");
+    assert_eq!(lists_namespaces(&client).await, 403);
+
+    let right = Right::given_to(&lab, "Group", &last).await;
+
+    until_answered(&client, 200).await;
+    right.take_back().await;
+}
+
 /// A name is one user, whoever vouches for it: the webhook's names get no prefix, so a right that
 /// was given to somebody with a certificate is that of whom the webhook calls the same.
 ///

@@ -16,6 +16,7 @@ mod forbidden;
 mod identity;
 mod identity_limits;
 mod identity_system;
+mod metrics;
 #[allow(dead_code, reason = "until all scenarios are here")]
 mod planes;
 mod protocol;

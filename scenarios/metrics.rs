@@ -1,0 +1,175 @@
+//! What the apiserver counts of its webhook, and what these numbers can tell apart.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use http::{Request, StatusCode, Uri};
+use rstest::{Context, rstest};
+use serde_json::json;
+use tokenlab_harness::{Lab, Probe, RawAnswer, until};
+
+use crate::evidence::Asked;
+use crate::serial::serial;
+use crate::support::{SOON, answer, bare_only};
+
+/// Both memories count in the same series: what nobody remembers is missed twice, a refusal that is
+/// remembered is missed once and hit once. Only `fetch_total` tells an error from a refusal.
+///
+/// - Source: `apiserver/pkg/authentication/token/cache/stats.go`, v0.37.2
+/// - Upstream test: none
+#[rstest]
+#[case::a_new_user(let_in(), 0, &[(MISS, 2), (FETCHED, 2)])]
+#[case::a_known_user(let_in(), 1, &[(HIT, 1)])]
+#[case::somebody_refused(refusal(), 0, &[(MISS, 2), (FETCHED, 2)])]
+#[case::somebody_refused_again(refusal(), 1, &[(MISS, 1), (HIT, 1), (FETCHED, 1)])]
+#[case::an_error(error(), 0, &[(MISS, 2), (FAILED, 2)])]
+#[case::an_error_again(error(), 1, &[(MISS, 2), (FAILED, 2)])]
+#[tokio::test]
+async fn the_caches_count(
+    #[context] context: Context,
+    #[case] answer: RawAnswer,
+    #[case] requests_before: usize,
+    #[case] counted: &[(&str, u64)],
+) {
+    let lab = bare_only!(serial(), context);
+    let token = lab.scripted().token(answer);
+    for _ in 0..requests_before {
+        let _ = Asked::new(&lab, lab.scripted(), &token).await;
+    }
+    let before = Counters::at_rest(&lab).await;
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let after = Counters::of(&lab).await;
+    let grown = after.since(&before, "authentication_token_cache_");
+    let counted: BTreeMap<_, _> = counted.iter().copied().collect();
+    assert_eq!(grown, counted, "{seen}");
+}
+
+/// Of a token that nobody knows and of a webhook that is broken the apiserver counts the same: an
+/// attempt with an error. There is no attempt that failed.
+///
+/// - Source: `apiserver/pkg/endpoints/filters/metrics.go`, v0.37.2
+/// - Source: `apiserver/pkg/authentication/request/bearertoken/bearertoken.go`, v0.37.2
+/// - Upstream test: `TestMetrics` (unit; one filter)
+#[rstest]
+#[case::a_success(let_in(), "success", 2)]
+#[case::a_refusal(refusal(), "error", 1)]
+#[case::an_error(error(), "error", 1)]
+#[tokio::test]
+async fn an_attempt_is_counted_as(
+    #[context] context: Context,
+    #[case] answer: RawAnswer,
+    #[case] result: &str,
+    #[case] at_least: u64,
+) {
+    let lab = bare_only!(serial(), context);
+    let token = lab.scripted().token(answer);
+    let before = Counters::at_rest(&lab).await;
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let after = Counters::of(&lab).await;
+    let grown = after.since(&before, "authentication_attempts");
+    let attempts = |result| grown.get(&*format!(r#"authentication_attempts{{result="{result}"}}"#));
+    // The admin who reads the counters is a success, and so may be others of the apiserver's own.
+    assert!(attempts(result) >= Some(&at_least), "{grown:?}: {seen}");
+    assert_eq!(attempts("failure"), None, "{seen}");
+}
+
+/// There is no metric of the webhook's own, but the one of all of the apiserver's clients tells by
+/// its address how often it was asked, and what it answered.
+///
+/// - Source: `kubernetes/cmd/kube-apiserver/apiserver.go`, v1.37.2 (it registers client-go's metrics)
+/// - Upstream test: none
+/// - Seen by users: kubernetes/kubernetes#117167, P16
+#[rstest]
+#[case::a_success(let_in(), "200")]
+#[case::a_refusal(refusal(), "200")]
+#[case::no_permission(RawAnswer::new(StatusCode::FORBIDDEN, "no"), "403")]
+#[tokio::test]
+async fn the_client_counts(
+    #[context] context: Context,
+    #[case] answer: RawAnswer,
+    #[case] code: &str,
+) {
+    let lab = bare_only!(serial(), context);
+    let token = lab.scripted().token(answer);
+    let url: Uri = lab.webhook().url().parse().expect("is one");
+    let host = url.authority().expect("has one").as_str();
+    let before = Counters::at_rest(&lab).await;
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let after = Counters::of(&lab).await;
+    let mut grown = after.since(&before, "rest_client_requests_total");
+    grown.retain(|series, _| series.contains(host));
+    let series =
+        format!(r#"rest_client_requests_total{{code="{code}",host="{host}",method="POST"}}"#);
+    assert_eq!(grown, BTreeMap::from([(series.as_str(), 1)]), "{seen}");
+}
+
+const HIT: &str = r#"authentication_token_cache_request_total{status="hit"}"#;
+const MISS: &str = r#"authentication_token_cache_request_total{status="miss"}"#;
+const FETCHED: &str = r#"authentication_token_cache_fetch_total{status="ok"}"#;
+const FAILED: &str = r#"authentication_token_cache_fetch_total{status="error"}"#;
+
+fn let_in() -> RawAnswer {
+    answer(&json!({ "authenticated": true, "user": { "username": "ann" } }))
+}
+
+fn refusal() -> RawAnswer {
+    answer(&json!({ "authenticated": false }))
+}
+
+fn error() -> RawAnswer {
+    answer(&json!({ "error": "the directory is away" }))
+}
+
+/// The apiserver's counters, by series.
+struct Counters(BTreeMap<String, u64>);
+
+impl Counters {
+    /// Once no call of the webhook runs any more: what went before may have left one.
+    async fn at_rest(lab: &Lab) -> Self {
+        let rests = until("no call runs", SOON, async || {
+            let counters = Self::of(lab).await;
+            let runs = "authentication_token_cache_active_fetch_count";
+            let mut running = counters
+                .0
+                .iter()
+                .filter(|(series, _)| series.starts_with(runs));
+            match running.find(|(_, calls)| **calls > 0) {
+                None => Probe::Ready(counters),
+                Some((series, calls)) => {
+                    Probe::<_, Infallible>::NotYet(format!("{series} {calls}").into())
+                }
+            }
+        });
+        rests.await.expect("must end")
+    }
+
+    async fn of(lab: &Lab) -> Self {
+        let admin = lab.client().await.expect("must be made");
+        let get = Request::get("/metrics").body(Vec::new()).expect("is one");
+        let text = admin.request_text(get).await.expect("the admin may");
+        let counted = text.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            // Counts are whole numbers; what is measured is not looked at.
+            Some((series.to_owned(), value.parse().ok()?))
+        });
+        Self(counted.collect())
+    }
+
+    /// By how much the counters have grown that begin so.
+    fn since<'a>(&'a self, before: &Self, name: &str) -> BTreeMap<&'a str, u64> {
+        let named = self.0.iter().filter(|(series, _)| series.starts_with(name));
+        named
+            .map(|(series, now)| {
+                let before = before.0.get(series).copied().unwrap_or_default();
+                (series.as_str(), now - before)
+            })
+            .filter(|(series, grown)| *grown > 0 && !series.contains("_duration_"))
+            .collect()
+    }
+}
