@@ -152,6 +152,7 @@ pub mod strays;
 mod backend;
 mod backup;
 mod cause;
+mod checks;
 mod cluster;
 mod control_plane;
 mod diagnostics;
@@ -186,6 +187,7 @@ mod webhook;
 
 pub use backend::{BACKEND, Backend, BackendError, MockLab, MockLabError, UnknownBackend};
 pub use cause::{Cause, LogMark, Unauthenticated};
+pub use checks::{CHECKS, Check, Checks, Finding, Outcome as CheckOutcome, Severity};
 pub use cluster::{
     Cluster, ClusterBuilder, ClusterError, ClusterPlan, ClusterWebhook, DeploymentError, Reach,
     ServiceAddress, ServiceAddressError, Wire, Wired,

@@ -170,7 +170,7 @@ fn hide(answer: &mut Value, token: &str) {
     }
 }
 
-fn hide_in(text: &mut String, token: &str) {
+pub(crate) fn hide_in(text: &mut String, token: &str) {
     if text == token {
         MARK.clone_into(text);
     } else if token.len() >= LONG {

@@ -36,6 +36,7 @@ pub use error::WebhookError;
 use observed::Observed;
 pub(crate) use post::post as posted;
 pub use post::{Answer, PostError};
+pub(crate) use post::{Way, addresses, answer, tls_of};
 use served::Served;
 pub use switches::Fault;
 use switches::Switches;

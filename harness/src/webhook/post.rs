@@ -1,6 +1,7 @@
 //! A body posted to a webhook as the apiserver posts one: by the file that tells the apiserver how
 //! to reach it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError};
@@ -124,9 +125,7 @@ fn unwrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rus
 
 /// Posts a body, and returns the answer, whatever it is.
 pub(crate) async fn post(config: &Kubeconfig, body: String) -> Result<Answer, PostError> {
-    runtime::install_crypto_provider();
-    let authorities = credentials::authorities(&config.certificate_authority)?;
-    let mut tls = credentials::client(authorities, &config.identity)?;
+    let mut tls = tls_of(config)?;
     match send(config, tls.clone(), body.clone()).await {
         // A server that refuses its caller's certificate says so when the handshake is over (TLS
         // 1.3), and HTTP/2 has lost that by then: HTTP/1.1 tells.
@@ -138,37 +137,80 @@ pub(crate) async fn post(config: &Kubeconfig, body: String) -> Result<Answer, Po
     }
 }
 
+/// What the apiserver speaks TLS by to the webhook of this file: HTTP/2, or else HTTP/1.1.
+pub(crate) fn tls_of(config: &Kubeconfig) -> Result<rustls::ClientConfig, CredentialError> {
+    runtime::install_crypto_provider();
+    let authorities = credentials::authorities(&config.certificate_authority)?;
+    credentials::client(authorities, &config.identity)
+}
+
 async fn send(
     config: &Kubeconfig,
     tls: rustls::ClientConfig,
     body: String,
 ) -> Result<Answer, PostError> {
-    let mut url = Url::parse(&config.server).expect("was checked");
-    let mut client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .timeout(PATIENCE)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy();
-    if let Some(name) = &config.tls_server_name {
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let port = url.port_or_known_default().unwrap_or_default();
-        let found = tokio::net::lookup_host((host, port)).await;
-        let found = found.map_err(|source| PostError::Unknown {
-            host: host.to_owned(),
-            source,
-        })?;
-        let found: Vec<_> = found.collect();
-        client = client.resolve_to_addrs(name, &found);
-        url.set_host(Some(name)).expect("was checked");
+    let way = Way::open(config, tls).await?;
+    let request = way
+        .client
+        .post(way.url)
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(body);
+    let (head, body) = answer(request).await?;
+    Ok(Answer {
+        status: head.status,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
+}
+
+/// How a webhook is reached. Clones share their connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    /// Follows no redirect, asks no proxy, and waits as long as the apiserver does.
+    pub(crate) client: reqwest::Client,
+    /// The URL that TokenReviews are posted to.
+    pub(crate) url: Url,
+}
+
+impl Way {
+    /// Looks the address up; nothing is connected yet.
+    pub(crate) async fn open(
+        config: &Kubeconfig,
+        tls: rustls::ClientConfig,
+    ) -> Result<Self, PostError> {
+        let mut url = Url::parse(&config.server).expect("was checked");
+        let mut client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy();
+        if let Some(name) = &config.tls_server_name {
+            let found = addresses(&url).await?;
+            client = client.resolve_to_addrs(name, &found);
+            url.set_host(Some(name)).expect("was checked");
+        }
+        let client = client.build().map_err(PostError::of)?;
+        Ok(Self { client, url })
     }
+}
+
+/// Where a webhook may listen.
+pub(crate) async fn addresses(url: &Url) -> Result<Vec<SocketAddr>, PostError> {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let port = url.port_or_known_default().unwrap_or_default();
+    let found = tokio::net::lookup_host((host, port)).await;
+    let found = found.map_err(|source| PostError::Unknown {
+        host: host.to_owned(),
+        source,
+    })?;
+    Ok(found.collect())
+}
+
+/// Sends a request; the answer's head, and its body where that is not too large.
+pub(crate) async fn answer(
+    request: reqwest::RequestBuilder,
+) -> Result<(http::response::Parts, Vec<u8>), PostError> {
     let answered = async {
-        let mut response = client
-            .build()?
-            .post(url)
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(body)
-            .send()
-            .await?;
+        let mut response = request.send().await?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             body.extend_from_slice(&chunk);
@@ -176,10 +218,8 @@ async fn send(
                 return Ok(None);
             }
         }
-        Ok(Some(Answer {
-            status: response.status(),
-            body: String::from_utf8_lossy(&body).into_owned(),
-        }))
+        let head = http::Response::from(response).into_parts().0;
+        Ok(Some((head, body)))
     };
     let answered = answered.await.map_err(PostError::of)?;
     answered.ok_or(PostError::TooLarge)
