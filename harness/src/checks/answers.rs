@@ -71,7 +71,7 @@ pub(super) async fn escaped(subject: &Subject) -> Seen {
 
 /// Of a token that is known, if there is one: the answer is longer.
 pub(super) async fn not_repeated(subject: &Subject) -> Seen {
-    let token = subject.known.as_ref().unwrap_or(&subject.unknown);
+    let token = subject.any();
     let answer = subject.whose(token).await?;
     if answer.0.to_string().contains(token.expose()) {
         return Err(Not::But("the token is in the answer".to_owned()));

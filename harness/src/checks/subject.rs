@@ -75,6 +75,11 @@ impl Subject {
         known.ok_or_else(|| Not::Made("no token that it knows was given".to_owned()))
     }
 
+    /// The token that it knows, if there is one, or the other.
+    pub(super) fn any(&self) -> &Token {
+        self.known.as_ref().unwrap_or(&self.unknown)
+    }
+
     /// A TokenReview as the apiserver's client writes it.
     pub(super) fn review(&self, version: ApiVersion, token: &Token) -> Value {
         let mut review = json!({

@@ -8,7 +8,7 @@ use super::{Not, Seen};
 
 /// An answer that names no version is taken for one in the version of the question.
 pub(super) async fn echoed(subject: &Subject, version: ApiVersion) -> Seen {
-    let review = subject.review(version, &subject.unknown);
+    let review = subject.review(version, subject.any());
     let answer = subject.ask(&Question::of(review)).await?.review()?;
     match answer.0.get("apiVersion") {
         None => Ok("no version is named".to_owned()),
@@ -21,7 +21,7 @@ pub(super) async fn echoed(subject: &Subject, version: ApiVersion) -> Seen {
 }
 
 pub(super) async fn named(subject: &Subject) -> Seen {
-    let answer = subject.whose(&subject.unknown).await?;
+    let answer = subject.whose(subject.any()).await?;
     for field in ["apiVersion", "kind"] {
         if answer.0.get(field).is_none() {
             return Err(Not::But(format!("it has no `{field}`")));
@@ -35,14 +35,14 @@ pub(super) async fn named(subject: &Subject) -> Seen {
 
 /// Until 1.33 an object without a time of creation was written with one that is null.
 pub(super) async fn older(subject: &Subject) -> Seen {
-    let mut review = subject.review(ApiVersion::V1Beta1, &subject.unknown);
+    let mut review = subject.review(ApiVersion::V1Beta1, subject.any());
     review["metadata"] = json!({"creationTimestamp": null});
     subject.ask(&Question::of(review)).await?.review()?;
     Ok("it is".to_owned())
 }
 
 pub(super) async fn newer(subject: &Subject) -> Seen {
-    let mut review = subject.review(ApiVersion::V1Beta1, &subject.unknown);
+    let mut review = subject.review(ApiVersion::V1Beta1, subject.any());
     review["spec"]["notYetThought"] = json!({"of": ["it"]});
     review["metadata"]["labels"] = json!({"for": "what"});
     subject.ask(&Question::of(review)).await?.review()?;

@@ -1,0 +1,343 @@
+//! How often one request asks the webhook, and how long its user waits: for what may pass up to five
+//! times, and much more often where a Retry-After is sent.
+
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
+use rstest::{Context, rstest};
+use serde_json::json;
+use tokenlab_harness::{Act, Play, RawAnswer, SharedLab};
+use tokenlab_webhook::{Decision, User};
+
+use crate::evidence::Asked;
+use crate::side_by_side::SideBySide;
+use crate::support::{bare_only, lab, slow};
+
+/// The pauses between five attempts: 500 ms, and half as much again each time; jitter only adds
+/// (`apiserver/pkg/server/options/authentication.go`, `DefaultAuthWebhookRetryBackoff`, v0.37.2).
+const FOUR_PAUSES: Duration = Duration::from_millis(4_062);
+
+/// All that the apiserver gives the webhook, for all attempts together.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn status(code: u16) -> RawAnswer {
+    let code = StatusCode::from_u16(code).expect("is one");
+    RawAnswer::new(code, "out of order")
+}
+
+fn with(answer: RawAnswer, name: HeaderName, value: &'static str) -> RawAnswer {
+    answer.with_header(name, HeaderValue::from_static(value))
+}
+
+fn ann() -> Decision {
+    Decision::authenticated(User::new("ann"))
+}
+
+/// What will not pass is asked once, and the user knows at once.
+///
+/// A 503 is among them, unless it comes with a Retry-After.
+///
+/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2;
+///   `apimachinery/pkg/api/errors/errors.go`, `NewGenericServerResponse`, v0.37.2
+/// - Upstream test: `TestV1WebhookCacheAndRetry` (unit; 404)
+/// - Seen by users: rancher/rancher#57218, P9
+#[rstest]
+#[case::bad_request(400)]
+#[case::unauthorized(401)]
+#[case::forbidden(403)]
+#[case::not_found(404)]
+#[case::method_not_allowed(405)]
+#[case::request_timeout(408)]
+#[case::conflict(409)]
+#[case::too_large(413)]
+#[case::unsupported_media_type(415)]
+#[case::unprocessable(422)]
+#[case::service_unavailable(503)]
+#[tokio::test]
+async fn what_will_not_pass_is_asked_once(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+    #[case] code: u16,
+) {
+    let lab = bare_only!(lab, context);
+    let token = lab.scripted().token(status(code));
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let _ = seen.unauthorized().asked(1);
+}
+
+static MAY_PASS: SideBySide<u16> = SideBySide::of(&[429, 500, 501, 502, 504, 599]);
+
+/// What may pass is asked five times within the same request: its user waits four to five seconds.
+///
+/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2;
+///   `apiserver/pkg/server/options/authentication.go`, `DefaultAuthWebhookRetryBackoff`, v0.37.2
+/// - Upstream test: `TestV1WebhookCacheAndRetry` (unit; 500 and 429, with pauses of 5 ms)
+#[rstest]
+#[case::too_many_requests(429)]
+#[case::internal_error(500)]
+#[case::not_implemented(501)]
+#[case::bad_gateway(502)]
+#[case::gateway_timeout(504)]
+#[case::unheard_of(599)]
+#[tokio::test]
+async fn what_may_pass_is_asked_five_times(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+    #[case] code: u16,
+) {
+    let lab = bare_only!(lab, context);
+
+    let seen = MAY_PASS.asked(&lab, code, |code| status(code).into()).await;
+
+    let _ = seen.unauthorized().asked(5).took_at_least(FOUR_PAUSES);
+}
+
+/// The attempt that is answered counts: its user hears nothing of those before.
+///
+/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `WithExponentialBackoff`, v0.37.2
+/// - Upstream test: `TestWithExponentialBackoff` (unit; a function in the webhook's place)
+#[rstest]
+#[case::that_knows_the_token(ann().into())]
+#[case::that_refuses_it(Decision::Refused.into())]
+#[tokio::test]
+async fn the_attempt_that_is_answered_counts(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+    #[case] answer: Act,
+) {
+    let lab = bare_only!(lab, context);
+    let known = answer.decision() == Some(&ann());
+    let token = lab.scripted().token(Act::from(status(500)).then(answer));
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let seen = seen.asked(2);
+    let _ = if known { seen.forbidden("ann") } else { seen.unauthorized() };
+}
+
+/// An error is not remembered: the next request asks again.
+///
+/// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, `newWebhookTokenAuthenticator`
+///   (`cacheErrs` is false), v1.37.2
+/// - Upstream test: `TestV1WebhookCacheAndRetry` (unit, one layer of two)
+#[rstest]
+#[tokio::test]
+async fn an_error_is_not_remembered(#[future] lab: SharedLab, #[context] context: Context) {
+    let lab = bare_only!(lab, context);
+    let token = lab.scripted().token(Act::from(status(503)).then(ann()));
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+    let _ = seen.unauthorized().asked(1);
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+    let _ = seen.forbidden("ann").asked(1);
+}
+
+/// A status, and the Retry-After that it comes with.
+type Delayed = (u16, &'static str);
+
+static DELAYED: SideBySide<Delayed> = SideBySide::of(&[
+    (429, "0"),
+    (500, "0"),
+    (503, "0"),
+    (404, "0"),
+    (404, "1"),
+    (429, "Thu, 26 Nov 2026 12:00:00 GMT"),
+    (503, "Thu, 26 Nov 2026 12:00:00 GMT"),
+]);
+
+fn delayed((code, seconds): Delayed) -> Play {
+    with(status(code), RETRY_AFTER, seconds).into()
+}
+
+/// A Retry-After has each attempt repeated ten times: up to 55 reviews for one request.
+///
+/// With `0` they come without a pause. 503 is repeated but not attempted anew, as `0` is no delay that
+/// is suggested. On any status but 429 and 5xx the header does the opposite: no repetition, but new
+/// attempts, where it is more than 0. A date in the header counts for nothing.
+///
+/// - Source: `client-go/rest/with_retry.go`, `IsNextRetry` and `checkWait`, v0.37.2;
+///   `client-go/rest/request.go` (`maxRetries` is 10), v0.37.2;
+///   `apimachinery/pkg/api/errors/errors.go`, `SuggestsClientDelay`, v0.37.2
+/// - Upstream test: none
+#[rstest]
+#[case::too_many_requests((429, "0"), 55)]
+#[case::internal_error((500, "0"), 55)]
+#[case::service_unavailable((503, "0"), 11)]
+#[case::not_found((404, "0"), 1)]
+#[case::not_found_for_a_second((404, "1"), 5)]
+#[case::too_many_requests_until_a_date((429, "Thu, 26 Nov 2026 12:00:00 GMT"), 5)]
+#[case::service_unavailable_until_a_date((503, "Thu, 26 Nov 2026 12:00:00 GMT"), 1)]
+#[tokio::test]
+async fn retry_after_multiplies_the_reviews(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+    #[case] answer: Delayed,
+    #[case] times: usize,
+) {
+    let lab = bare_only!(lab, context);
+
+    let seen = DELAYED.asked(&lab, answer, delayed).await;
+
+    let _ = seen.unauthorized().asked(times);
+}
+
+static FOR_LONG: SideBySide<Delayed> =
+    SideBySide::of(&[(429, "1"), (503, "1"), (429, "30"), (503, "30")]);
+
+/// A Retry-After is waited for, as long as the 30 seconds of the whole lookup last; the user with it.
+///
+/// With `1` that is a review each second, with `30` one alone.
+///
+/// - Source: `client-go/rest/with_retry.go`, `Before`, v0.37.2;
+///   `apiserver/pkg/authentication/token/cache/cached_token_authenticator.go`,
+///   `sharedLookupTimeout`, v0.37.2
+/// - Upstream test: none
+/// - Class: slow
+#[rstest]
+#[case::too_many_requests_for_a_second((429, "1"), 20..=31)]
+#[case::service_unavailable_for_a_second((503, "1"), 20..=31)]
+#[case::too_many_requests_for_thirty((429, "30"), 1..=1)]
+#[case::service_unavailable_for_thirty((503, "30"), 1..=1)]
+#[tokio::test]
+async fn retry_after_is_waited_for(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+    #[case] answer: Delayed,
+    #[case] times: std::ops::RangeInclusive<usize>,
+) {
+    slow!(context);
+    let lab = bare_only!(lab, context);
+
+    let seen = FOR_LONG.asked(&lab, answer, delayed).await;
+
+    let seen = seen.unauthorized().took_at_least(PATIENCE);
+    assert!(times.contains(&seen.calls.len()), "{seen}");
+}
+
+/// A `metav1.Status`: the HTTP status that it comes with, its reason, its delay in seconds.
+type Told = (u16, &'static str, u32);
+
+static TOLD: SideBySide<Told> = SideBySide::of(&[
+    (500, "Forbidden", 0),
+    (403, "InternalError", 0),
+    (503, "Timeout", 0),
+    (503, "ServiceUnavailable", 1),
+    (200, "InternalError", 0),
+    (200, "Forbidden", 0),
+]);
+
+fn told((code, reason, seconds): Told) -> Play {
+    let body = json!({
+        "apiVersion": "v1",
+        "kind": "Status",
+        "status": "Failure",
+        "reason": reason,
+        "message": "out of order",
+        "details": {"retryAfterSeconds": seconds},
+        "code": code,
+    });
+    let code = StatusCode::from_u16(code).expect("is one");
+    let answer = RawAnswer::new(code, body.to_string());
+    with(answer, CONTENT_TYPE, "application/json").into()
+}
+
+/// A `Status` in the body overrules the HTTP status: its reason and its delay say whether to ask again.
+///
+/// - Source: `client-go/rest/request.go`, `Result.Error` and `Result.Into`, v0.37.2
+/// - Upstream test: none
+#[rstest]
+#[case::forbidden_as_500((500, "Forbidden", 0), 1)]
+#[case::internal_error_as_403((403, "InternalError", 0), 5)]
+#[case::timeout_as_503((503, "Timeout", 0), 5)]
+#[case::a_delay_as_503((503, "ServiceUnavailable", 1), 5)]
+#[case::internal_error_as_200((200, "InternalError", 0), 5)]
+#[case::forbidden_as_200((200, "Forbidden", 0), 1)]
+#[tokio::test]
+async fn a_status_in_the_body_overrules_the_http_status(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+    #[case] answer: Told,
+    #[case] times: usize,
+) {
+    let lab = bare_only!(lab, context);
+
+    let seen = TOLD.asked(&lab, answer, told).await;
+
+    let _ = seen.unauthorized().asked(times);
+}
+
+static SILENT: SideBySide<Silent> = SideBySide::of(&[
+    Silent::NoAnswer,
+    Silent::HalfABody,
+    Silent::FailsEachTimeAfter(8),
+    Silent::AnswersAfter(25),
+]);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Silent {
+    NoAnswer,
+    HalfABody,
+    FailsEachTimeAfter(u64),
+    AnswersAfter(u64),
+}
+
+impl Silent {
+    fn play(self) -> Play {
+        match self {
+            Self::NoAnswer => Act::hang().into(),
+            Self::HalfABody => status(200).piecewise(6, PATIENCE).into(),
+            Self::FailsEachTimeAfter(seconds) => {
+                Act::from(status(500)).after(Duration::from_secs(seconds)).into()
+            }
+            Self::AnswersAfter(seconds) => Act::from(ann()).after(Duration::from_secs(seconds)).into(),
+        }
+    }
+}
+
+/// The webhook has 30 seconds, all its attempts and the last octet of the body included: then the user
+/// gets 401. There is no flag for it.
+///
+/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2;
+///   `apiserver/pkg/authentication/token/cache/cached_token_authenticator.go`,
+///   `sharedLookupTimeout`, v0.37.2
+/// - Upstream test: `TestRequestTimeout` (unit; another timeout)
+/// - Seen by users: kubernetes/kubernetes#60914, P15
+/// - Class: slow
+#[rstest]
+#[case::no_answer(Silent::NoAnswer, 1)]
+#[case::half_a_body(Silent::HalfABody, 1)]
+#[case::errors_that_come_late(Silent::FailsEachTimeAfter(8), 4)]
+#[tokio::test]
+async fn the_webhook_has_thirty_seconds(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+    #[case] webhook: Silent,
+    #[case] times: usize,
+) {
+    slow!(context);
+    let lab = bare_only!(lab, context);
+
+    let seen = SILENT.asked(&lab, webhook, Silent::play).await;
+
+    let _ = seen.unauthorized().asked(times).took_at_least(PATIENCE);
+}
+
+/// What comes within the 30 seconds counts, however late.
+///
+/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2
+/// - Upstream test: none
+/// - Class: slow
+#[rstest]
+#[tokio::test]
+async fn a_late_answer_counts(#[future] lab: SharedLab, #[context] context: Context) {
+    slow!(context);
+    let lab = bare_only!(lab, context);
+
+    let seen = SILENT.asked(&lab, Silent::AnswersAfter(25), Silent::play).await;
+
+    let _ = seen.forbidden("ann").asked(1).took_at_least(Duration::from_secs(25));
+}
