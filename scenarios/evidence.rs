@@ -10,6 +10,7 @@ use tokenlab_harness::{Call, Lab, LogMark, Scripted, Unauthenticated};
 use tokenlab_webhook::Token;
 
 /// What came of one request under a token.
+#[derive(Clone)]
 #[must_use]
 pub(crate) struct Asked {
     /// The HTTP status.

@@ -1,60 +1,301 @@
-//! A webhook that fails: what the user gets, how often it is asked, how long that takes.
+//! A webhook that answers, and not as it should: which bodies the apiserver takes, and what it says of
+//! those that it does not.
 
-use http::StatusCode;
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, StatusCode};
 use rstest::{Context, rstest};
-use tokenlab_harness::{Act, Break, ConnectionFault, RawAnswer, SharedLab};
+use serde_json::{Value, json};
+use tokenlab_harness::{Act, Play, RawAnswer, SharedLab};
 use tokenlab_webhook::{Decision, User};
 
 use crate::evidence::Asked;
+use crate::reached::assert_logged;
 use crate::serial::serial;
 use crate::support::{bare_only, lab};
 
-/// What may pass is tried again within the same request, and what is answered then counts.
+/// What a webhook should say: the token is ann's.
+fn review() -> Value {
+    json!({
+        "apiVersion": "authentication.k8s.io/v1beta1",
+        "kind": "TokenReview",
+        "status": {"authenticated": true, "user": {"username": "ann"}},
+    })
+}
+
+/// It without one of its fields.
+fn without(field: &str) -> RawAnswer {
+    let mut review = review();
+    review.as_object_mut().expect("is one").remove(field);
+    RawAnswer::json(&review)
+}
+
+/// It with one of its fields changed.
+fn changed(pointer: &str, value: impl Into<Value>) -> RawAnswer {
+    let mut review = review();
+    *review.pointer_mut(pointer).expect("is there") = value.into();
+    RawAnswer::json(&review)
+}
+
+/// A text, and the media type that it is said to be of.
+fn text(content_type: &'static str, text: impl Into<String>) -> RawAnswer {
+    RawAnswer::new(StatusCode::OK, text.into())
+        .with_header(CONTENT_TYPE, HeaderValue::from_static(content_type))
+}
+
+fn json_text(body: impl Into<String>) -> RawAnswer {
+    text("application/json", body)
+}
+
+fn status(code: u16, body: impl Into<String>) -> RawAnswer {
+    RawAnswer::new(StatusCode::from_u16(code).expect("is one"), body.into())
+}
+
+/// A body that the apiserver cannot read is an error to it: its user gets 401, its log says what is
+/// wrong, and nothing is remembered.
 ///
-/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2
+/// - Source: `client-go/rest/request.go`, `transformResponse` and `Result.Into`, v0.37.2;
+///   `apimachinery/pkg/runtime/serializer/json/json.go`, `Decode`, v0.37.2
 /// - Upstream test: none
+/// - Seen by users: kubernetes/kubernetes#90462, P14
 #[rstest]
+#[case::empty(json_text(""))]
+#[case::garbage(json_text("out of order"))]
+#[case::html(text("text/html", "<html><body>Welcome to nginx!</body></html>"))]
+#[case::cut(json_text(&review().to_string()[..40]))]
+#[case::cut_on_the_wire(RawAnswer::json(&review()).cut_after(40))]
+#[case::a_list(json_text("[]"))]
+#[case::null(json_text("null"))]
+#[case::two_reviews(json_text(format!("{0}{0}", review())))]
+#[case::of_no_content(status(204, ""))]
+#[case::of_another_kind(changed("/kind", "SubjectAccessReview"))]
+#[case::of_a_kind_in_lower_case(changed("/kind", "tokenreview"))]
+#[case::of_an_unknown_version(changed("/apiVersion", "authentication.k8s.io/v2"))]
+#[case::authenticated_by_a_text(changed("/status/authenticated", "true"))]
+#[case::groups_in_one_text(changed("/status/user", json!({"username": "ann", "groups": "dev,ops"})))]
+#[case::a_review_as_303_without_a_location(status(303, review().to_string()))]
+#[case::a_review_as_401(status(401, review().to_string()))]
+#[case::a_review_as_500_ok(status(207, review().to_string()))]
 #[tokio::test]
-async fn a_second_answer_counts(#[future] lab: SharedLab, #[context] context: Context) {
-    let lab = bare_only!(lab, context);
-    let fails = RawAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, "out of order");
-    let ann = Decision::authenticated(User::new("ann"));
-    let token = lab.scripted().token(Act::answer(fails).times(2).then(ann));
+async fn a_body_that_cannot_be_read(#[context] context: Context, #[case] answer: RawAnswer) {
+    let lab = bare_only!(serial(), context);
+    let token = lab.scripted().token(answer);
 
     let seen = Asked::new(&lab, lab.scripted(), &token).await;
 
-    let _ = seen.forbidden("ann").asked(3);
+    let seen = seen.unauthorized().asked(1);
+    assert_logged(&context, &seen);
+    let again = Asked::new(&lab, lab.scripted(), &token).await;
+    let _ = again.unauthorized().asked(1);
 }
 
-/// A connection that is reset under a request is tried again, one that is closed is not.
+/// A body that says nothing of `authenticated` is a refusal, like any other: it is remembered.
 ///
-/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2
+/// The names of fields are told apart by case.
+///
+/// - Source: `apimachinery/pkg/runtime/serializer/json/json.go` (`UnmarshalCaseSensitivePreserveInts`),
+///   v0.37.2
+/// - Upstream test: `TestV1WebhookTokenAuthenticator` (unit; an empty status)
+#[rstest]
+#[case::an_empty_object(json_text("{}"))]
+#[case::no_status(without("status"))]
+#[case::status_in_upper_case(json_text(review().to_string().replace("status", "Status")))]
+#[case::authenticated_in_upper_case(json_text(review().to_string().replace("authenticated", "Authenticated")))]
+#[case::authenticated_is_null(changed("/status/authenticated", Value::Null))]
+#[case::a_status_of_success(json_text(
+    r#"{"apiVersion":"v1","kind":"Status","status":"Success"}"#
+))]
+#[tokio::test]
+async fn a_body_that_says_nothing_is_a_refusal(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+    #[case] answer: RawAnswer,
+) {
+    let lab = bare_only!(lab, context);
+    let token = lab.scripted().token(answer);
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+    let _ = seen.unauthorized().asked(1);
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+    let _ = seen.unauthorized().asked(0);
+}
+
+/// The apiserver takes much that is not quite as it should be: any media type, YAML, what it does not
+/// know, what it has to guess.
+///
+/// - Source: `client-go/rest/request.go`, `transformResponse`, v0.37.2;
+///   `apiserver/pkg/util/webhook/webhook.go`, `NewGenericWebhook`, v0.37.2;
+///   `apimachinery/pkg/runtime/serializer/json/json.go`, `Decode`, v0.37.2
 /// - Upstream test: none
 #[rstest]
-#[case::reset(Break::Reset, 5)]
-#[case::closed(Break::Close, 1)]
+#[case::without_a_kind(without("kind"))]
+#[case::without_a_version(without("apiVersion"))]
+#[case::of_no_media_type(status(200, review().to_string()))]
+#[case::of_another_media_type(text("text/html; charset=latin1", review().to_string()))]
+#[case::in_yaml(json_text(
+    "status: {authenticated: true, user: {username: ann}}\nkind: TokenReview\n\
+     apiVersion: authentication.k8s.io/v1beta1\n"
+))]
+#[case::gzipped(RawAnswer::json(&review()).gzipped())]
+#[case::in_many_pieces(RawAnswer::json(&review()).piecewise(8, Duration::from_millis(10)))]
+#[case::of_eight_megabytes(json_text(format!("{}{}", review(), " ".repeat(8 << 20))))]
+#[case::created(status(201, review().to_string()))]
+#[case::partial(status(206, review().to_string()))]
+#[case::with_an_unknown_field(changed("/status", json!({
+    "authenticated": true, "user": {"username": "ann", "age": 42}, "mood": "good"
+})))]
+#[case::with_a_field_twice(json_text(
+    review().to_string().replace("{\"authenticated\":true", "{\"authenticated\":false,\"authenticated\":true")
+))]
 #[tokio::test]
-async fn a_broken_connection(
+async fn what_is_taken_nevertheless(
+    #[future] lab: SharedLab,
     #[context] context: Context,
-    #[case] how: Break,
+    #[case] answer: RawAnswer,
+) {
+    let lab = bare_only!(lab, context);
+    let token = lab.scripted().token(answer);
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let _ = seen.forbidden("ann").asked(1);
+}
+
+/// A webhook that is slow is waited for, and its user with it.
+///
+/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2
+/// - Upstream test: none
+#[rstest]
+#[case::before_it_answers(Act::from(RawAnswer::json(&review())).after(PAUSE))]
+#[case::within_the_body(RawAnswer::json(&review()).piecewise(usize::MAX, PAUSE).into())]
+#[tokio::test]
+async fn a_slow_webhook_is_waited_for(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+    #[case] act: Act,
+) {
+    let lab = bare_only!(lab, context);
+    let token = lab.scripted().token(act);
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let _ = seen.forbidden("ann").asked(1).took_at_least(PAUSE);
+}
+
+const PAUSE: Duration = Duration::from_millis(600);
+
+/// A header that names no media type is taken for a fault of the server that may pass: the webhook is
+/// asked five times, although its answer is right.
+///
+/// - Source: `client-go/rest/request.go`, `transformResponse` (`mime.ParseMediaType`), v0.37.2
+/// - Upstream test: none
+#[rstest]
+#[tokio::test]
+async fn a_broken_content_type_is_asked_about_again(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+) {
+    let lab = bare_only!(lab, context);
+    let broken = text("application/json;;", review().to_string());
+    let token = lab
+        .scripted()
+        .token(Act::from(broken).then(RawAnswer::json(&review())));
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let _ = seen.forbidden("ann").asked(2);
+}
+
+fn redirect(code: u16, to: &str) -> RawAnswer {
+    let to = HeaderValue::from_str(to).expect("is one");
+    status(code, "").with_header(LOCATION, to)
+}
+
+/// A redirect that keeps the method is followed: the review is posted again, where it says.
+///
+/// - Source: `net/http/client.go`, `redirectBehavior`, Go 1.26
+/// - Upstream test: none
+#[rstest]
+#[case::temporary(307)]
+#[case::permanent(308)]
+#[tokio::test]
+async fn a_redirect_is_followed(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+    #[case] code: u16,
+) {
+    let lab = bare_only!(lab, context);
+    let ann = Decision::authenticated(User::new("ann"));
+    let moved = redirect(code, &lab.webhook().url());
+    let token = lab.scripted().token(Act::from(moved).then(ann));
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let _ = seen.forbidden("ann").asked(2);
+}
+
+/// A redirect that makes a GET of it loses the review, and so does one that leads in circles; the log
+/// names what went wrong.
+///
+/// - Source: `net/http/client.go`, `redirectBehavior` and `defaultCheckRedirect`, Go 1.26
+/// - Upstream test: none
+#[rstest]
+#[case::moved(301, 1)]
+#[case::found(302, 1)]
+#[case::see_other(303, 1)]
+#[case::in_circles(307, 10)]
+#[tokio::test]
+async fn a_redirect_that_leads_nowhere(
+    #[context] context: Context,
+    #[case] code: u16,
     #[case] times: usize,
 ) {
     let lab = bare_only!(serial(), context);
-    let fault = ConnectionFault::AtRequest(how);
-    let webhook = lab.webhook();
-    webhook
-        .break_connections(Some(fault))
-        .await
-        .expect("breaks");
-    let before = webhook.broken().expect("is ours").len();
-    let token = lab.scripted().token(Decision::Refused);
+    let moved: Play = redirect(code, &lab.webhook().url()).into();
+    let token = lab.scripted().token(moved);
 
     let seen = Asked::new(&lab, lab.scripted(), &token).await;
 
-    let seen = seen.unauthorized().asked(0);
-    assert_eq!(
-        webhook.broken().expect("is ours").len() - before,
-        times,
-        "{seen}"
-    );
+    let seen = seen.unauthorized().asked(times);
+    assert_logged(&context, &seen);
+}
+
+/// A redirect takes the token to whatever host it names, if only that has a certificate which the file
+/// trusts.
+///
+/// - Source: `net/http/client.go`, `Client.do`, Go 1.26
+/// - Upstream test: none
+#[rstest]
+#[tokio::test]
+async fn a_redirect_takes_the_token_elsewhere(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+) {
+    let lab = bare_only!(lab, context);
+    let (elsewhere, bob) = elsewhere(&lab).await;
+    let token = lab.scripted().token(redirect(307, &elsewhere));
+    bob.script(&token, Decision::authenticated(User::new("bob")));
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let seen = seen.forbidden("bob").asked(1);
+    assert_eq!(bob.calls(&token).len(), 1, "{seen}");
+}
+
+/// Another webhook of the same authority: its URL, and its script. It ends with the test.
+async fn elsewhere(lab: &SharedLab) -> (String, tokenlab_harness::Scripted) {
+    let scripted = tokenlab_harness::Scripted::new();
+    let authority = lab.webhook().authority().expect("is ours");
+    let names = [tokenlab_harness::SERVICE_NAME];
+    let certificate = authority.serving(&names).expect("must be made");
+    let tls = tokenlab_webhook::Tls::from_certificate(&certificate).expect("must be usable");
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = tokenlab_webhook::Server::bind(address, Some(tls)).await;
+    let server = server.expect("must listen");
+    let url = format!("https://{}{}", server.local_addr(), tokenlab_webhook::PATH);
+    let router = tokenlab_webhook::router(scripted.clone());
+    tokio::spawn(server.serve(router, std::future::pending()));
+    (url, scripted)
 }

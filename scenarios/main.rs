@@ -6,23 +6,21 @@
 mod audiences;
 mod audiences_reviewed;
 mod authorization;
-mod caching;
-mod caching_crowds;
-mod caching_windows;
+mod connections;
 #[allow(dead_code, reason = "until all scenarios are here")]
 mod evidence;
 mod failures;
 mod forbidden;
 mod identity;
-mod identity_limits;
-mod identity_system;
-mod metrics;
+mod outage;
 #[allow(dead_code, reason = "until all scenarios are here")]
 mod planes;
 mod protocol;
+mod reached;
 mod refusal;
-mod refusal_answers;
+mod retries;
 #[allow(dead_code, reason = "until all scenarios are here")]
 mod serial;
+mod side_by_side;
 mod support;
 mod versions;

@@ -115,7 +115,11 @@ async fn the_attempt_that_is_answered_counts(
     let seen = Asked::new(&lab, lab.scripted(), &token).await;
 
     let seen = seen.asked(2);
-    let _ = if known { seen.forbidden("ann") } else { seen.unauthorized() };
+    let _ = if known {
+        seen.forbidden("ann")
+    } else {
+        seen.unauthorized()
+    };
 }
 
 /// An error is not remembered: the next request asks again.
@@ -290,10 +294,12 @@ impl Silent {
         match self {
             Self::NoAnswer => Act::hang().into(),
             Self::HalfABody => status(200).piecewise(6, PATIENCE).into(),
-            Self::FailsEachTimeAfter(seconds) => {
-                Act::from(status(500)).after(Duration::from_secs(seconds)).into()
+            Self::FailsEachTimeAfter(seconds) => Act::from(status(500))
+                .after(Duration::from_secs(seconds))
+                .into(),
+            Self::AnswersAfter(seconds) => {
+                Act::from(ann()).after(Duration::from_secs(seconds)).into()
             }
-            Self::AnswersAfter(seconds) => Act::from(ann()).after(Duration::from_secs(seconds)).into(),
         }
     }
 }
@@ -337,7 +343,12 @@ async fn a_late_answer_counts(#[future] lab: SharedLab, #[context] context: Cont
     slow!(context);
     let lab = bare_only!(lab, context);
 
-    let seen = SILENT.asked(&lab, Silent::AnswersAfter(25), Silent::play).await;
+    let seen = SILENT
+        .asked(&lab, Silent::AnswersAfter(25), Silent::play)
+        .await;
 
-    let _ = seen.forbidden("ann").asked(1).took_at_least(Duration::from_secs(25));
+    let _ = seen
+        .forbidden("ann")
+        .asked(1)
+        .took_at_least(Duration::from_secs(25));
 }

@@ -24,12 +24,7 @@ impl<K: Copy + Debug + PartialEq> SideBySide<K> {
     }
 
     /// What came of one request under a token of its own, of which the webhook made this.
-    pub(crate) async fn asked(
-        &self,
-        lab: &SharedLab,
-        case: K,
-        play: impl Fn(K) -> Play,
-    ) -> Asked {
+    pub(crate) async fn asked(&self, lab: &SharedLab, case: K, play: impl Fn(K) -> Play) -> Asked {
         let asked = self.asked.get_or_init(|| async {
             let plays = self.cases.iter().map(|&case| play(case));
             let asked = plays.map(async |play| {

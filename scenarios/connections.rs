@@ -1,0 +1,104 @@
+//! A webhook whose connections fail: which failures are tried again, and what the log says.
+
+use std::time::Duration;
+
+use rstest::{Context, rstest};
+use tokenlab_harness::{Break, ConnectionFault};
+use tokenlab_webhook::{Decision, User};
+
+use crate::evidence::Asked;
+use crate::reached::assert_logged;
+use crate::serial::{Serial, serial};
+use crate::support::{bare_only, slow};
+
+use ConnectionFault::{AtHandshake, AtRequest};
+
+/// The whole of what a client says to a server that is none.
+const GREETING: &[u8] = b"SSH-2.0-OpenSSH_9.9\r\n";
+
+/// Makes a request while every connection meets this; what came of it, and how many did.
+async fn broken(lab: &Serial, fault: ConnectionFault) -> (Asked, usize) {
+    let webhook = lab.webhook();
+    let breaks = webhook.break_connections(Some(fault)).await;
+    breaks.expect("must listen");
+    let before = webhook.broken().expect("is ours").len();
+    let ann = Decision::authenticated(User::new("ann"));
+    let token = lab.scripted().token(ann);
+    let seen = Asked::new(lab, lab.scripted(), &token).await;
+    let times = webhook.broken().expect("is ours").len() - before;
+    (seen.unauthorized().asked(0), times)
+}
+
+/// A connection that is reset is made anew, five times within a request; one that ends in any other way
+/// is not.
+///
+/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2;
+///   `apimachinery/pkg/util/net/util.go`, `IsConnectionReset`, v0.37.2
+/// - Upstream test: none
+#[rstest]
+#[case::reset_under_a_request(AtRequest(Break::Reset), 5)]
+#[case::closed_under_a_request(AtRequest(Break::Close), 1)]
+#[case::answered_in_another_protocol(AtRequest(Break::Say(GREETING.into())), 1)]
+#[case::closed_at_the_handshake(AtHandshake(Break::Close), 1)]
+#[case::another_protocol_than_tls(AtHandshake(Break::Say(GREETING.into())), 1)]
+#[tokio::test]
+async fn a_broken_connection(
+    #[context] context: Context,
+    #[case] fault: ConnectionFault,
+    #[case] times: usize,
+) {
+    let lab = bare_only!(serial(), context);
+
+    let (seen, attempts) = broken(&lab, fault).await;
+
+    assert_eq!(attempts, times, "{seen}");
+    assert_logged(&context, &seen);
+}
+
+/// Where nothing listens nobody waits: one attempt, and 401 at once.
+///
+/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2
+/// - Upstream test: none
+/// - Seen by users: rancher/rancher#38827, P13
+#[rstest]
+#[tokio::test]
+async fn a_refused_connection(#[context] context: Context) {
+    let lab = bare_only!(serial(), context);
+    lab.webhook().down().await.expect("must end");
+    let token = lab.scripted().token(Decision::Refused);
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let seen = seen.unauthorized().asked(0);
+    let attempts = seen
+        .log
+        .matches("Failed to make webhook authenticator request");
+    assert_eq!(attempts.count(), 1, "{seen}");
+    assert_logged(&context, &seen);
+}
+
+/// A handshake that does not go on is given up after ten seconds, and not begun anew; one that is reset
+/// is, five times in all.
+///
+/// - Source: `client-go/transport/cache.go` (`TLSHandshakeTimeout` is 10 s), v0.37.2
+/// - Upstream test: none
+/// - Class: slow
+#[rstest]
+#[case::without_end(Break::Hang, 1, Duration::from_secs(10))]
+#[case::reset(Break::Reset, 5, Duration::from_secs(4))]
+#[tokio::test]
+async fn a_broken_handshake(
+    #[context] context: Context,
+    #[case] how: Break,
+    #[case] times: usize,
+    #[case] least: Duration,
+) {
+    slow!(context);
+    let lab = bare_only!(serial(), context);
+
+    let (seen, attempts) = broken(&lab, AtHandshake(how)).await;
+
+    let seen = seen.took_at_least(least);
+    assert_eq!(attempts, times, "{seen}");
+    assert_logged(&context, &seen);
+}

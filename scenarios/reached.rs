@@ -1,0 +1,33 @@
+//! Whether the apiserver reaches its webhook: asked by a user whom it would call the mock.
+
+use rstest::Context;
+use tokenlab_harness::{Lab, Scripted};
+
+use crate::evidence::Asked;
+use crate::serial::Serial;
+use crate::support::{file, mock, settings};
+
+/// What comes of a token that nobody has shown before.
+pub(crate) async fn asks(lab: &Lab, scripted: &Scripted) -> Asked {
+    Asked::new(lab, scripted, &scripted.token(mock().await)).await
+}
+
+impl Serial {
+    /// What comes of a token that nobody has shown before.
+    pub(crate) async fn asks(&self) -> Asked {
+        asks(self, self.scripted()).await
+    }
+}
+
+/// Compares what the apiserver logged of this request, and of no other, with
+/// `snapshots/<scenario>__<case>.snap`.
+#[track_caller]
+pub(crate) fn assert_logged(context: &Context, seen: &Asked) {
+    let errors = seen.causes().into_iter().map(|found| found.error);
+    let errors = errors.collect::<Vec<_>>().join("\n");
+    println!("{seen}");
+    let mut settings = settings();
+    settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]");
+    settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[TIME]");
+    settings.bind(|| insta::assert_snapshot!(file(context), errors));
+}
