@@ -1,12 +1,13 @@
 //! One request, and all that there is to see of it: what the user gets, what the webhook was asked,
 //! what the apiserver logged. An assertion that fails shows all of that.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use http::{Method, Request};
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
-use tokenlab_harness::{Call, Lab, LogMark, Scripted, Unauthenticated};
+use tokenlab_harness::{Call, Lab, LogMark, Poll, Probe, Scripted, Unauthenticated, until};
 use tokenlab_webhook::Token;
 
 /// What came of one request under a token.
@@ -121,6 +122,22 @@ impl Asked {
     pub(crate) fn causes(&self) -> Vec<Unauthenticated> {
         Unauthenticated::in_log(&self.log)
     }
+}
+
+/// Waits until the webhook has been asked about each of these tokens.
+pub(crate) async fn called(scripted: &Scripted, tokens: &[Token]) {
+    let poll = Poll {
+        every: Duration::from_millis(5),
+        within: Duration::from_secs(25),
+    };
+    let called = until("the webhook is asked about all", poll, async || {
+        let asked = |token: &&Token| !scripted.calls(token).is_empty();
+        match tokens.iter().filter(asked).count() {
+            all if all == tokens.len() => Probe::<_, Infallible>::Ready(()),
+            some => Probe::NotYet(format!("{some} of {}", tokens.len()).into()),
+        }
+    });
+    called.await.expect("must be asked");
 }
 
 impl fmt::Display for Asked {

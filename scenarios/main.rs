@@ -17,6 +17,7 @@ mod outage;
 mod planes;
 mod protocol;
 mod reached;
+mod redirects;
 mod refusal;
 mod retries;
 #[allow(dead_code, reason = "until all scenarios are here")]

@@ -10,7 +10,7 @@ use rstest::{Context, rstest};
 use tokenlab_harness::{Act, Identity, Lab, Poll, Probe, RawAnswer, SharedLab, fresh_token, until};
 use tokenlab_webhook::{Decision, Token, User};
 
-use crate::evidence::Asked;
+use crate::evidence::{Asked, called};
 use crate::planes::short_lived;
 use crate::serial::{Serial, serial};
 use crate::support::{bare_only, lab};
@@ -146,7 +146,7 @@ async fn a_webhook_that_ends_while_it_is_asked(#[context] context: Context) {
     let token = lab.scripted().token(Act::hang().then(ann()));
     let asked = Asked::new(&lab, lab.scripted(), &token);
     let ended = async {
-        called(&lab, &token).await;
+        called(lab.scripted(), std::slice::from_ref(&token)).await;
         down(&lab).await;
         up(&lab).await;
     };
@@ -156,20 +156,6 @@ async fn a_webhook_that_ends_while_it_is_asked(#[context] context: Context) {
     let _ = seen.unauthorized().asked(1);
     let again = Asked::new(&lab, lab.scripted(), &token).await;
     let _ = again.forbidden("ann").asked(1);
-}
-
-async fn called(lab: &Serial, token: &Token) {
-    let poll = Poll {
-        every: Duration::from_millis(5),
-        within: Duration::from_secs(60),
-    };
-    let called = until("the webhook is asked", poll, async || {
-        match lab.scripted().calls(token).len() {
-            0 => Probe::<_, std::convert::Infallible>::NotYet("not yet".into()),
-            _ => Probe::Ready(()),
-        }
-    });
-    called.await.expect("must be asked");
 }
 
 /// Who is known by something else than the webhook does not notice that it is away, and the apiserver
@@ -263,27 +249,10 @@ async fn a_review_that_hangs_holds_up_no_other(
         biased;
         (first, ..) = held => panic!("must hang: {first}"),
         seen = async {
-            all_called(&lab, &hang).await;
+            called(lab.scripted(), &hang).await;
             Asked::new(&lab, lab.scripted(), &ann).await
         } => drop(seen.forbidden("ann").asked(1)),
     }
-}
-
-async fn all_called(lab: &SharedLab, tokens: &[Token]) {
-    let poll = Poll {
-        every: Duration::from_millis(5),
-        within: Duration::from_secs(20),
-    };
-    let called = until("all are asked about", poll, async || {
-        let called = tokens
-            .iter()
-            .filter(|token| !lab.scripted().calls(token).is_empty());
-        match called.count() {
-            all if all == tokens.len() => Probe::<_, std::convert::Infallible>::Ready(()),
-            some => Probe::NotYet(some.to_string().into()),
-        }
-    });
-    called.await.expect("must be asked");
 }
 
 /// The metrics tell an outage from a refusal, which the user cannot: an outage counts as a lookup that

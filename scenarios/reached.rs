@@ -28,6 +28,7 @@ pub(crate) fn assert_logged(context: &Context, seen: &Asked) {
     println!("{seen}");
     let mut settings = settings();
     settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]");
+    settings.add_filter(r"scheme\.go:\d+", "scheme.go:[LINE]");
     settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[TIME]");
     settings.bind(|| insta::assert_snapshot!(file(context), errors));
 }

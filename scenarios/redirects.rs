@@ -1,0 +1,107 @@
+//! A webhook that says to look elsewhere: where the apiserver goes, and with what.
+
+use std::net::SocketAddr;
+
+use http::header::LOCATION;
+use http::{HeaderValue, StatusCode};
+use rstest::{Context, rstest};
+use tokenlab_harness::{Act, Play, RawAnswer, SERVICE_NAME, Scripted, SharedLab};
+use tokenlab_webhook::{Decision, PATH, Server, Tls, User, router};
+
+use crate::evidence::Asked;
+use crate::reached::assert_logged;
+use crate::serial::serial;
+use crate::support::{bare_only, lab};
+
+fn redirect(code: u16, to: &str) -> RawAnswer {
+    let to = HeaderValue::from_str(to).expect("is one");
+    let code = StatusCode::from_u16(code).expect("is one");
+    RawAnswer::new(code, "").with_header(LOCATION, to)
+}
+
+/// A redirect that keeps the method is followed: the review is posted again, where it says.
+///
+/// - Source: `net/http/client.go`, `redirectBehavior`, Go 1.26
+/// - Upstream test: none
+#[rstest]
+#[case::temporary(307)]
+#[case::permanent(308)]
+#[tokio::test]
+async fn a_redirect_is_followed(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+    #[case] code: u16,
+) {
+    let lab = bare_only!(lab, context);
+    let ann = Decision::authenticated(User::new("ann"));
+    let moved = redirect(code, &lab.webhook().url());
+    let token = lab.scripted().token(Act::from(moved).then(ann));
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let _ = seen.forbidden("ann").asked(2);
+}
+
+/// A redirect that makes a GET of it loses the review, and so does one that leads in circles; the log
+/// names what went wrong.
+///
+/// - Source: `net/http/client.go`, `redirectBehavior` and `defaultCheckRedirect`, Go 1.26
+/// - Upstream test: none
+#[rstest]
+#[case::moved(301, 1)]
+#[case::found(302, 1)]
+#[case::see_other(303, 1)]
+#[case::in_circles(307, 10)]
+#[tokio::test]
+async fn a_redirect_that_leads_nowhere(
+    #[context] context: Context,
+    #[case] code: u16,
+    #[case] times: usize,
+) {
+    let lab = bare_only!(serial(), context);
+    let moved: Play = redirect(code, &lab.webhook().url()).into();
+    let token = lab.scripted().token(moved);
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let seen = seen.unauthorized().asked(times);
+    assert_logged(&context, &seen);
+}
+
+/// A redirect takes the token to whatever host it names, if only that has a certificate which the file
+/// trusts.
+///
+/// - Source: `net/http/client.go`, `Client.do`, Go 1.26
+/// - Upstream test: none
+#[rstest]
+#[tokio::test]
+async fn a_redirect_takes_the_token_elsewhere(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+) {
+    let lab = bare_only!(lab, context);
+    let (elsewhere, bob) = elsewhere(&lab).await;
+    let token = lab.scripted().token(redirect(307, &elsewhere));
+    bob.script(&token, Decision::authenticated(User::new("bob")));
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let seen = seen.forbidden("bob").asked(1);
+    assert_eq!(bob.calls(&token).len(), 1, "{seen}");
+}
+
+/// Another webhook of the same authority: its URL, and its script. It ends with the test.
+async fn elsewhere(lab: &SharedLab) -> (String, Scripted) {
+    let scripted = Scripted::new();
+    let authority = lab.webhook().authority().expect("is ours");
+    let names = [SERVICE_NAME];
+    let certificate = authority.serving(&names).expect("must be made");
+    let tls = Tls::from_certificate(&certificate).expect("must be usable");
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    let server = Server::bind(address, Some(tls)).await;
+    let server = server.expect("must listen");
+    let url = format!("https://{}{}", server.local_addr(), PATH);
+    let router = router(scripted.clone());
+    tokio::spawn(server.serve(router, std::future::pending()));
+    (url, scripted)
+}
