@@ -9,6 +9,7 @@ mod authorization;
 mod connections;
 #[allow(dead_code, reason = "until all scenarios are here")]
 mod evidence;
+mod fails;
 mod failures;
 mod forbidden;
 mod identity;
@@ -22,6 +23,5 @@ mod refusal;
 mod retries;
 #[allow(dead_code, reason = "until all scenarios are here")]
 mod serial;
-mod side_by_side;
 mod support;
 mod versions;

@@ -3,16 +3,16 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, StatusCode};
 use rstest::{Context, rstest};
 use serde_json::json;
-use tokenlab_harness::{Act, Play, RawAnswer, SharedLab};
+use tokenlab_harness::{Act, RawAnswer, SharedLab};
 use tokenlab_webhook::{Decision, User};
 
 use crate::evidence::{Asked, called};
-use crate::side_by_side::SideBySide;
+use crate::fails::{A_DATE, Fails, HALF_A_MINUTE, SECONDS, status};
 use crate::support::{bare_only, lab, slow};
+
+use Fails::{For, HalfSilent, Late, Silent, Told, With};
 
 /// The pauses between five attempts: 500 ms, and half as much again each time; jitter only adds
 /// (`apiserver/pkg/server/options/authentication.go`, `DefaultAuthWebhookRetryBackoff`, v0.37.2).
@@ -20,15 +20,6 @@ const FOUR_PAUSES: Duration = Duration::from_millis(4_062);
 
 /// All that the apiserver gives the webhook, for all attempts together.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn status(code: u16) -> RawAnswer {
-    let code = StatusCode::from_u16(code).expect("is one");
-    RawAnswer::new(code, "out of order")
-}
-
-fn with(answer: RawAnswer, name: HeaderName, value: &'static str) -> RawAnswer {
-    answer.with_header(name, HeaderValue::from_static(value))
-}
 
 fn ann() -> Decision {
     Decision::authenticated(User::new("ann"))
@@ -68,8 +59,6 @@ async fn what_will_not_pass_is_asked_once(
     let _ = seen.unauthorized().asked(1);
 }
 
-static MAY_PASS: SideBySide<u16> = SideBySide::of(&[429, 500, 501, 502, 504, 599]);
-
 /// What may pass is asked five times within the same request: its user waits four to five seconds.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2;
@@ -90,7 +79,7 @@ async fn what_may_pass_is_asked_five_times(
 ) {
     let lab = bare_only!(lab, context);
 
-    let seen = MAY_PASS.asked(&lab, code, |code| status(code).into()).await;
+    let seen = SECONDS.asked(&lab, With(code)).await;
 
     let _ = seen.unauthorized().asked(5).took_at_least(FOUR_PAUSES);
 }
@@ -168,26 +157,6 @@ async fn a_user_who_gives_up_does_not_end_the_lookup(
     let _ = seen.forbidden("ann").asked(0);
 }
 
-/// A status, and the Retry-After that it comes with.
-type Delayed = (u16, &'static str);
-
-static DELAYED: SideBySide<Delayed> = SideBySide::of(&[
-    (429, "0"),
-    (500, "0"),
-    (502, "0"),
-    (503, "0"),
-    (504, "0"),
-    (404, "0"),
-    (401, "1"),
-    (404, "1"),
-    (429, "Thu, 26 Nov 2026 12:00:00 GMT"),
-    (503, "Thu, 26 Nov 2026 12:00:00 GMT"),
-]);
-
-fn delayed((code, seconds): Delayed) -> Play {
-    with(status(code), RETRY_AFTER, seconds).into()
-}
-
 /// A Retry-After has each attempt repeated ten times: up to 55 reviews for one request.
 ///
 /// With `0` they come without a pause. 503 is repeated but not attempted anew, as `0` is no delay that
@@ -199,38 +168,29 @@ fn delayed((code, seconds): Delayed) -> Play {
 ///   `apimachinery/pkg/api/errors/errors.go`, `SuggestsClientDelay`, v0.37.2
 /// - Upstream test: none
 #[rstest]
-#[case::too_many_requests((429, "0"), 55)]
-#[case::internal_error((500, "0"), 55)]
-#[case::bad_gateway((502, "0"), 55)]
-#[case::service_unavailable((503, "0"), 11)]
-#[case::gateway_timeout((504, "0"), 55)]
-#[case::not_found((404, "0"), 1)]
-#[case::unauthorized_for_a_second((401, "1"), 5)]
-#[case::not_found_for_a_second((404, "1"), 5)]
-#[case::too_many_requests_until_a_date((429, "Thu, 26 Nov 2026 12:00:00 GMT"), 5)]
-#[case::service_unavailable_until_a_date((503, "Thu, 26 Nov 2026 12:00:00 GMT"), 1)]
+#[case::too_many_requests(For(429, "0"), 55)]
+#[case::internal_error(For(500, "0"), 55)]
+#[case::bad_gateway(For(502, "0"), 55)]
+#[case::service_unavailable(For(503, "0"), 11)]
+#[case::gateway_timeout(For(504, "0"), 55)]
+#[case::not_found(For(404, "0"), 1)]
+#[case::unauthorized_for_a_second(For(401, "1"), 5)]
+#[case::not_found_for_a_second(For(404, "1"), 5)]
+#[case::too_many_requests_until_a_date(For(429, A_DATE), 5)]
+#[case::service_unavailable_until_a_date(For(503, A_DATE), 1)]
 #[tokio::test]
 async fn retry_after_multiplies_the_reviews(
     #[future] lab: SharedLab,
     #[context] context: Context,
-    #[case] answer: Delayed,
+    #[case] webhook: Fails,
     #[case] times: usize,
 ) {
     let lab = bare_only!(lab, context);
 
-    let seen = DELAYED.asked(&lab, answer, delayed).await;
+    let seen = SECONDS.asked(&lab, webhook).await;
 
     let _ = seen.unauthorized().asked(times);
 }
-
-static FOR_LONG: SideBySide<Delayed> = SideBySide::of(&[
-    (429, "1"),
-    (500, "1"),
-    (503, "1"),
-    (429, "30"),
-    (500, "30"),
-    (503, "30"),
-]);
 
 /// A Retry-After is waited for, as long as the 30 seconds of the whole lookup last; the user with it.
 ///
@@ -242,51 +202,26 @@ static FOR_LONG: SideBySide<Delayed> = SideBySide::of(&[
 /// - Upstream test: none
 /// - Class: slow
 #[rstest]
-#[case::too_many_requests_for_a_second((429, "1"), 20..=31)]
-#[case::internal_error_for_a_second((500, "1"), 20..=31)]
-#[case::service_unavailable_for_a_second((503, "1"), 20..=31)]
-#[case::too_many_requests_for_thirty((429, "30"), 1..=1)]
-#[case::internal_error_for_thirty((500, "30"), 1..=1)]
-#[case::service_unavailable_for_thirty((503, "30"), 1..=1)]
+#[case::too_many_requests_for_a_second(For(429, "1"), 12..=31)]
+#[case::internal_error_for_a_second(For(500, "1"), 12..=31)]
+#[case::service_unavailable_for_a_second(For(503, "1"), 12..=31)]
+#[case::too_many_requests_for_thirty(For(429, "30"), 1..=1)]
+#[case::internal_error_for_thirty(For(500, "30"), 1..=1)]
+#[case::service_unavailable_for_thirty(For(503, "30"), 1..=1)]
 #[tokio::test]
 async fn retry_after_is_waited_for(
     #[future] lab: SharedLab,
     #[context] context: Context,
-    #[case] answer: Delayed,
+    #[case] webhook: Fails,
     #[case] times: std::ops::RangeInclusive<usize>,
 ) {
     slow!(context);
     let lab = bare_only!(lab, context);
 
-    let seen = FOR_LONG.asked(&lab, answer, delayed).await;
+    let seen = HALF_A_MINUTE.asked(&lab, webhook).await;
 
     let seen = seen.unauthorized().took_at_least(PATIENCE);
     assert!(times.contains(&seen.calls.len()), "{seen}");
-}
-
-/// A `metav1.Status`: the HTTP status that it comes with, its reason, its delay in seconds.
-type Told = (u16, &'static str, u32);
-
-static TOLD: SideBySide<Told> = SideBySide::of(&[
-    (500, "Forbidden", 0),
-    (403, "InternalError", 0),
-    (503, "Timeout", 0),
-    (503, "ServiceUnavailable", 1),
-]);
-
-fn told((code, reason, seconds): Told) -> Play {
-    let body = json!({
-        "apiVersion": "v1",
-        "kind": "Status",
-        "status": "Failure",
-        "reason": reason,
-        "message": "out of order",
-        "details": {"retryAfterSeconds": seconds},
-        "code": code,
-    });
-    let code = StatusCode::from_u16(code).expect("is one");
-    let answer = RawAnswer::new(code, body.to_string());
-    with(answer, CONTENT_TYPE, "application/json").into()
 }
 
 /// A `Status` in the body overrules the HTTP status: its reason and its delay say whether to ask again.
@@ -294,52 +229,22 @@ fn told((code, reason, seconds): Told) -> Play {
 /// - Source: `client-go/rest/request.go`, `Result.Error` and `Result.Into`, v0.37.2
 /// - Upstream test: none
 #[rstest]
-#[case::forbidden_as_500((500, "Forbidden", 0), 1)]
-#[case::internal_error_as_403((403, "InternalError", 0), 5)]
-#[case::timeout_as_503((503, "Timeout", 0), 5)]
-#[case::a_delay_as_503((503, "ServiceUnavailable", 1), 5)]
+#[case::forbidden_as_500(Told(500, "Forbidden", 0), 1)]
+#[case::internal_error_as_403(Told(403, "InternalError", 0), 5)]
+#[case::timeout_as_503(Told(503, "Timeout", 0), 5)]
+#[case::a_delay_as_503(Told(503, "ServiceUnavailable", 1), 5)]
 #[tokio::test]
 async fn a_status_in_the_body_overrules_the_http_status(
     #[future] lab: SharedLab,
     #[context] context: Context,
-    #[case] answer: Told,
+    #[case] webhook: Fails,
     #[case] times: usize,
 ) {
     let lab = bare_only!(lab, context);
 
-    let seen = TOLD.asked(&lab, answer, told).await;
+    let seen = SECONDS.asked(&lab, webhook).await;
 
     let _ = seen.unauthorized().asked(times);
-}
-
-static SILENT: SideBySide<Silent> = SideBySide::of(&[
-    Silent::NoAnswer,
-    Silent::HalfABody,
-    Silent::FailsEachTimeAfter(8),
-    Silent::AnswersAfter(25),
-]);
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Silent {
-    NoAnswer,
-    HalfABody,
-    FailsEachTimeAfter(u64),
-    AnswersAfter(u64),
-}
-
-impl Silent {
-    fn play(self) -> Play {
-        match self {
-            Self::NoAnswer => Act::hang().into(),
-            Self::HalfABody => status(200).piecewise(6, PATIENCE * 2 / 3).into(),
-            Self::FailsEachTimeAfter(seconds) => Act::from(status(500))
-                .after(Duration::from_secs(seconds))
-                .into(),
-            Self::AnswersAfter(seconds) => {
-                Act::from(ann()).after(Duration::from_secs(seconds)).into()
-            }
-        }
-    }
 }
 
 /// The webhook has 30 seconds, all its attempts and the last octet of the body included: then the user
@@ -352,20 +257,20 @@ impl Silent {
 /// - Seen by users: kubernetes/kubernetes#60914, P15
 /// - Class: slow
 #[rstest]
-#[case::no_answer(Silent::NoAnswer, 1)]
-#[case::half_a_body(Silent::HalfABody, 1)]
-#[case::errors_that_come_late(Silent::FailsEachTimeAfter(8), 4)]
+#[case::no_answer(Silent, 1)]
+#[case::half_a_body(HalfSilent, 1)]
+#[case::errors_that_come_late(Late, 4)]
 #[tokio::test]
 async fn the_webhook_has_thirty_seconds(
     #[future] lab: SharedLab,
     #[context] context: Context,
-    #[case] webhook: Silent,
+    #[case] webhook: Fails,
     #[case] times: usize,
 ) {
     slow!(context);
     let lab = bare_only!(lab, context);
 
-    let seen = SILENT.asked(&lab, webhook, Silent::play).await;
+    let seen = HALF_A_MINUTE.asked(&lab, webhook).await;
 
     let _ = seen.unauthorized().asked(times).took_at_least(PATIENCE);
 }
@@ -381,12 +286,10 @@ async fn a_late_answer_counts(#[future] lab: SharedLab, #[context] context: Cont
     slow!(context);
     let lab = bare_only!(lab, context);
 
-    let seen = SILENT
-        .asked(&lab, Silent::AnswersAfter(25), Silent::play)
-        .await;
+    let late = Duration::from_secs(25);
+    let token = lab.scripted().token(Act::from(ann()).after(late));
 
-    let _ = seen
-        .forbidden("ann")
-        .asked(1)
-        .took_at_least(Duration::from_secs(25));
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let _ = seen.forbidden("ann").asked(1).took_at_least(late);
 }
