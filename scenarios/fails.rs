@@ -56,7 +56,11 @@ fn told(code: u16, reason: &str, delay: u32) -> RawAnswer {
         "code": code,
     });
     let code = StatusCode::from_u16(code).expect("is one");
-    let answer = RawAnswer::new(code, body.to_string());
+    in_json(RawAnswer::new(code, body.to_string()))
+}
+
+/// The same, said to be JSON.
+pub(crate) fn in_json(answer: RawAnswer) -> RawAnswer {
     with(answer, CONTENT_TYPE, "application/json")
 }
 

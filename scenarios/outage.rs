@@ -238,7 +238,7 @@ async fn a_review_that_hangs_holds_up_no_other(
 ) {
     let lab = bare_only!(lab, context);
     let hang = std::iter::repeat_with(|| lab.scripted().token(Act::hang()));
-    let hang: Vec<_> = hang.take(50).collect();
+    let hang: Vec<_> = hang.take(20).collect();
     let ann = lab.scripted().token(ann());
     let held = hang
         .iter()

@@ -9,7 +9,9 @@ use tokenlab_harness::{Act, RawAnswer, SharedLab};
 use tokenlab_webhook::{Decision, User};
 
 use crate::evidence::{Asked, called};
-use crate::fails::{A_DATE, Fails, HALF_A_MINUTE, SECONDS, status};
+use crate::fails::{A_DATE, Fails, HALF_A_MINUTE, SECONDS, in_json, status};
+use crate::reached::assert_logged;
+use crate::serial::serial;
 use crate::support::{bare_only, lab, slow};
 
 use Fails::{For, HalfSilent, Late, Silent, Told, With};
@@ -25,38 +27,38 @@ fn ann() -> Decision {
     Decision::authenticated(User::new("ann"))
 }
 
-/// What will not pass is asked once, and the user knows at once.
+/// What will not pass is asked once, and the user knows at once; the log has a sentence for each status.
 ///
-/// A 503 is among them, unless it comes with a Retry-After.
+/// A 503 is among them, unless it comes with a Retry-After. Of a 403 the log tells the body alone, and
+/// `unknown` where that is no text.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2;
 ///   `apimachinery/pkg/api/errors/errors.go`, `NewGenericServerResponse`, v0.37.2
 /// - Upstream test: `TestV1WebhookCacheAndRetry` (unit; 404)
-/// - Seen by users: rancher/rancher#57218, P9
+/// - Seen by users: kubernetes-sigs/aws-iam-authenticator#379, kubernetes/kubernetes#90462,
+///   rancher/rancher#57218, P9, P14
 #[rstest]
-#[case::bad_request(400)]
-#[case::unauthorized(401)]
-#[case::forbidden(403)]
-#[case::not_found(404)]
-#[case::method_not_allowed(405)]
-#[case::request_timeout(408)]
-#[case::conflict(409)]
-#[case::too_large(413)]
-#[case::unsupported_media_type(415)]
-#[case::unprocessable(422)]
-#[case::service_unavailable(503)]
+#[case::bad_request(status(400))]
+#[case::unauthorized(status(401))]
+#[case::forbidden(status(403))]
+#[case::forbidden_in_json(in_json(status(403)))]
+#[case::not_found(status(404))]
+#[case::method_not_allowed(status(405))]
+#[case::request_timeout(status(408))]
+#[case::conflict(status(409))]
+#[case::too_large(status(413))]
+#[case::unsupported_media_type(status(415))]
+#[case::unprocessable(status(422))]
+#[case::service_unavailable(status(503))]
 #[tokio::test]
-async fn what_will_not_pass_is_asked_once(
-    #[future] lab: SharedLab,
-    #[context] context: Context,
-    #[case] code: u16,
-) {
-    let lab = bare_only!(lab, context);
-    let token = lab.scripted().token(status(code));
+async fn what_will_not_pass_is_asked_once(#[context] context: Context, #[case] answer: RawAnswer) {
+    let lab = bare_only!(serial(), context);
+    let token = lab.scripted().token(answer);
 
     let seen = Asked::new(&lab, lab.scripted(), &token).await;
 
-    let _ = seen.unauthorized().asked(1);
+    let seen = seen.unauthorized().asked(1);
+    assert_logged(&context, &seen);
 }
 
 /// What may pass is asked five times within the same request: its user waits four to five seconds.
