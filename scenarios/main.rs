@@ -6,11 +6,7 @@
 mod audiences;
 mod audiences_reviewed;
 mod authorization;
-mod connections;
-#[allow(dead_code, reason = "until all scenarios are here")]
-mod evidence;
-mod fails;
-mod failures;
+mod configuration;
 mod forbidden;
 mod identity;
 mod outage;
@@ -24,4 +20,4 @@ mod retries;
 #[allow(dead_code, reason = "until all scenarios are here")]
 mod serial;
 mod support;
-mod versions;
+mod webhook_file;

@@ -150,7 +150,9 @@ impl ControlPlanePlan {
         run_folder::record(&self.folder.join(COMMAND_LINES), &what.to_string())
     }
 
-    fn apiserver(&self) -> Plan {
+    /// kube-apiserver alone, with its flags as they are now: what it makes of them at its start needs no
+    /// etcd.
+    pub fn apiserver(&self) -> Plan {
         apiserver::plan(&self.apiserver, &self.folder, &self.logs, &self.flags)
     }
 }

@@ -17,6 +17,7 @@ use crate::journal::audit;
 use crate::kubeconfig::{self, Identity, Kubeconfig};
 use crate::kubectl::Kubectl;
 use crate::named::Part;
+use crate::process::Plan;
 use crate::progress::Progress;
 use crate::run_folder::RunFolder;
 use crate::webhook::{Webhook, WebhookSource};
@@ -202,6 +203,12 @@ impl LabPlan {
     /// kube-apiserver's flags.
     pub fn flags(&mut self) -> &mut Flags {
         self.control_plane.flags()
+    }
+
+    /// kube-apiserver alone, with its flags as they are now: what it makes of them at its start needs no
+    /// etcd.
+    pub fn apiserver(&self) -> Plan {
+        self.control_plane.apiserver()
     }
 
     /// Starts the control plane, and returns when it is ready. When it does not start, the run

@@ -1,0 +1,103 @@
+//! The file by which kube-apiserver reaches its webhook, with something changed in it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use camino::Utf8PathBuf;
+use serde_json::{Value, json};
+use tokenlab_harness::{CONFIG_FILE_FLAG, Lab, LabPlan, Scripted};
+use tokenlab_webhook::pki::CertificateAuthority;
+
+use crate::support::config;
+
+/// A lab that is not started yet; its webhook listens already.
+pub(crate) async fn planned(scripted: &Scripted) -> LabPlan {
+    let builder = Lab::builder()
+        .kubernetes(config().kubernetes)
+        .authenticator(scripted.clone());
+    builder.plan().await.expect("must be planned")
+}
+
+/// The file as data: JSON, which is YAML too. It begins sound, with a client certificate.
+pub(crate) struct WebhookFile(Value);
+
+impl WebhookFile {
+    /// One that reaches the plan's webhook.
+    pub(crate) fn of(plan: &LabPlan) -> Self {
+        let authority = CertificateAuthority::new("apiserver-to-webhook").expect("must be made");
+        let client = authority.client("kube-apiserver", &[]);
+        let client = client.expect("must be made");
+        let webhook = plan.webhook().kubeconfig();
+        let yaml = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{ "name": "my-authn", "cluster": {
+                "server": webhook.server,
+                "tls-server-name": webhook.tls_server_name,
+                "certificate-authority-data": data(&webhook.certificate_authority),
+            } }],
+            "users": [{ "name": "my-apiserver", "user": {
+                "client-certificate-data": data(client.certificate_pem()),
+                "client-key-data": data(client.key_pem()),
+            } }],
+            "contexts": [{ "name": "webhook", "context": {
+                "cluster": "my-authn", "user": "my-apiserver",
+            } }],
+            "current-context": "webhook",
+        });
+        Self(yaml)
+    }
+
+    /// Gives a field of the one cluster this value; `Value::Null` takes it away.
+    pub(crate) fn cluster(self, field: &str, value: impl Into<Value>) -> Self {
+        self.set("/clusters/0/cluster", field, value.into())
+    }
+
+    /// The same of the one user.
+    pub(crate) fn user(self, field: &str, value: impl Into<Value>) -> Self {
+        self.set("/users/0/user", field, value.into())
+    }
+
+    /// The same of the one context.
+    pub(crate) fn context(self, field: &str, value: impl Into<Value>) -> Self {
+        self.set("/contexts/0/context", field, value.into())
+    }
+
+    /// The same of the file.
+    pub(crate) fn top(self, field: &str, value: impl Into<Value>) -> Self {
+        self.set("", field, value.into())
+    }
+
+    /// A field of the one user.
+    pub(crate) fn of_user(&self, field: &str) -> &Value {
+        &self.0["users"][0]["user"][field]
+    }
+
+    /// The file's text.
+    pub(crate) fn text(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn set(mut self, place: &str, field: &str, value: Value) -> Self {
+        let place = self.0.pointer_mut(place).expect("must be there");
+        let place = place.as_object_mut().expect("must be an object");
+        if value.is_null() {
+            place.remove(field).expect("must be there");
+        } else {
+            place.insert(field.to_owned(), value);
+        }
+        self
+    }
+}
+
+/// Octets as a field takes them whose name ends with `-data`.
+pub(crate) fn data(octets: impl AsRef<[u8]>) -> Value {
+    STANDARD.encode(octets).into()
+}
+
+/// Writes a webhook's file beside the plan's own, and has the apiserver read that one.
+pub(crate) fn write(plan: &mut LabPlan, text: &str) -> Utf8PathBuf {
+    let path = plan.folder().write("changed.yml", text);
+    let path = path.expect("must be written");
+    plan.flags().set(CONFIG_FILE_FLAG, path.as_str());
+    path
+}
