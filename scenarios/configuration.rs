@@ -6,7 +6,7 @@ use rstest::{Context, rstest};
 use serde_json::{Value, json};
 use tokenlab_harness::{CONFIG_FILE_FLAG, LabPlan, Scripted, VERSION_FLAG};
 
-use crate::support::{assert_reviewed, runs_bare_only};
+use crate::support::{assert_reviewed, bare_only};
 use crate::webhook_file::{WebhookFile, data, planned, write};
 
 /// What kube-apiserver says when it does not start; it needs no etcd for that, and is given none.
@@ -85,10 +85,7 @@ async fn a_file_that_is_not_sound_stops_the_apiserver(
     #[context] context: Context,
     #[case] change: fn(WebhookFile) -> WebhookFile,
 ) {
-    if !runs_bare_only("configuration::a_file_that_is_not_sound_stops_the_apiserver") {
-        return;
-    }
-    let mut plan = planned(&Scripted::new()).await;
+    let mut plan = bare_only!(planned(Scripted::new()), context);
     let file = change(WebhookFile::of(&plan));
     write(&mut plan, &file.text());
     let told = refusal(&plan).await;
@@ -114,10 +111,7 @@ async fn a_file_that_is_no_kubeconfig_stops_the_apiserver(
     #[context] context: Context,
     #[case] text: &str,
 ) {
-    if !runs_bare_only("configuration::a_file_that_is_no_kubeconfig_stops_the_apiserver") {
-        return;
-    }
-    let mut plan = planned(&Scripted::new()).await;
+    let mut plan = bare_only!(planned(Scripted::new()), context);
     write(&mut plan, text);
     let told = refusal(&plan).await;
     assert_reviewed!(context, told);
@@ -137,10 +131,7 @@ async fn a_file_that_is_not_there_stops_the_apiserver(
     #[context] context: Context,
     #[case] name: &str,
 ) {
-    if !runs_bare_only("configuration::a_file_that_is_not_there_stops_the_apiserver") {
-        return;
-    }
-    let mut plan = planned(&Scripted::new()).await;
+    let mut plan = bare_only!(planned(Scripted::new()), context);
     let path = plan.folder().file(name);
     plan.flags().set(CONFIG_FILE_FLAG, path);
     let told = refusal(&plan).await;
@@ -156,10 +147,7 @@ async fn a_file_that_is_not_there_stops_the_apiserver(
 #[rstest]
 #[tokio::test]
 async fn a_version_that_is_not_known_stops_the_apiserver(#[context] context: Context) {
-    if !runs_bare_only("configuration::a_version_that_is_not_known_stops_the_apiserver") {
-        return;
-    }
-    let mut plan = planned(&Scripted::new()).await;
+    let mut plan = bare_only!(planned(Scripted::new()), context);
     plan.flags().set(VERSION_FLAG, "v2");
     let told = refusal(&plan).await;
     assert_reviewed!(context, told);

@@ -6,18 +6,19 @@
 mod audiences;
 mod audiences_reviewed;
 mod authorization;
+mod chain;
+mod chained;
 mod configuration;
 mod forbidden;
 mod identity;
-mod outage;
-#[allow(dead_code, reason = "until all scenarios are here")]
-mod planes;
+mod issuer;
+mod jwt;
+mod oidc;
 mod protocol;
 mod reached;
 mod redirects;
 mod refusal;
-mod retries;
-#[allow(dead_code, reason = "until all scenarios are here")]
-mod serial;
+mod service_accounts;
 mod support;
 mod webhook_file;
+mod whoami;

@@ -10,10 +10,10 @@ use tokenlab_webhook::pki::CertificateAuthority;
 use crate::support::config;
 
 /// A lab that is not started yet; its webhook listens already.
-pub(crate) async fn planned(scripted: &Scripted) -> LabPlan {
+pub(crate) async fn planned(scripted: Scripted) -> LabPlan {
     let builder = Lab::builder()
         .kubernetes(config().kubernetes)
-        .authenticator(scripted.clone());
+        .authenticator(scripted);
     builder.plan().await.expect("must be planned")
 }
 

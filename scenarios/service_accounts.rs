@@ -1,0 +1,152 @@
+//! Tokens of service accounts: those that kube-apiserver does not know go to the webhook.
+
+use std::convert::Infallible;
+
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use rstest::{Context, rstest};
+use serde_json::Value;
+use tokenlab_harness::{Identity, Kubeconfig, Probe, SharedLab, fresh_token, until};
+use tokenlab_webhook::Token;
+
+use crate::chained::mallory;
+use crate::jwt::{SigningKey, an_hour_ago, claims};
+use crate::support::{bare_only, lab};
+use crate::whoami::{SOON, bearer, whoami};
+
+/// A service account's token is not the webhook's to contradict.
+///
+/// - Source: `kubernetes/pkg/serviceaccount/jwt.go`, v1.37.2
+/// - Upstream test: none
+#[rstest]
+#[tokio::test]
+async fn a_service_accounts_token_does_not_reach_the_webhook(
+    #[context] context: Context,
+    #[future] lab: SharedLab,
+) {
+    let lab = bare_only!(lab, context);
+    let account = Account::create(&lab).await;
+    lab.scripted().script(&account.token, mallory());
+
+    let name = account.whoami(&account.token).await;
+    assert_eq!(name, Ok(account.name()));
+    assert_eq!(lab.scripted().calls(&account.token).len(), 0);
+}
+
+/// One that is not valid any more, or never was, reaches the webhook, although kube-apiserver's own key
+/// signed it: a webhook that knows everybody lets it in.
+///
+/// - Source: `kubernetes/pkg/serviceaccount/jwt.go`, `AuthenticateToken`, v1.37.2;
+///   `apiserver/pkg/authentication/token/union/union.go`, v0.37.2
+/// - Upstream test: none
+/// - Seen by users: kubernetes/kubernetes#65874
+#[rstest]
+#[case::expired(|claims: &mut Value| claims["exp"] = an_hour_ago().into())]
+#[case::for_others(|claims: &mut Value| claims["aud"] = "somebody-else".into())]
+#[case::of_another_account(|claims: &mut Value| {
+    claims["kubernetes.io"]["serviceaccount"]["uid"] = "another".into();
+})]
+#[tokio::test]
+async fn a_service_accounts_token_that_is_not_valid_reaches_the_webhook(
+    #[context] context: Context,
+    #[future] lab: SharedLab,
+    #[case] change: fn(&mut Value),
+) {
+    let lab = bare_only!(lab, context);
+    let account = Account::create(&lab).await;
+    let mut claims = claims(&account.token);
+    let key = std::fs::read_to_string(lab.folder().file("sa.key"));
+    let key = SigningKey::from_pem(&key.expect("must be there"));
+    // The key is the right one: nothing else is wrong with what it signs.
+    let valid = account.whoami(&key.sign(&claims)).await;
+    assert_eq!(valid, Ok(account.name()));
+
+    change(&mut claims);
+    let token = key.sign(&claims);
+    lab.scripted().script(&token, mallory());
+    assert_eq!(account.whoami(&token).await.as_deref(), Ok("mallory"));
+    assert_eq!(lab.scripted().calls(&token).len(), 1);
+}
+
+/// The token of an account that was deleted goes the same way.
+///
+/// - Source: `kubernetes/pkg/serviceaccount/claims.go`, `Validate`, v1.37.2
+/// - Upstream test: none
+#[rstest]
+#[tokio::test]
+async fn the_token_of_a_deleted_account_reaches_the_webhook(
+    #[context] context: Context,
+    #[future] lab: SharedLab,
+) {
+    let lab = bare_only!(lab, context);
+    let account = Account::create(&lab).await;
+    account.delete().await;
+
+    // The authenticator hears of it through a watch.
+    let refused = until("the account is unknown", SOON, async || {
+        match account.whoami(&account.token).await {
+            Ok(name) => Probe::NotYet(format!("one is {name}").into()),
+            Err(status) => Probe::<_, Infallible>::Ready(status),
+        }
+    });
+    assert_eq!(refused.await.expect("must become so"), 401);
+    assert_eq!(lab.scripted().calls(&account.token).len(), 1);
+}
+
+/// A service account, and a token of it.
+struct Account {
+    accounts: kube::Api<ServiceAccount>,
+    name: String,
+    token: Token,
+    /// Who shows nothing else than a token.
+    nobody: Kubeconfig,
+}
+
+impl Account {
+    async fn create(lab: &SharedLab) -> Self {
+        let name = fresh_token().expose().replace("lab-", "account-");
+        let admin = lab.client().await.expect("must be made");
+        let accounts = kube::Api::<ServiceAccount>::namespaced(admin, "default");
+        let account = ServiceAccount {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                ..ObjectMeta::default()
+            },
+            ..ServiceAccount::default()
+        };
+        let post = PostParams::default();
+        accounts
+            .create(&post, &account)
+            .await
+            .expect("the admin may");
+        let request = TokenRequest {
+            spec: Some(TokenRequestSpec::default()),
+            ..TokenRequest::default()
+        };
+        let request = accounts.create_token_request(&name, &post, &request).await;
+        let status = request.expect("the admin may").status;
+        let token = status.and_then(|status| status.token);
+        Self {
+            accounts,
+            name,
+            token: Token::from(token.expect("must be given")),
+            nobody: lab.control_plane().user("nobody", Identity::Anonymous),
+        }
+    }
+
+    /// As the apiserver calls it.
+    fn name(&self) -> String {
+        format!("system:serviceaccount:default:{}", self.name)
+    }
+
+    async fn whoami(&self, token: &Token) -> Result<String, u16> {
+        whoami(&self.nobody, &[bearer(token)]).await
+    }
+
+    async fn delete(&self) {
+        let params = DeleteParams::default();
+        let deleted = self.accounts.delete(&self.name, &params).await;
+        deleted.expect("the admin may");
+    }
+}
