@@ -18,7 +18,7 @@ use crate::whoami::{SOON, bearer, whoami};
 /// A line of `--token-auth-file` is not the webhook's to contradict.
 ///
 /// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, `Config.New`, v1.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestAuthenticateTokenFirstPasses` (unit, the union alone)
 #[rstest]
 #[tokio::test]
 async fn a_token_of_the_token_file_does_not_reach_the_webhook(
@@ -65,7 +65,7 @@ async fn a_bootstrap_token_does_not_reach_the_webhook(
 /// admin's kubeconfig with a token tests the admin.
 ///
 /// - Source: `apiserver/pkg/authentication/request/union/union.go`, v0.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestAuthenticateRequestFirstPasses` (unit, the union alone)
 /// - Seen by users: kubernetes/kubectl#1657
 #[rstest]
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_client_certificate_beats_a_token(#[context] context: Context, #[futur
 /// one that nobody gets past: not even as anonymous.
 ///
 /// - Source: `apiserver/pkg/authentication/request/x509/x509.go`, v0.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestAuthenticateRequestSecondPasses` (unit, the union alone)
 #[rstest]
 #[tokio::test]
 async fn a_token_counts_beside_a_certificate_of_another_authority(
@@ -129,7 +129,7 @@ async fn a_front_proxy_beats_a_token(#[context] context: Context, #[future] chai
 /// What no proxy says counts for nothing: the header is one of many.
 ///
 /// - Source: `apiserver/pkg/authentication/request/headerrequest/requestheader.go`, v0.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestRequestHeader` (unit, one layer)
 #[rstest]
 #[tokio::test]
 async fn a_proxys_header_without_its_certificate_is_nothing(
@@ -150,7 +150,7 @@ async fn a_proxys_header_without_its_certificate_is_nothing(
 /// a token that is refused does not make one anonymous.
 ///
 /// - Source: `apiserver/pkg/authentication/request/anonymous/anonymous.go`; `union.NewFailOnError`, v0.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestAnonymousRestricted`, `TestAuthenticateRequestFailEarly` (unit, one layer each)
 #[rstest]
 #[tokio::test]
 async fn without_anonymous_access_no_token_is_no_user(
