@@ -1,4 +1,5 @@
-//! The plane that has every authenticator that kube-apiserver has, the webhook among them.
+//! The plane that has every authenticator that kube-apiserver has, the webhook among them, but for the
+//! one for who shows nothing: nobody is anonymous there.
 
 use std::convert::Infallible;
 
@@ -14,9 +15,6 @@ use tokio::sync::OnceCell;
 use crate::issuer::Issuer;
 use crate::support::config;
 use crate::whoami::{SOON, bearer, whoami};
-
-/// Where alone one may be anonymous.
-pub(crate) const OPEN: &str = "/livez";
 
 /// Who is known to all but the webhook.
 #[derive(Debug)]
@@ -70,7 +68,7 @@ impl World {
             "apiVersion": "apiserver.config.k8s.io/v1",
             "kind": "AuthenticationConfiguration",
             "jwt": [issuer.trusted(), away.trusted()],
-            "anonymous": { "enabled": true, "conditions": [{ "path": OPEN }] },
+            "anonymous": { "enabled": false },
         });
         let authentication = folder.write("authentication.yml", &authentication.to_string());
         authentication.expect("must be written");

@@ -15,12 +15,17 @@ mod identity;
 mod issuer;
 mod jwt;
 mod oidc;
+mod old_proxy;
+#[allow(dead_code, reason = "until all scenarios are here")]
+mod planes;
 mod protocol;
 mod reached;
 mod redirects;
 mod refusal;
 mod service_accounts;
 mod support;
+mod tls_client;
 mod web_socket;
 mod webhook_file;
 mod whoami;
+mod wiring;

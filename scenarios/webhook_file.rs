@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use camino::Utf8PathBuf;
 use serde_json::{Value, json};
-use tokenlab_harness::{CONFIG_FILE_FLAG, Lab, LabPlan, Scripted};
+use tokenlab_harness::{CONFIG_FILE_FLAG, Lab, LabPlan, RunFolder, Scripted};
 use tokenlab_webhook::pki::CertificateAuthority;
 
 use crate::support::config;
@@ -18,7 +18,10 @@ pub(crate) async fn planned(scripted: Scripted) -> LabPlan {
 }
 
 /// The file as data: JSON, which is YAML too. It begins sound, with a client certificate.
-pub(crate) struct WebhookFile(Value);
+pub(crate) struct WebhookFile {
+    yaml: Value,
+    client_ca: String,
+}
 
 impl WebhookFile {
     /// One that reaches the plan's webhook.
@@ -44,7 +47,10 @@ impl WebhookFile {
             } }],
             "current-context": "webhook",
         });
-        Self(yaml)
+        Self {
+            yaml,
+            client_ca: authority.certificate_pem().to_owned(),
+        }
     }
 
     /// Gives a field of the one cluster this value; `Value::Null` takes it away.
@@ -67,18 +73,47 @@ impl WebhookFile {
         self.set("", field, value.into())
     }
 
+    /// The authority of its client certificate, PEM.
+    pub(crate) fn client_ca(&self) -> &str {
+        &self.client_ca
+    }
+
+    /// The same file, with what is in it in files beside it, named by where they are from there.
+    pub(crate) fn by_path(self, folder: &RunFolder) -> Self {
+        let inline = |place: &Value, field: &str| {
+            let data = place[format!("{field}-data")].as_str();
+            let data = STANDARD.decode(data.expect("must be there"));
+            let data = String::from_utf8(data.expect("must be base64"));
+            let name = format!("{field}.pem");
+            let written = folder.write(&name, &data.expect("must be PEM"));
+            written.expect("must be written");
+            name
+        };
+        let cluster = &self.yaml["clusters"][0]["cluster"];
+        let user = &self.yaml["users"][0]["user"];
+        let ca = inline(cluster, "certificate-authority");
+        let certificate = inline(user, "client-certificate");
+        let key = inline(user, "client-key");
+        self.cluster("certificate-authority-data", Value::Null)
+            .cluster("certificate-authority", ca)
+            .user("client-certificate-data", Value::Null)
+            .user("client-certificate", certificate)
+            .user("client-key-data", Value::Null)
+            .user("client-key", key)
+    }
+
     /// A field of the one user.
     pub(crate) fn of_user(&self, field: &str) -> &Value {
-        &self.0["users"][0]["user"][field]
+        &self.yaml["users"][0]["user"][field]
     }
 
     /// The file's text.
     pub(crate) fn text(&self) -> String {
-        self.0.to_string()
+        self.yaml.to_string()
     }
 
     fn set(mut self, place: &str, field: &str, value: Value) -> Self {
-        let place = self.0.pointer_mut(place).expect("must be there");
+        let place = self.yaml.pointer_mut(place).expect("must be there");
         let place = place.as_object_mut().expect("must be an object");
         if value.is_null() {
             place.remove(field).expect("must be there");

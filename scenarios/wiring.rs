@@ -1,0 +1,212 @@
+//! What kube-apiserver does with the webhook's file once it has it: who it is to the webhook, and how it
+//! gets there.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use futures::future::join_all;
+use http::Version;
+use http::header::AUTHORIZATION;
+use rstest::{Context, rstest};
+use serde_json::{Value, json};
+use tokenlab_harness::{Act, CONFIG_FILE, LabPlan, RunFolder, SERVICE_NAME, Scripted, fresh_token};
+use tokenlab_webhook::{Decision, Tls, User};
+
+use crate::evidence::Asked;
+use crate::old_proxy::OldProxy;
+use crate::support::bare_only;
+use crate::webhook_file::{WebhookFile, planned, write};
+
+fn ann() -> Decision {
+    Decision::authenticated(User::new("ann"))
+}
+
+/// Without a user, or with one that the file does not have, kube-apiserver starts, and is nobody to the
+/// webhook. One that wants no credentials answers it.
+///
+/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `LoadKubeconfig`, v0.37.2
+/// - Upstream test: `TestKubeConfigFile` (unit, one layer: it starts)
+#[rstest]
+#[case::context_without_user(Value::Null)]
+#[case::context_with_missing_user("elsewhere".into())]
+#[tokio::test]
+async fn whom_the_file_does_not_name_is_nobody_to_the_webhook(
+    #[context] context: Context,
+    #[case] user: Value,
+) {
+    let scripted = Scripted::new();
+    let mut plan = bare_only!(planned(scripted.clone()), context);
+    let file = WebhookFile::of(&plan).context("user", user);
+    write(&mut plan, &file.text());
+    let lab = plan.start().await.expect("must start");
+    let token = scripted.token(ann());
+
+    let seen = Asked::new(&lab, &scripted, &token).await;
+
+    let seen = seen.forbidden("ann").asked(1);
+    let posted = seen.calls[0].posted.as_ref().expect("must be posted");
+    assert_eq!(posted.headers.get(AUTHORIZATION), None);
+    lab.stop().await;
+}
+
+/// A client certificate is shown to a webhook that asks for one. The paths of its files, and that of the
+/// CA's, begin where the webhook's file is. What else is in the file, a timeout for example, is not read.
+///
+/// - Source: `client-go/tools/clientcmd/loader.go`, `ResolveLocalPaths`, v0.37.2
+/// - Upstream test: `TestKubeConfigFile` (unit, one layer: it starts)
+/// - Seen by users: kubernetes/kubernetes#60914, P15
+#[rstest]
+#[case::in_the_file(|file: WebhookFile, _: &RunFolder| file)]
+#[case::by_path(WebhookFile::by_path)]
+#[tokio::test]
+async fn a_client_certificate_is_shown_to_the_webhook(
+    #[context] context: Context,
+    #[case] change: fn(WebhookFile, &RunFolder) -> WebhookFile,
+) {
+    let scripted = Scripted::new();
+    let mut plan = bare_only!(planned(scripted.clone()), context);
+    let file = WebhookFile::of(&plan).cluster("timeout", "1ms");
+    ask_for_a_certificate(&plan, file.client_ca()).await;
+    let file = change(file, plan.folder());
+    write(&mut plan, &file.text());
+    let lab = plan.start().await.expect("must start");
+    let token = scripted.token(ann());
+
+    let seen = Asked::new(&lab, &scripted, &token).await;
+
+    let _ = seen.forbidden("ann").asked(1);
+    lab.stop().await;
+}
+
+/// The webhook may be shown a bearer token in place of a certificate, from wherever a kubeconfig may have
+/// one: the file itself, another file, a plugin.
+///
+/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `LoadKubeconfig`, v0.37.2
+/// - Upstream test: none
+#[rstest]
+#[case::in_the_file("token", |secret: &str, _: &RunFolder| secret.into())]
+#[case::in_another_file("tokenFile", |secret: &str, folder: &RunFolder| {
+    folder.write("token", secret).expect("must be written").as_str().into()
+})]
+#[case::of_a_plugin("exec", plugin)]
+#[tokio::test]
+async fn a_bearer_token_is_shown_to_the_webhook(
+    #[context] context: Context,
+    #[case] field: &str,
+    #[case] value: fn(&str, &RunFolder) -> Value,
+) {
+    let scripted = Scripted::new();
+    let mut plan = bare_only!(planned(scripted.clone()), context);
+    let secret = fresh_token();
+    let file = WebhookFile::of(&plan)
+        .user("client-certificate-data", Value::Null)
+        .user("client-key-data", Value::Null)
+        .user(field, value(secret.expose(), plan.folder()));
+    write(&mut plan, &file.text());
+    let lab = plan.start().await.expect("must start");
+    let token = scripted.token(ann());
+
+    let seen = Asked::new(&lab, &scripted, &token).await;
+
+    let seen = seen.forbidden("ann").asked(1);
+    let posted = seen.calls[0].posted.as_ref().expect("must be posted");
+    let shown = posted.headers.get(AUTHORIZATION).expect("must be shown");
+    assert!(shown == &format!("Bearer {}", secret.expose()));
+    lab.stop().await;
+}
+
+/// When kube-apiserver starts the file must be there and the webhook need not; later it is the other way
+/// round. A webhook that comes up is asked at once.
+///
+/// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, `newWebhookTokenAuthenticator`,
+///   v1.37.2
+/// - Upstream test: none
+/// - Seen by users: kubernetes/cloud-provider-openstack#2575, kubernetes/kops#8992, P3, P4
+#[rstest]
+#[tokio::test]
+async fn the_file_is_read_once_and_the_webhook_may_come_later(#[context] context: Context) {
+    let scripted = Scripted::new();
+    let plan = bare_only!(planned(scripted.clone()), context);
+    plan.webhook().down().await.expect("must be ours");
+    let lab = plan.start().await.expect("must start");
+    let file = lab.folder().file(CONFIG_FILE);
+    std::fs::remove_file(file).expect("must be there");
+
+    let early = scripted.token(ann());
+    let seen = Asked::new(&lab, &scripted, &early).await;
+    let _ = seen.unauthorized().asked(0);
+
+    lab.webhook().up().await.expect("must listen");
+    let seen = Asked::new(&lab, &scripted, &early).await;
+    let _ = seen.forbidden("ann").asked(1);
+    lab.stop().await;
+}
+
+/// A webhook that speaks HTTP/1.1 alone will do: kube-apiserver opens a connection for each review that it
+/// waits for, and keeps them.
+///
+/// - Source: `apimachinery/pkg/util/net/http.go`, `SetTransportDefaults`; `client-go/transport/cache.go`,
+///   `idleConnsPerHost`, v0.37.2
+/// - Upstream test: none
+#[rstest]
+#[tokio::test]
+async fn a_webhook_of_http_1_gets_a_connection_for_each_review_at_once(
+    #[context] context: Context,
+) {
+    let scripted = Scripted::new();
+    let mut plan = bare_only!(planned(scripted.clone()), context);
+    let proxy = OldProxy::before(plan.webhook()).await;
+    let file = WebhookFile::of(&plan).cluster("server", proxy.url());
+    write(&mut plan, &file.text());
+    let lab = plan.start().await.expect("must start");
+
+    // Long enough for some of them to be asked about at once.
+    let slowly = || Act::decide(ann()).after(Duration::from_millis(500));
+    let tokens: Vec<_> = (0..10).map(|_| scripted.token(slowly())).collect();
+    let asked = tokens
+        .iter()
+        .map(|token| Asked::new(&lab, &scripted, token));
+    for seen in join_all(asked).await {
+        let seen = seen.forbidden("ann").asked(1);
+        let posted = seen.calls[0].posted.as_ref().expect("must be posted");
+        assert_eq!(posted.version, Version::HTTP_11);
+    }
+    let at_once = proxy.connections();
+    assert!((2..=10).contains(&at_once), "{at_once} connections");
+
+    for _ in 0..3 {
+        let seen = Asked::new(&lab, &scripted, &scripted.token(ann())).await;
+        let _ = seen.forbidden("ann").asked(1);
+    }
+    assert_eq!(proxy.connections(), at_once);
+    lab.stop().await;
+}
+
+/// From now on the plan's webhook lets nobody in without a certificate of this authority (PEM).
+async fn ask_for_a_certificate(plan: &LabPlan, client_ca: &str) {
+    let authority = plan.webhook().authority().expect("must be served here");
+    let certificate = authority.serving(&[SERVICE_NAME]).expect("must be made");
+    let chain = certificate.certificate_pem().as_bytes();
+    let tls = Tls::builder(chain, certificate.key_pem().as_bytes());
+    let tls = tls.client_ca(client_ca.as_bytes()).build();
+    let served = plan
+        .webhook()
+        .serve_with(Some(tls.expect("must be usable")));
+    served.await.expect("must listen");
+}
+
+/// A credential plugin that knows this token
+/// (`client-go/pkg/apis/clientauthentication/v1/types.go`, `ExecCredential`, v0.37.2).
+fn plugin(secret: &str, folder: &RunFolder) -> Value {
+    let version = "client.authentication.k8s.io/v1";
+    let credential = json!({
+        "apiVersion": version,
+        "kind": "ExecCredential",
+        "status": { "token": secret },
+    });
+    let script = format!("#!/bin/sh\necho '{credential}'\n");
+    let path = folder.write("plugin", &script).expect("must be written");
+    let executable = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(&path, executable).expect("must be set");
+    json!({ "apiVersion": version, "command": path, "interactiveMode": "Never" })
+}
