@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use rstest::{Context, rstest};
 use serde_json::{Value, json};
-use tokenlab_harness::{CONFIG_FILE_FLAG, LabPlan, Scripted, VERSION_FLAG};
+use tokenlab_harness::{CONFIG_FILE, CONFIG_FILE_FLAG, LabPlan, Scripted, VERSION_FLAG};
 
+use crate::planes::CACHE_TTL;
 use crate::support::{assert_reviewed, bare_only};
 use crate::webhook_file::{WebhookFile, data, planned, write};
 
@@ -16,11 +17,18 @@ async fn refusal(plan: &LabPlan) -> String {
     let status = ended.unwrap_or_else(|_| panic!("must end:\n{}", process.log_tail()));
     let log = process.log_tail();
     assert_eq!(status.code(), Some(1), "{log}");
-    // As klog quotes it (`strconv.Quote`).
-    let told = log.split_once("\"command failed\" err=\"");
-    let (_, told) = told.unwrap_or_else(|| panic!("must say why:\n{log}"));
-    let told = told.trim_end().strip_suffix('"').unwrap_or(told);
-    let told = told.replace("\\\"", "\"").replace("\\n", "\n");
+    let told = match log.split_once("\"command failed\" err=\"") {
+        // As klog quotes it (`strconv.Quote`).
+        Some((_, told)) => {
+            let told = told.trim_end().strip_suffix('"').unwrap_or(told);
+            told.replace("\\\"", "\"").replace("\\n", "\n")
+        }
+        // As cobra says it, of flags.
+        None => match log.split_once("Error: ") {
+            Some((_, told)) => told.to_owned(),
+            None => panic!("must say why:\n{log}"),
+        },
+    };
     told.replace(plan.folder().path().as_str(), "[run folder]")
 }
 
@@ -138,17 +146,64 @@ async fn a_file_that_is_not_there_stops_the_apiserver(
     assert_reviewed!(context, told);
 }
 
-/// A version that TokenReview does not have stops kube-apiserver: it is looked at no earlier than the
-/// file, so the file must be sound for that.
+/// Of two files the last counts: kube-apiserver has one webhook.
 ///
-/// - Source: `apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`,
-///   `tokenReviewInterfaceFromConfig`, v0.37.2
+/// - Source: `kubernetes/pkg/kubeapiserver/options/authentication.go`, `AddFlags`, v1.37.2
+/// - Upstream test: none
+/// - Seen by users: kubernetes/kubernetes#65874
+#[rstest]
+#[tokio::test]
+async fn of_two_files_the_last_is_read(#[context] context: Context) {
+    let mut plan = bare_only!(planned(Scripted::new()), context);
+    let second = plan.folder().file("second.yml");
+    plan.flags().append(CONFIG_FILE_FLAG, second);
+    let told = refusal(&plan).await;
+    assert_eq!(
+        told,
+        "stat [run folder]/second.yml: no such file or directory"
+    );
+}
+
+/// A flag that is not as it should be stops kube-apiserver. The version is the bare one, and is looked at
+/// after the file.
+///
+/// - Source: `kubernetes/pkg/kubeapiserver/options/authentication.go`, `AddFlags`, v1.37.2;
+///   `apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2
+/// - Upstream test: none
+#[rstest]
+#[case::a_version_that_is_not_there(VERSION_FLAG, "v2")]
+#[case::a_version_with_its_group(VERSION_FLAG, "authentication.k8s.io/v1")]
+#[case::a_time_without_its_unit(CACHE_TTL, "10")]
+#[tokio::test]
+async fn a_flag_that_is_not_sound_stops_the_apiserver(
+    #[context] context: Context,
+    #[case] name: &'static str,
+    #[case] value: &str,
+) {
+    let mut plan = bare_only!(planned(Scripted::new()), context);
+    plan.flags().set(name, value);
+    let told = refusal(&plan).await;
+    assert_reviewed!(context, told);
+}
+
+/// A webhook has no place in the structured configuration of authentication: flags alone tell of it.
+///
+/// - Source: `apiserver/pkg/apis/apiserver/v1/types.go`, `AuthenticationConfiguration`, v0.37.2
 /// - Upstream test: none
 #[rstest]
 #[tokio::test]
-async fn a_version_that_is_not_known_stops_the_apiserver(#[context] context: Context) {
+async fn the_structured_configuration_takes_no_webhook(#[context] context: Context) {
     let mut plan = bare_only!(planned(Scripted::new()), context);
-    plan.flags().set(VERSION_FLAG, "v2");
+    let authentication = json!({
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AuthenticationConfiguration",
+        "webhook": { "configFile": CONFIG_FILE },
+    });
+    let path = plan
+        .folder()
+        .write("authentication.yml", &authentication.to_string());
+    let path = path.expect("must be written");
+    plan.flags().set("authentication-config", path);
     let told = refusal(&plan).await;
     assert_reviewed!(context, told);
 }

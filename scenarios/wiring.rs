@@ -83,6 +83,7 @@ async fn a_client_certificate_is_shown_to_the_webhook(
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go`, `LoadKubeconfig`, v0.37.2
 /// - Upstream test: none
+/// - Seen by users: P17
 #[rstest]
 #[case::in_the_file("token", |secret: &str, _: &RunFolder| secret.into())]
 #[case::in_another_file("tokenFile", |secret: &str, folder: &RunFolder| {
