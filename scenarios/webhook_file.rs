@@ -81,12 +81,9 @@ impl WebhookFile {
     /// The same file, with what is in it in files beside it, named by where they are from there.
     pub(crate) fn by_path(self, folder: &RunFolder) -> Self {
         let inline = |place: &Value, field: &str| {
-            let data = place[format!("{field}-data")].as_str();
-            let data = STANDARD.decode(data.expect("must be there"));
-            let data = String::from_utf8(data.expect("must be base64"));
             let name = format!("{field}.pem");
-            let written = folder.write(&name, &data.expect("must be PEM"));
-            written.expect("must be written");
+            let pem = pem(&place[format!("{field}-data")]);
+            folder.write(&name, &pem).expect("must be written");
             name
         };
         let cluster = &self.yaml["clusters"][0]["cluster"];
@@ -105,6 +102,11 @@ impl WebhookFile {
     /// A field of the one user.
     pub(crate) fn of_user(&self, field: &str) -> &Value {
         &self.yaml["users"][0]["user"][field]
+    }
+
+    /// What a field of the one user holds whose name ends with `-data`.
+    pub(crate) fn pem_of_user(&self, field: &str) -> String {
+        pem(self.of_user(field))
     }
 
     /// The file's text.
@@ -127,6 +129,11 @@ impl WebhookFile {
 /// Octets as a field takes them whose name ends with `-data`.
 pub(crate) fn data(octets: impl AsRef<[u8]>) -> Value {
     STANDARD.encode(octets).into()
+}
+
+fn pem(data: &Value) -> String {
+    let data = STANDARD.decode(data.as_str().expect("must be there"));
+    String::from_utf8(data.expect("must be base64")).expect("must be PEM")
 }
 
 /// Writes a webhook's file beside the plan's own, and has the apiserver read that one.

@@ -49,60 +49,33 @@ async fn whom_the_file_does_not_name_is_nobody_to_the_webhook(
     lab.stop().await;
 }
 
-/// A client certificate is shown to a webhook that asks for one. The paths of its files, and that of the
-/// CA's, begin where the webhook's file is. What else is in the file, a timeout for example, is not read.
+/// The webhook is shown a client certificate if it asks for one, and a token besides, from wherever a
+/// kubeconfig may have them: the file itself, other files, whose paths begin where it is, or a plugin. A
+/// timeout nobody reads.
 ///
-/// - Source: `client-go/tools/clientcmd/loader.go`, `ResolveLocalPaths`, v0.37.2
-/// - Upstream test: `TestKubeConfigFile` (unit, one layer: it starts)
-/// - Seen by users: kubernetes/kubernetes#60914, P15
+/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `LoadKubeconfig`;
+///   `client-go/tools/clientcmd/loader.go`, `ResolveLocalPaths`;
+///   `client-go/plugin/pkg/client/auth/exec/exec.go`, `UpdateTransportConfig`, v0.37.2
+/// - Upstream test: `TestKubeConfigFile` (unit, one layer: it starts with a certificate)
+/// - Seen by users: kubernetes/kubernetes#60914, P15, P17
 #[rstest]
-#[case::in_the_file(|file: WebhookFile, _: &RunFolder| file)]
-#[case::by_path(WebhookFile::by_path)]
+#[case::of_the_file(|file: WebhookFile, secret: &str, _: &RunFolder| file.user("token", secret))]
+#[case::of_other_files(|file: WebhookFile, secret: &str, folder: &RunFolder| {
+    folder.write("token", secret).expect("must be written");
+    file.by_path(folder).user("tokenFile", "token")
+})]
+#[case::of_a_plugin(with_plugin)]
 #[tokio::test]
-async fn a_client_certificate_is_shown_to_the_webhook(
+async fn a_certificate_and_a_token_are_shown_to_the_webhook(
     #[context] context: Context,
-    #[case] change: fn(WebhookFile, &RunFolder) -> WebhookFile,
+    #[case] change: fn(WebhookFile, &str, &RunFolder) -> WebhookFile,
 ) {
     let scripted = Scripted::new();
     let mut plan = bare_only!(planned(scripted.clone()), context);
     let file = WebhookFile::of(&plan).cluster("timeout", "1ms");
     ask_for_a_certificate(&plan, file.client_ca()).await;
-    let file = change(file, plan.folder());
-    write(&mut plan, &file.text());
-    let lab = plan.start().await.expect("must start");
-    let token = scripted.token(ann());
-
-    let seen = Asked::new(&lab, &scripted, &token).await;
-
-    let _ = seen.forbidden("ann").asked(1);
-    lab.stop().await;
-}
-
-/// The webhook may be shown a bearer token in place of a certificate, from wherever a kubeconfig may have
-/// one: the file itself, another file, a plugin.
-///
-/// - Source: `apiserver/pkg/util/webhook/webhook.go`, `LoadKubeconfig`, v0.37.2
-/// - Upstream test: none
-/// - Seen by users: P17
-#[rstest]
-#[case::in_the_file("token", |secret: &str, _: &RunFolder| secret.into())]
-#[case::in_another_file("tokenFile", |secret: &str, folder: &RunFolder| {
-    folder.write("token", secret).expect("must be written").as_str().into()
-})]
-#[case::of_a_plugin("exec", plugin)]
-#[tokio::test]
-async fn a_bearer_token_is_shown_to_the_webhook(
-    #[context] context: Context,
-    #[case] field: &str,
-    #[case] value: fn(&str, &RunFolder) -> Value,
-) {
-    let scripted = Scripted::new();
-    let mut plan = bare_only!(planned(scripted.clone()), context);
     let secret = fresh_token();
-    let file = WebhookFile::of(&plan)
-        .user("client-certificate-data", Value::Null)
-        .user("client-key-data", Value::Null)
-        .user(field, value(secret.expose(), plan.folder()));
+    let file = change(file, secret.expose(), plan.folder());
     write(&mut plan, &file.text());
     let lab = plan.start().await.expect("must start");
     let token = scripted.token(ann());
@@ -196,18 +169,31 @@ async fn ask_for_a_certificate(plan: &LabPlan, client_ca: &str) {
     served.await.expect("must listen");
 }
 
-/// A credential plugin that knows this token
+/// The same file, with what it says of the user and this token in a credential plugin
 /// (`client-go/pkg/apis/clientauthentication/v1/types.go`, `ExecCredential`, v0.37.2).
-fn plugin(secret: &str, folder: &RunFolder) -> Value {
+fn with_plugin(file: WebhookFile, secret: &str, folder: &RunFolder) -> WebhookFile {
     let version = "client.authentication.k8s.io/v1";
     let credential = json!({
         "apiVersion": version,
         "kind": "ExecCredential",
-        "status": { "token": secret },
+        "status": {
+            "token": secret,
+            "clientCertificateData": file.pem_of_user("client-certificate-data"),
+            "clientKeyData": file.pem_of_user("client-key-data"),
+        },
     });
-    let script = format!("#!/bin/sh\necho '{credential}'\n");
-    let path = folder.write("plugin", &script).expect("must be written");
+    // Not `echo`: that of some shells takes `\n` for a line's end.
+    let script = format!("#!/bin/sh\ncat <<'END'\n{credential}\nEND\n");
+    folder.write("plugin", &script).expect("must be written");
     let executable = std::fs::Permissions::from_mode(0o700);
-    std::fs::set_permissions(&path, executable).expect("must be set");
-    json!({ "apiVersion": version, "command": path, "interactiveMode": "Never" })
+    let executable = std::fs::set_permissions(folder.file("plugin"), executable);
+    executable.expect("must be set");
+    let plugin = json!({
+        "apiVersion": version,
+        "command": "./plugin",
+        "interactiveMode": "Never",
+    });
+    file.user("client-certificate-data", Value::Null)
+        .user("client-key-data", Value::Null)
+        .user("exec", plugin)
 }
