@@ -4,6 +4,7 @@ mod error;
 mod flags;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 
@@ -205,10 +206,9 @@ impl LabPlan {
         self.control_plane.flags()
     }
 
-    /// kube-apiserver alone, with its flags as they are now: what it makes of them at its start needs no
-    /// etcd.
-    pub fn apiserver(&self) -> Plan {
-        self.control_plane.apiserver()
+    /// The environment of kube-apiserver, but for `PATH`, which is its owner's.
+    pub fn env(&mut self) -> &mut BTreeMap<&'static str, String> {
+        self.control_plane.env()
     }
 
     /// Starts the control plane, and returns when it is ready. When it does not start, the run

@@ -1,12 +1,11 @@
 //! The flags of kube-apiserver that a lab sets, and how it is known to be ready.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
 use camino::Utf8Path;
 
-use super::{FAST_GO, Flags, Plan, Poll, Probe, Process, StartError, etcd};
+use super::{Environment, Flags, Plan, Poll, Probe, Process, StartError, etcd};
 
 /// Where the lab's services get their addresses; the first is `kubernetes.default`.
 const SERVICE_CIDR: &str = "10.0.0.0/24";
@@ -47,13 +46,19 @@ pub(super) fn flags(folder: &Utf8Path, port: u16) -> Flags {
     flags
 }
 
-/// The plan for an apiserver with these flags.
-pub(super) fn plan(program: &Utf8Path, folder: &Utf8Path, logs: &Utf8Path, flags: &Flags) -> Plan {
+/// The plan for an apiserver with these flags in this environment.
+pub(super) fn plan(
+    program: &Utf8Path,
+    folder: &Utf8Path,
+    logs: &Utf8Path,
+    flags: &Flags,
+    env: &Environment,
+) -> Plan {
     Plan {
         name: "kube-apiserver",
         program: program.to_owned(),
         args: flags.args(),
-        env: BTreeMap::from(FAST_GO.map(|(name, value)| (name, value.to_owned()))),
+        env: env.clone(),
         inherit: false,
         folder: folder.to_owned(),
         log: logs.join("kube-apiserver.log"),

@@ -1,12 +1,11 @@
 //! How etcd is started for one control plane, and known to be ready.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::{FAST_GO, Flags, Plan, Poll, Probe, Process, StartError};
+use super::{Flags, Plan, Poll, Probe, Process, StartError, fast_go};
 
 /// What a client in the same folder calls it. etcd takes the host part of a `unix:` URL as the
 /// socket's file name, relative to its working folder: so the path's length, which a socket's
@@ -38,7 +37,7 @@ pub(super) fn plan(program: &Utf8Path, folder: &Utf8Path, logs: &Utf8Path) -> Pl
         name: "etcd",
         program: program.to_owned(),
         args: flags.args(),
-        env: BTreeMap::from(FAST_GO.map(|(name, value)| (name, value.to_owned()))),
+        env: fast_go(),
         inherit: false,
         folder: folder.to_owned(),
         log: logs.join("etcd.log"),
