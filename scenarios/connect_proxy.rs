@@ -124,7 +124,9 @@ async fn tunnel(mut client: TcpStream, state: Arc<Mutex<State>>) -> io::Result<(
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
         return client.write_all(answer.as_bytes()).await;
     }
-    let (mut back, mut on) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await?.into_split();
+    let (mut back, mut on) = TcpStream::connect((Ipv4Addr::LOCALHOST, to))
+        .await?
+        .into_split();
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
     let (mut from, mut answers) = client.into_split();
     let forth = async {

@@ -6,10 +6,12 @@
 mod audiences;
 mod audiences_reviewed;
 mod authorization;
-mod chain;
-mod chained;
-mod clients;
-mod configuration;
+mod by_files;
+mod certificates;
+mod connect_proxy;
+#[allow(dead_code, reason = "until all scenarios are here")]
+mod evidence;
+mod failures;
 mod forbidden;
 mod identity;
 mod issuer;
@@ -19,13 +21,12 @@ mod old_proxy;
 #[allow(dead_code, reason = "until all scenarios are here")]
 mod planes;
 mod protocol;
+mod proxy;
 mod reached;
-mod redirects;
 mod refusal;
-mod service_accounts;
+mod rewired;
+mod rotation;
+#[allow(dead_code, reason = "until all scenarios are here")]
+mod serial;
 mod support;
-mod tls_client;
-mod web_socket;
-mod webhook_file;
-mod whoami;
-mod wiring;
+mod tls;

@@ -1,7 +1,6 @@
 //! What every scenario stands on: a shared lab, the mock's decision, snapshots.
 
 #[path = "../harness/tests/lab/skipped.rs"]
-#[expect(dead_code, reason = "which programs there are is asked elsewhere")]
 pub(crate) mod skipped;
 
 mod conditions;
@@ -108,8 +107,9 @@ pub(crate) fn settings() -> insta::Settings {
     // kubectl's own log lines: dates and process numbers in each run, other words and line
     // numbers in each version. What it tells the user comes after them.
     settings.add_filter(r"(?m)^([EW]\d{4} .*\n)+", "[KUBECTL'S LOG]\n");
-    // Where in its own source kube-apiserver made a scheme: moves with each version.
-    settings.add_filter(r"scheme\.go:\d+", "scheme.go:[line]");
+    // Ports are drawn, and Go tells the time.
+    settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]");
+    settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[TIME]");
     settings
 }
 

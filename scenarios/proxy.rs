@@ -1,0 +1,174 @@
+//! A proxy between the apiserver and its webhook.
+
+use std::borrow::Borrow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rstest::{Context, rstest};
+use serde_json::{Value, json};
+use tokenlab_harness::{Lab, SERVICE_NAME};
+use tokio::sync::{Mutex, OnceCell};
+
+use crate::connect_proxy::ConnectProxy;
+use crate::evidence::Asked;
+use crate::reached::errors;
+use crate::rewired::{CA, Rewired, Turn, file, port};
+use crate::support::{assert_reviewed, bare_only, mock};
+
+/// The password that the file's proxy is told.
+const PASSWORD: &str = "opensesame";
+
+/// A plane with two proxies on the way: one that the webhook's file may name, and one that the
+/// environment of kube-apiserver names.
+struct Proxied {
+    plane: Rewired,
+    of_the_file: ConnectProxy,
+    of_the_environment: ConnectProxy,
+}
+
+impl Borrow<Lab> for Proxied {
+    fn borrow(&self) -> &Lab {
+        &self.plane
+    }
+}
+
+/// The way to the webhook by its name, which only proxies can resolve here.
+fn by_name() -> Value {
+    json!({
+        "server": format!("https://{SERVICE_NAME}/authenticate"),
+        "certificate-authority": CA,
+    })
+}
+
+/// The same, by the proxy that the file names, with a password for it.
+fn by_proxy_url(proxy: &ConnectProxy) -> String {
+    let mut cluster = by_name();
+    let proxy = format!("http://lab:{PASSWORD}@127.0.0.1:{}", proxy.port());
+    cluster["proxy-url"] = proxy.into();
+    file(&cluster, &json!({}))
+}
+
+async fn proxied() -> Turn<Proxied> {
+    static PLANE: OnceCell<Mutex<Proxied>> = OnceCell::const_new();
+    let plane = PLANE.get_or_init(async || {
+        let mut proxies = None;
+        let plane = Rewired::start(|plan| {
+            let port = port(plan.webhook());
+            let proxy = || ConnectProxy::start(port);
+            let (of_the_file, of_the_environment) = proxies.insert((proxy(), proxy()));
+            let address = format!("http://127.0.0.1:{}", of_the_environment.port());
+            plan.env().insert("HTTPS_PROXY", address);
+            by_proxy_url(of_the_file)
+        });
+        let plane = plane.await;
+        let (of_the_file, of_the_environment) = proxies.expect("were started");
+        Mutex::new(Proxied {
+            plane,
+            of_the_file,
+            of_the_environment,
+        })
+    });
+    Turn(plane.await.lock().await)
+}
+
+impl Proxied {
+    /// The apiserver is told this of its webhook. Both proxies open tunnels, and no tunnel is open.
+    async fn reach_by(&mut self, file: String) {
+        self.plane.reach_by(file).await;
+        for proxy in [&mut self.of_the_file, &mut self.of_the_environment] {
+            proxy.refuse(None).await;
+            proxy.seen();
+        }
+    }
+
+    async fn reach_by_proxy_url(&mut self) {
+        self.reach_by(by_proxy_url(&self.of_the_file)).await;
+    }
+}
+
+/// `proxy-url` in the webhook's file is the way to it: the proxy gets its user and password, resolves
+/// the webhook's name, which the apiserver need not, and sees nothing of the token, for TLS goes
+/// through it. `HTTPS_PROXY` in the apiserver's environment counts no more.
+///
+/// - Source: `client-go/tools/clientcmd/client_config.go` (`ClientConfig`) and
+///   `client-go/transport/cache.go` (`get`), v0.37.2
+/// - Upstream test: none
+/// - Seen by users: kubernetes/kubernetes#72936, P5
+#[rstest]
+#[tokio::test]
+async fn the_proxy_of_the_file(#[context] context: Context) {
+    let mut lab = bare_only!(proxied(), context);
+    lab.reach_by_proxy_url().await;
+    let token = lab.plane.scripted.token(mock().await);
+
+    let seen = Asked::new(&lab.plane, &lab.plane.scripted, &token).await;
+
+    let seen = seen.forbidden("mock").asked(1);
+    let through = lab.of_the_file.seen();
+    let [head] = &through.heads[..] else {
+        panic!("there must be one tunnel: {seen}");
+    };
+    let credentials = STANDARD.encode(format!("lab:{PASSWORD}"));
+    let name = format!("CONNECT {SERVICE_NAME}:443 HTTP/1.1\r\n");
+    assert!(head.starts_with(&name), "{head}");
+    assert!(head.contains(&format!("Proxy-Authorization: Basic {credentials}\r\n")));
+    assert!(!through.passed.is_empty(), "what was asked went through it");
+    assert!(!holds(&through.passed, token.expose()), "in the clear");
+    assert_eq!(lab.of_the_environment.seen().heads, Vec::<String>::new());
+}
+
+/// A proxy that is away, or wants more of the apiserver than it gives, is one more way to be
+/// Unauthorized without a call of the webhook. The log names the proxy's own answer, and not its
+/// password. It is asked again for the next request.
+///
+/// - Source: Go's `net/http/transport.go` (`dialConn`), Go 1.26
+/// - Upstream test: none
+#[rstest]
+#[case::away(None)]
+#[case::that_wants_a_password(Some("407 Proxy Authentication Required"))]
+#[case::that_forbids_it(Some("403 Forbidden"))]
+#[case::that_does_not_get_there(Some("502 Bad Gateway"))]
+#[tokio::test]
+async fn a_proxy(#[context] context: Context, #[case] refusal: Option<&'static str>) {
+    let mut lab = bare_only!(proxied(), context);
+    lab.reach_by_proxy_url().await;
+    match refusal {
+        Some(status) => lab.of_the_file.refuse(Some(status)).await,
+        None => lab.of_the_file.down().await,
+    }
+
+    let seen = lab.plane.asks().await.unauthorized().asked(0);
+
+    assert_reviewed!(context, errors(&seen));
+    assert!(!seen.log.contains(PASSWORD), "the password is in the log");
+    lab.of_the_file.refuse(None).await;
+    let _ = lab.plane.asks().await.forbidden("mock").asked(1);
+}
+
+/// `HTTPS_PROXY` in the environment of kube-apiserver is a proxy for its webhook, too. But never for
+/// one at an address of the loopback, which is asked directly whatever that variable says.
+///
+/// - Source: `apimachinery/pkg/util/net/http.go` (`NewProxierWithNoProxyCIDR`), v0.37.2; Go's
+///   `net/http/transport.go` (`ProxyFromEnvironment`), Go 1.26
+/// - Upstream test: none
+#[rstest]
+#[tokio::test]
+async fn the_proxy_of_the_environment(#[context] context: Context) {
+    let mut lab = bare_only!(proxied(), context);
+    lab.reach_by(file(&by_name(), &json!({}))).await;
+    let _ = lab.plane.asks().await.forbidden("mock").asked(1);
+    let heads = lab.of_the_environment.seen().heads;
+    assert!(heads[0].starts_with("CONNECT "), "{heads:?}");
+
+    let own = lab.plane.webhook().kubeconfig().yaml();
+    assert!(own.contains("https://127.0.0.1:"), "by its address");
+    lab.reach_by(own).await;
+    let _ = lab.plane.asks().await.forbidden("mock").asked(1);
+    assert_eq!(lab.of_the_environment.seen().heads, Vec::<String>::new());
+    assert_eq!(lab.of_the_file.seen().heads, Vec::<String>::new());
+}
+
+fn holds(octets: &[u8], word: &str) -> bool {
+    let mut windows = octets.windows(word.len());
+    windows.any(|window| window == word.as_bytes())
+}

@@ -1,0 +1,168 @@
+//! Certificates that are replaced while the apiserver runs: what it notices, and when.
+
+use std::time::{Duration, Instant};
+
+use rstest::{Context, rstest};
+use serde_json::json;
+use tokenlab_harness::{CONFIG_FILE, LabPlan, SERVICE_NAME};
+use tokenlab_webhook::Tls;
+use tokenlab_webhook::pki::CertificateAuthority;
+
+use crate::by_files::{apiservers, by_files};
+use crate::certificates::{AUTHORITY, serving, valid};
+use crate::reached::{comes_to, counted, errors, passes};
+use crate::rewired::{CA, Rewired, file};
+use crate::serial::serial;
+use crate::support::{bare_only, since, slow};
+
+/// The webhook's certificate matters when a connection is made, and the apiserver keeps the one that it
+/// has: it goes on when the certificate has expired, until that connection ends. A new certificate
+/// of the same authority is taken with the next one, without a restart.
+///
+/// - Source: `client-go/transport/cache.go` (`get`), v0.37.2; Go's `crypto/tls`, Go 1.26
+/// - Upstream test: none
+/// - Seen by users: P12
+#[rstest]
+#[tokio::test]
+async fn a_new_certificate_of_the_same_authority(#[context] context: Context) {
+    let lab = bare_only!(serial(), context);
+    let webhook = lab.webhook();
+    let authority = webhook.authority().expect("is served here");
+    let tls = serving(authority, |_| ()).tls();
+    webhook
+        .serve_with(Some(tls.clone()))
+        .await
+        .expect("must serve");
+    let _ = lab.asks().await.forbidden("mock").asked(1);
+
+    tls.replace(&serving(authority, |it| valid(it, -2, -1)).tls());
+    let _ = lab.asks().await.forbidden("mock").asked(1);
+    webhook
+        .break_connections(None)
+        .await
+        .expect("must close them");
+    let seen = lab.asks().await.unauthorized().asked(0);
+    assert!(errors(&seen).contains("certificate has expired"), "{seen}");
+
+    tls.replace(&serving(authority, |_| ()).tls());
+    let _ = lab.asks().await.forbidden("mock").asked(1);
+}
+
+/// Two authorities in the file make the change from one to the other seamless: whichever has made
+/// the webhook's certificate, it is taken.
+///
+/// - Source: `client-go/transport/transport.go` (`rootCertPool`), v0.37.2
+/// - Upstream test: none
+/// - Seen by users: P12
+#[rstest]
+#[tokio::test]
+async fn two_authorities_in_the_file(#[context] context: Context) {
+    let lab = bare_only!(by_files(), context);
+    for authority in [lab.first(), &lab.second, lab.first()] {
+        lab.serve(authority, None).await;
+        let _ = lab.plane.asks().await.forbidden("mock").asked(1);
+    }
+}
+
+/// The webhook's file is read once, and an authority inline in it with it: another one there changes
+/// nothing until the apiserver is started anew.
+///
+/// - Source: `apiserver/pkg/util/webhook/webhook.go` (`LoadKubeconfig`), v0.37.2
+/// - Upstream test: none
+/// - Seen by users: kubernetes/kubernetes#119483, P12
+#[rstest]
+#[tokio::test]
+async fn an_authority_inline(#[context] context: Context) {
+    let mut lab = bare_only!(serial(), context);
+    let other = CertificateAuthority::new(AUTHORITY).expect("must be made");
+    let certificate = other.serving(&[SERVICE_NAME]).expect("must be made");
+    let tls = Tls::from_certificate(&certificate).expect("must be usable");
+    lab.webhook()
+        .serve_with(Some(tls))
+        .await
+        .expect("must serve");
+    let mut file = lab.webhook().kubeconfig();
+    file.certificate_authority = other.certificate_pem().to_owned();
+    let written = lab.folder().write(CONFIG_FILE, &file.yaml());
+    written.expect("must be written");
+
+    let seen = lab.asks().await.unauthorized().asked(0);
+    assert!(errors(&seen).contains("unknown authority"), "{seen}");
+
+    lab.with_file(&file.yaml()).await;
+    let _ = lab.asks().await.forbidden("mock").asked(1);
+}
+
+/// A client certificate that the file names by its path is read again at each new connection, or after
+/// five minutes: no restart. But who meets the new one first is Unauthorized: the apiserver
+/// finds it in the middle of a handshake, and closes all connections, this one too.
+///
+/// - Source: `client-go/transport/cert_rotation.go` (`loadClientCert`), v0.37.2
+/// - Upstream test: none
+/// - Seen by users: P12
+#[rstest]
+#[tokio::test]
+async fn a_new_client_certificate(#[context] context: Context) {
+    let lab = bare_only!(by_files(), context);
+    lab.shows(&apiservers(lab.first()));
+    lab.takes(lab.first(), "the old one is shown", passes).await;
+
+    lab.shows(&apiservers(&lab.second));
+    let all = lab.takes(&lab.second, "the new one is shown", passes).await;
+
+    let closed = "use of closed network connection";
+    let mut all = all.iter();
+    assert!(all.any(|seen| seen.status == 401 && errors(seen).contains(closed)));
+}
+
+/// An authority that the file names by its path is read again, without a restart: by the first request
+/// that needs the webhook five minutes after the apiserver's start, and so on. One that is inline is
+/// not. Before 1.36 neither was.
+///
+/// - Source: `client-go/transport/ca_rotation.go` and `client-go/features/known_features.go`
+///   (`ClientsAllowCARotation`), v0.37.2
+/// - Upstream test: `TestCARotationConnectionBehavior` (unit; the transport alone, by a clock of its
+///   own)
+/// - Seen by users: kubernetes/kubernetes#119483, P12
+/// - Since: 1.36
+/// - Class: slow
+#[rstest]
+#[tokio::test]
+async fn a_new_authority(#[context] context: Context) {
+    const WINDOW: Duration = Duration::from_secs(5 * 60);
+    slow!(context);
+    let start = Instant::now();
+    let by_path = bare_only!(Rewired::start(by_path), context);
+    since!(by_path, context, 1.36);
+    let inline = Rewired::start(|plan| plan.webhook().kubeconfig().yaml()).await;
+    let other = CertificateAuthority::new(AUTHORITY).expect("must be made");
+    for plane in [&by_path, &inline] {
+        let _ = plane.asks().await.forbidden("mock").asked(1);
+        let tls = Some(serving(&other, |_| ()).tls());
+        plane.webhook().serve_with(tls).await.expect("must serve");
+    }
+    let written = by_path.folder().write(CA, other.certificate_pem());
+    written.expect("must be written");
+
+    let attempt = async || by_path.asks().await;
+    let within = WINDOW + Duration::from_secs(60);
+    comes_to("its authority is read again", within, attempt, passes).await;
+
+    assert!(start.elapsed() >= WINDOW, "{:?}", start.elapsed());
+    let updated = r#"rest_client_transport_ca_reload_total{reason="updated",result="success"}"#;
+    assert_eq!(counted(&by_path, updated).await, 1);
+    let seen = inline.asks().await.unauthorized().asked(0);
+    assert!(errors(&seen).contains("unknown authority"), "{seen}");
+    by_path.stop().await;
+    inline.stop().await;
+}
+
+/// The file of a lab's webhook, but for its authority, which is named by its path.
+fn by_path(plan: &mut LabPlan) -> String {
+    let cluster = json!({
+        "server": plan.webhook().url(),
+        "tls-server-name": SERVICE_NAME,
+        "certificate-authority": CA,
+    });
+    file(&cluster, &json!({}))
+}
