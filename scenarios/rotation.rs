@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use rstest::{Context, rstest};
 use serde_json::json;
+use tokenlab_harness::assets::Assets;
+use tokenlab_harness::progress::Progress;
 use tokenlab_harness::{CONFIG_FILE, LabPlan, SERVICE_NAME};
 use tokenlab_webhook::Tls;
 use tokenlab_webhook::pki::CertificateAuthority;
@@ -13,15 +15,14 @@ use crate::certificates::{AUTHORITY, serving, valid};
 use crate::reached::{comes_to, counted, errors, passes};
 use crate::rewired::{CA, Rewired, file};
 use crate::serial::serial;
-use crate::support::{bare_only, since, slow};
+use crate::support::{bare_only, config, since, slow};
 
-/// The webhook's certificate matters when a connection is made, and the apiserver keeps the one that it
-/// has: it goes on when the certificate has expired, until that connection ends. A new certificate
-/// of the same authority is taken with the next one, without a restart.
+/// The webhook's certificate matters when a connection is made, and the apiserver keeps the one
+/// connection that it has: whatever is served since, an expired certificate too, it meets with the next
+/// one. So does a new certificate of the same authority: no restart.
 ///
 /// - Source: `client-go/transport/cache.go` (`get`), v0.37.2; Go's `crypto/tls`, Go 1.26
 /// - Upstream test: none
-/// - Seen by users: P12
 #[rstest]
 #[tokio::test]
 async fn a_new_certificate_of_the_same_authority(#[context] context: Context) {
@@ -53,7 +54,6 @@ async fn a_new_certificate_of_the_same_authority(#[context] context: Context) {
 ///
 /// - Source: `client-go/transport/transport.go` (`rootCertPool`), v0.37.2
 /// - Upstream test: none
-/// - Seen by users: P12
 #[rstest]
 #[tokio::test]
 async fn two_authorities_in_the_file(#[context] context: Context) {
@@ -98,8 +98,7 @@ async fn an_authority_inline(#[context] context: Context) {
 /// finds it in the middle of a handshake, and closes all connections, this one too.
 ///
 /// - Source: `client-go/transport/cert_rotation.go` (`loadClientCert`), v0.37.2
-/// - Upstream test: none
-/// - Seen by users: P12
+/// - Upstream test: `TestCertRotation` (integration; a client of the apiserver, not of a webhook)
 #[rstest]
 #[tokio::test]
 async fn a_new_client_certificate(#[context] context: Context) {
@@ -131,9 +130,10 @@ async fn a_new_client_certificate(#[context] context: Context) {
 async fn a_new_authority(#[context] context: Context) {
     const WINDOW: Duration = Duration::from_secs(5 * 60);
     slow!(context);
+    let assets = bare_only!(assets(), context);
+    since!(assets, context, 1.36);
     let start = Instant::now();
-    let by_path = bare_only!(Rewired::start(by_path), context);
-    since!(by_path, context, 1.36);
+    let by_path = Rewired::start(by_path).await;
     let inline = Rewired::start(|plan| plan.webhook().kubeconfig().yaml()).await;
     let other = CertificateAuthority::new(AUTHORITY).expect("must be made");
     for plane in [&by_path, &inline] {
@@ -155,6 +155,12 @@ async fn a_new_authority(#[context] context: Context) {
     assert!(errors(&seen).contains("unknown authority"), "{seen}");
     by_path.stop().await;
     inline.stop().await;
+}
+
+/// What the planes are made of: a version that is too old starts none.
+async fn assets() -> Assets {
+    let assets = Assets::ensure(&config().kubernetes, &Progress::hidden()).await;
+    assets.expect("must be found")
 }
 
 /// The file of a lab's webhook, but for its authority, which is named by its path.

@@ -228,7 +228,7 @@ async fn no_client_certificate(#[context] context: Context) {
 }
 
 /// A file that asks for no certificate gets none: by `http://` the token goes in the clear, and with
-/// `insecure-skip-tls-verify` to whoever answers. The apiserver starts with both, and says nothing.
+/// `insecure-skip-tls-verify` to whoever answers. The apiserver starts with both.
 ///
 /// - Source: `client-go/transport/transport.go` (`TLSConfigFor`), v0.37.2
 /// - Upstream test: none

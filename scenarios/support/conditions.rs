@@ -1,6 +1,7 @@
 //! On what a scenario runs. Where it does not it is skipped, by its name.
 
 use semver::Version;
+use tokenlab_harness::assets::Assets;
 use tokenlab_harness::{Backend, ClusterError, K3sError, Lab};
 use tokio::sync::OnceCell;
 
@@ -68,9 +69,15 @@ pub(crate) trait Kubernetes {
     fn kubernetes(&self) -> &Version;
 }
 
+impl Kubernetes for Assets {
+    fn kubernetes(&self) -> &Version {
+        &self.version
+    }
+}
+
 impl Kubernetes for Lab {
     fn kubernetes(&self) -> &Version {
-        &self.assets().version
+        self.assets().kubernetes()
     }
 }
 
