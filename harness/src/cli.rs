@@ -4,6 +4,7 @@ mod assets;
 mod choice;
 mod completions;
 mod demo;
+mod doctor;
 mod down;
 mod failure;
 mod file;
@@ -49,6 +50,7 @@ Examples:
                                      kubectl with a token, in that lab
   tokenlab set abc --user ann        the token is ann's from now on
   tokenlab watch                     each token that is decided about, live
+  tokenlab doctor                    why a token is not known, and what to do
   tokenlab down                      the lab's end
   tokenlab demo --webhook-command './authn {address} {cert} {key}'
                                      a webhook of yours, started and asked
@@ -93,6 +95,7 @@ enum Command {
     Kubectl(kubectl::Args),
     Shell(shell::Args),
     Review(review::Args),
+    Doctor(doctor::Args),
     Flags(flags::Args),
     Set(Box<set::Args>),
     Watch(watch::Args),
@@ -162,6 +165,7 @@ async fn interruptible(command: Command) -> anyhow::Result<ExitCode> {
             Command::Kubectl(args) => args.run().await,
             Command::Shell(args) => args.run().await,
             Command::Review(args) => args.run().await,
+            Command::Doctor(args) => args.run().await,
             Command::Flags(args) => args.run().await,
             Command::Supervise(args) => Ok(args.run().await),
             Command::Tour(args) => Box::pin(args.run()).await,

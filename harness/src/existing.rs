@@ -8,6 +8,7 @@ mod error;
 mod forward;
 mod observed;
 mod operator;
+mod outside;
 mod target;
 
 use std::fs::File;
@@ -40,6 +41,7 @@ use access::Access;
 pub use error::ExistingError;
 use forward::Forward;
 pub use operator::Operator;
+pub use outside::Outside;
 use target::{deleted_by, removal, target};
 
 /// Which cluster.

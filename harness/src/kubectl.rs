@@ -102,6 +102,13 @@ impl Kubectl {
         &self.kubeconfig
     }
 
+    /// Removes its kubeconfig and its home: nobody runs it any more.
+    pub(crate) fn forget(self) {
+        // What stays goes with the run folder.
+        let _ = std::fs::remove_file(&self.kubeconfig);
+        let _ = std::fs::remove_dir_all(&self.home);
+    }
+
     /// Runs it to its end. Dropped before that, it is killed.
     pub async fn run<A: AsRef<OsStr>>(
         &self,

@@ -112,6 +112,12 @@
 //! and [`MockLab`] has the verbs that all of them have: a test that needs no more than the mock
 //! runs on each.
 //!
+//! # Why a token is not known
+//!
+//! To the user every failure is the same 401. [`Lab::diagnose`] makes one request, looks at the
+//! apiserver's flags, log and metrics, at the webhook's file, record and certificate, and names the
+//! [`Cause`].
+//!
 //! # Labs with names
 //!
 //! [`named`] has labs that stay when who started them has ended: what the program's `tokenlab up`
@@ -145,14 +151,13 @@
 mod readme {}
 
 pub mod assets;
+pub mod diagnosis;
 pub mod journal;
 pub mod progress;
 pub mod strays;
 
 mod backend;
 mod backup;
-mod cause;
-mod checks;
 mod cluster;
 mod control_plane;
 mod diagnostics;
@@ -186,15 +191,14 @@ mod wait;
 mod webhook;
 
 pub use backend::{BACKEND, Backend, BackendError, MockLab, MockLabError, UnknownBackend};
-pub use cause::{Cause, LogMark, Unauthenticated};
-pub use checks::{CHECKS, Check, Checks, Finding, Outcome as CheckOutcome, Severity};
 pub use cluster::{
     Cluster, ClusterBuilder, ClusterError, ClusterPlan, ClusterWebhook, DeploymentError, Reach,
     ServiceAddress, ServiceAddressError, Wire, Wired,
 };
-pub use control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan, Peer};
+pub use control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan};
+pub use diagnosis::{Cause, Diagnosis, LogMark, Shown, Unauthenticated};
 pub use docker::DockerError;
-pub use existing::{Existing, ExistingCluster, ExistingError, Operator};
+pub use existing::{Existing, ExistingCluster, ExistingError, Operator, Outside};
 pub use flags::Flags;
 pub use guardian::Guardian;
 pub use image::{

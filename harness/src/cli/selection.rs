@@ -73,6 +73,11 @@ impl Selection {
 }
 
 impl Named {
+    /// Whether the command line says which.
+    pub(super) fn is_given(&self) -> bool {
+        self.name.is_some() || self.selection.lab.is_some()
+    }
+
     /// The lab, which must be ready.
     pub(super) fn connect(self) -> anyhow::Result<Client> {
         self.selection().connect()

@@ -7,7 +7,7 @@ use super::{Cluster, ClusterError, ClusterPlan};
 use crate::image::{ForeignImage, ImageName};
 
 use crate::manifests::ForeignContainer;
-use crate::webhook::{Answer, Elsewhere};
+use crate::webhook::{Answer, Elsewhere, Seen};
 
 /// Somebody else's webhook, as a cluster comes by it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,8 +91,10 @@ impl Cluster {
         }
         let address = *self.address.get().ok_or(ClusterError::UnknownAddress)?;
         let answer = self
-            .post_once(&self.plan.config_at(Some(address)), &body)
+            .post_once(&self.plan.config_at(Some(address)), &body, &Seen::default())
             .await?;
-        answer.map_err(|seen| ClusterError::Unreachable { seen })
+        answer.map_err(|unanswered| ClusterError::Unreachable {
+            seen: unanswered.said,
+        })
     }
 }

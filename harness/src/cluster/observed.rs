@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::distribution::Distribution;
 use super::{Cluster, ClusterError};
+use crate::docker::DockerError;
+use crate::kubeconfig::Kubeconfig;
 use crate::named::{Log, LogName, Part};
+use crate::tool::Input;
 
 /// How long the apiserver may take to say that it is ready.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -76,6 +80,33 @@ impl Cluster {
             pid: None,
             healthy,
             state,
+        }
+    }
+
+    /// The user in `system:masters`.
+    pub(crate) fn admin(&self) -> &Kubeconfig {
+        &self.admin
+    }
+
+    /// A file of the node; `None` when there is none.
+    pub(crate) async fn read(&self, path: &str) -> Result<Option<String>, ClusterError> {
+        Ok(self.node.read(path).await?)
+    }
+
+    /// The log of the apiserver that runs, or that ran last.
+    pub(crate) async fn apiserver_log(&self) -> Result<String, ClusterError> {
+        // The newest comes first.
+        const LOG: &str = "crictl logs \
+            $(crictl ps --all --quiet --name '^kube-apiserver$' | head -n 1) 2>&1";
+        match &self.plan.distribution {
+            Distribution::Kind(_) => Ok(self.node.look(&["sh", "-c", LOG], b"").await?),
+            Distribution::K3s(_) => {
+                let docker = self.node.docker.unlogged();
+                let args = ["logs", "--", self.node.container.name()];
+                let output = docker.tool().output(&args, Input::Nothing).await;
+                let output = output.map_err(DockerError::from)?;
+                Ok(output.stdout + &output.stderr)
+            }
         }
     }
 

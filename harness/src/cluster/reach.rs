@@ -14,7 +14,7 @@ use crate::docker::DockerError;
 use crate::kubeconfig::Kubeconfig;
 use crate::tool::complaint;
 use crate::wait::{Poll, Probe, WaitError, until};
-use crate::webhook::{Answer, Elsewhere, post_through};
+use crate::webhook::{Answer, Elsewhere, PostError, Seen, post_through};
 
 /// How the apiserver finds the webhook's Service. It does not ask the cluster's DNS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +85,15 @@ const POLL: Poll = Poll {
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Why the node was not answered.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    /// In words.
+    pub(crate) said: String,
+    /// What it was, where there was a connection.
+    pub(crate) error: Option<PostError>,
+}
+
 const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"is anybody there?"}}"#;
 
 impl Cluster {
@@ -112,10 +121,11 @@ impl Cluster {
         config: Kubeconfig,
         body: &str,
     ) -> Result<String, ClusterError> {
-        let look = async || match self.post_once(&config, body).await {
+        let seen = Seen::default();
+        let look = async || match self.post_once(&config, body, &seen).await {
             Ok(Ok(answer)) if answer.status.is_success() => Probe::Ready(answer.body),
             Ok(Ok(answer)) => Probe::NotYet(format!("{}: {}", answer.status, answer.body).into()),
-            Ok(Err(seen)) => Probe::NotYet(seen.into()),
+            Ok(Err(unanswered)) => Probe::NotYet(unanswered.said.into()),
             Err(error) => Probe::Fatal(error),
         };
         match until("the node reaches the webhook", POLL, look).await {
@@ -128,27 +138,34 @@ impl Cluster {
     }
 
     /// The answer, or why there is none.
-    pub(super) async fn post_once(
+    pub(crate) async fn post_once(
         &self,
         config: &Kubeconfig,
         body: &str,
-    ) -> Result<Result<Answer, String>, DockerError> {
+        seen: &Seen,
+    ) -> Result<Result<Answer, Unanswered>, DockerError> {
         let url = Url::parse(&config.server).expect("must be a URL");
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or_default();
         let (stream, errors) = self.node.connect(host, port)?;
-        let posted = post_through(stream, config, body.to_owned());
+        let posted = post_through(stream, config, body.to_owned(), seen);
         Ok(match tokio::time::timeout(PATIENCE, posted).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 // The node's own words, where it made no connection.
                 let said = tokio::time::timeout(PATIENCE, complaint(errors)).await;
                 Err(match said.unwrap_or_default() {
-                    said if said.is_empty() => chain(&error),
-                    said => said,
+                    said if said.is_empty() => Unanswered {
+                        said: chain(&error),
+                        error: Some(error),
+                    },
+                    said => Unanswered { said, error: None },
                 })
             }
-            Err(_elapsed) => Err(format!("no answer within {PATIENCE:?}")),
+            Err(_elapsed) => Err(Unanswered {
+                said: format!("no answer within {PATIENCE:?}"),
+                error: None,
+            }),
         })
     }
 }

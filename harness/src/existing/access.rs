@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokenlab_webhook::Token;
 
 use super::{Existing, ExistingError};
+use crate::diagnosis::Shown;
 use crate::kubectl::Kubectl;
 use crate::tool::Tool;
 
@@ -39,6 +40,11 @@ impl Access {
         self.0["current-context"].as_str()
     }
 
+    /// What the user shows.
+    pub(super) fn shows(&self) -> Shown {
+        Shown::user(self.0["users"][0]["user"].clone())
+    }
+
     /// The kubeconfig of the user. JSON is YAML, too.
     pub(super) fn admin(&self) -> String {
         self.0.to_string()
@@ -47,9 +53,14 @@ impl Access {
     /// The same with a token in place of what else would tell who it is: the cluster, and how it is
     /// reached and trusted, as the user has it.
     pub(super) fn user(&self, token: &Token) -> String {
+        self.shown(&Shown::from(token))
+    }
+
+    /// The same with all that is shown there.
+    pub(super) fn shown(&self, shown: &Shown) -> String {
         const USER: &str = "user";
         let mut view = self.0.clone();
-        view["users"] = json!([{ "name": USER, "user": { "token": token.expose() } }]);
+        view["users"] = json!([{ "name": USER, "user": shown.entry() }]);
         view["contexts"][0]["context"]["user"] = USER.into();
         view.to_string()
     }
@@ -64,6 +75,11 @@ impl Existing {
     /// The same with this token, and nothing else that would tell who it is.
     pub fn kubectl_as(&self, token: &Token) -> Result<Kubectl, ExistingError> {
         self.kubectl_with("user", &self.access.user(token))
+    }
+
+    /// The same as who shows this.
+    pub(crate) fn kubectl_of(&self, shown: &Shown) -> Result<Kubectl, ExistingError> {
+        self.kubectl_with("doctor", &self.access.shown(shown))
     }
 
     fn kubectl_with(&self, name: &str, kubeconfig: &str) -> Result<Kubectl, ExistingError> {

@@ -5,7 +5,7 @@ use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 use super::tail::Tail;
-use crate::cause::{INVALID_TOKEN, UNAUTHENTICATED};
+use crate::diagnosis::{INVALID_TOKEN, UNAUTHENTICATED};
 
 /// A minute, in microseconds.
 const MINUTE: i64 = 60_000_000;

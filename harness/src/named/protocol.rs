@@ -14,6 +14,7 @@ use tokenlab_webhook::Token;
 use super::name::LabName;
 use super::settings::{Change, Settings};
 use crate::backend::Backend;
+use crate::diagnosis::{Diagnosis, Shown};
 use crate::existing::Operator;
 use crate::journal::ReviewEvent;
 use crate::reviewed::Reviewed;
@@ -74,6 +75,11 @@ pub enum Request {
         /// The audiences to ask for; none by default, and then the field is left out.
         audiences: Vec<String>,
     },
+    /// To make one request, and to say what came of it and why. Answered by [`Response::Diagnosed`].
+    Diagnose {
+        /// What the request shows.
+        shown: Shown,
+    },
 }
 
 /// What a lab answers.
@@ -100,6 +106,8 @@ pub enum Response {
     Kubeconfig(Utf8PathBuf),
     /// The answers: to `v1beta1`, then to `v1`.
     Reviewed(Vec<Reviewed>),
+    /// What came of a request.
+    Diagnosed(Box<Diagnosis>),
     /// It is not done.
     Failed(Failure),
 }

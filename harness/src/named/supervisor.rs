@@ -1,6 +1,7 @@
 //! The owner of a named lab: a process in the background that starts it, answers for it, and ends
 //! it.
 
+mod diagnose;
 mod flags;
 mod health;
 mod journal_log;
@@ -334,6 +335,7 @@ impl Supervisor {
             Request::Watch { past } => return watch::watch(self, past, write).await,
             Request::Flags => flags::running(self).await?,
             Request::User { token } => user::kubeconfig(self, token).await?,
+            Request::Diagnose { shown } => diagnose::diagnose(self, &shown).await,
             Request::Review { token, audiences } => review::post(self, &token, &audiences).await?,
         }))
     }

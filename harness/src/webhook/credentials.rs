@@ -1,6 +1,6 @@
 //! TLS as the apiserver's client does it towards a webhook, by what a kubeconfig holds.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -73,10 +73,14 @@ fn read(path: &str) -> Result<String, CredentialError> {
     })
 }
 
+/// The certificate that a server showed, whether it was good or not.
+pub(crate) type Seen = Arc<OnceLock<CertificateDer<'static>>>;
+
 /// What a client of this identity speaks TLS by, to servers of these authorities.
 pub(super) fn client(
     authorities: Vec<CertificateDer<'static>>,
     identity: &Identity,
+    seen: &Seen,
 ) -> Result<ClientConfig, CredentialError> {
     let provider = Arc::new(ring::default_provider());
     let mut roots = RootCertStore::empty();
@@ -92,6 +96,7 @@ pub(super) fn client(
     let verifier = AsGoDoes {
         verifier,
         authorities,
+        seen: Arc::clone(seen),
     };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -134,6 +139,7 @@ pub(super) fn client(
 struct AsGoDoes {
     verifier: Arc<WebPkiServerVerifier>,
     authorities: Vec<CertificateDer<'static>>,
+    seen: Seen,
 }
 
 impl ServerCertVerifier for AsGoDoes {
@@ -145,6 +151,7 @@ impl ServerCertVerifier for AsGoDoes {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        self.seen.get_or_init(|| end_entity.clone().into_owned());
         let verified =
             (self.verifier).verify_server_cert(end_entity, intermediates, name, ocsp, now);
         match verified {

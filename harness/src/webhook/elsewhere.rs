@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::WebhookError;
-use super::credentials::{self, CredentialError};
+use super::credentials::{self, CredentialError, Seen};
 use super::post::{self, Answer};
 use crate::kubeconfig::{Identity, Kubeconfig};
 
@@ -115,7 +115,7 @@ impl Elsewhere {
             key: key.to_owned(),
         });
         let authorities = credentials::authorities(&self.certificate_authority)?;
-        credentials::client(authorities, &self.identity())?;
+        credentials::client(authorities, &self.identity(), &Seen::default())?;
         Ok(self)
     }
 

@@ -9,8 +9,8 @@ use serde_json::Value;
 use tokenlab_webhook::{ApiVersion, BODY_LIMIT};
 use url::Url;
 
-use super::credentials::{self, CredentialError};
-use crate::kubeconfig::Kubeconfig;
+use super::credentials::{self, CredentialError, Seen};
+use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::runtime;
 
 /// How long the apiserver waits for an answer
@@ -125,7 +125,18 @@ fn unwrapped<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rus
 
 /// Posts a body, and returns the answer, whatever it is.
 pub(crate) async fn post(config: &Kubeconfig, body: String) -> Result<Answer, PostError> {
-    let mut tls = tls_of(config)?;
+    post_seeing(config, body, &Seen::default()).await
+}
+
+/// The same, with the certificate that was shown.
+pub(crate) async fn post_seeing(
+    config: &Kubeconfig,
+    body: String,
+    seen: &Seen,
+) -> Result<Answer, PostError> {
+    runtime::install_crypto_provider();
+    let authorities = credentials::authorities(&config.certificate_authority)?;
+    let mut tls = credentials::client(authorities, &config.identity, seen)?;
     match send(config, tls.clone(), body.clone()).await {
         // A server that refuses its caller's certificate says so when the handshake is over (TLS
         // 1.3), and HTTP/2 has lost that by then: HTTP/1.1 tells.
@@ -149,47 +160,24 @@ async fn send(
     tls: rustls::ClientConfig,
     body: String,
 ) -> Result<Answer, PostError> {
-    let way = Way::open(config, tls).await?;
-    let request = way
-        .client
-        .post(way.url)
-        .header(http::header::CONTENT_TYPE, "application/json")
-        .body(body);
-    let (head, body) = answer(request).await?;
-    Ok(Answer {
-        status: head.status,
-        body: String::from_utf8_lossy(&body).into_owned(),
-    })
-}
-
-/// How a webhook is reached. Clones share their connections.
-#[derive(Clone, Debug)]
-pub(crate) struct Way {
-    /// Follows no redirect, asks no proxy, and waits as long as the apiserver does.
-    pub(crate) client: reqwest::Client,
-    /// The URL that TokenReviews are posted to.
-    pub(crate) url: Url,
-}
-
-impl Way {
-    /// Looks the address up; nothing is connected yet.
-    pub(crate) async fn open(
-        config: &Kubeconfig,
-        tls: rustls::ClientConfig,
-    ) -> Result<Self, PostError> {
-        let mut url = Url::parse(&config.server).expect("was checked");
-        let mut client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .timeout(PATIENCE)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy();
-        if let Some(name) = &config.tls_server_name {
-            let found = addresses(&url).await?;
-            client = client.resolve_to_addrs(name, &found);
-            url.set_host(Some(name)).expect("was checked");
-        }
-        let client = client.build().map_err(PostError::of)?;
-        Ok(Self { client, url })
+    let mut url = Url::parse(&config.server).expect("was checked");
+    let mut client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .timeout(PATIENCE)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let port = url.port_or_known_default().unwrap_or_default();
+    let found = tokio::net::lookup_host((host, port)).await;
+    let found = found.map_err(|source| PostError::Unknown {
+        host: host.to_owned(),
+        source,
+    })?;
+    let found: Vec<_> = found.collect();
+    let name = config.tls_server_name.as_deref();
+    client = client.resolve_to_addrs(name.unwrap_or(host), &found);
+    if let Some(name) = name {
+        url.set_host(Some(name)).expect("was checked");
     }
 }
 
@@ -210,6 +198,14 @@ pub(crate) async fn answer(
     request: reqwest::RequestBuilder,
 ) -> Result<(http::response::Parts, Vec<u8>), PostError> {
     let answered = async {
+        let mut request = client
+            .build()?
+            .post(url)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(body);
+        if let Identity::Token(token) = &config.identity {
+            request = request.bearer_auth(token.expose());
+        }
         let mut response = request.send().await?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use super::credentials;
+use super::credentials::{self, Seen};
 use super::post::{Answer, PostError, tls};
 use crate::kubeconfig::Kubeconfig;
 
@@ -24,12 +24,13 @@ pub(crate) async fn post_through<S>(
     stream: S,
     config: &Kubeconfig,
     body: String,
+    seen: &Seen,
 ) -> Result<Answer, PostError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let authorities = credentials::authorities(&config.certificate_authority)?;
-    let client = credentials::client(authorities, &config.identity)?;
+    let client = credentials::client(authorities, &config.identity, seen)?;
     // Boxed: with a TLS connection in it, it is what makes the future of a start large.
     match Box::pin(exchange(stream, client, config, body)).await {
         Ok(answer) => Ok(answer),

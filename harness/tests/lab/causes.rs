@@ -137,7 +137,7 @@ async fn wrong(lab: &Lab) -> Vec<(&'static str, Kubeconfig, Cause)> {
                 serve(Tls::from_certificate(&serving).ok(), Router::new()).await,
                 trusting(),
             ),
-            Cause::Failed,
+            Cause::OtherPath,
         ),
     ]
 }

@@ -6,6 +6,7 @@ mod backend;
 mod causes;
 mod cli;
 mod control_plane;
+mod diagnosis;
 mod failures;
 mod filters;
 mod home;

@@ -32,6 +32,7 @@ async fn help() {
       kubectl      Run the kubectl of a lab's version, as its admin or with a token
       shell        Open a shell in which kubectl talks to a lab
       review       Post a token straight to a lab's webhook, in both versions of TokenReview
+      doctor       Make one request, and say why it is not the webhook's user who makes it, if so
       flags        Show the flags of a lab's kube-apiserver, or change them
       set          Show or set what a lab's webhook answers to a token, how late, and whether it listens
       watch        Show each token that is decided about, as it happens
@@ -59,6 +60,7 @@ async fn help() {
                                          kubectl with a token, in that lab
       tokenlab set abc --user ann        the token is ann's from now on
       tokenlab watch                     each token that is decided about, live
+      tokenlab doctor                    why a token is not known, and what to do
       tokenlab down                      the lab's end
       tokenlab demo --webhook-command './authn {address} {cert} {key}'
                                          a webhook of yours, started and asked

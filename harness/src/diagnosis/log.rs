@@ -1,14 +1,12 @@
-//! Why kube-apiserver did not get an answer of its webhook that it could use, by its own log.
-//!
-//! To the user every failure is the same `401 Unauthorized`. The apiserver's log tells them apart,
-//! in the words of whatever failed: the kernel, Go's TLS, Kubernetes' decoder. Here is what these
-//! words mean.
+//! What the words of kube-apiserver's log mean: in the terms of whatever failed, which is the kernel,
+//! Go's TLS, Kubernetes' decoder.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 
 use camino::{Utf8Path, Utf8PathBuf};
+
+use super::Cause;
 
 /// What kube-apiserver logs for each request that it could not authenticate; behind it stands the
 /// error (`apiserver/pkg/endpoints/filters/authentication.go`, v0.37.2).
@@ -18,42 +16,27 @@ pub(crate) const UNAUTHENTICATED: &str = "\"Unable to authenticate the request\"
 /// (`apiserver/pkg/authentication/request/bearertoken/bearertoken.go`, v0.37.2).
 pub(crate) const INVALID_TOKEN: &str = "invalid bearer token";
 
-/// Why a request was not authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Cause {
-    /// Nothing listens where the apiserver looks for the webhook.
-    NothingListens,
-    /// The webhook's name has no address.
-    NoAddress,
-    /// The webhook's certificate is of an authority that the apiserver was not told of.
-    UnknownAuthority,
-    /// The webhook's certificate has no names, only a common name.
-    CommonNameOnly,
-    /// The webhook's certificate has other names.
-    OtherName,
-    /// The webhook's certificate is valid at another time.
-    OtherTime,
-    /// The webhook speaks HTTP without TLS.
-    PlainHttp,
-    /// The webhook answered in another version of TokenReview than it was asked in.
-    OtherVersion,
-    /// The webhook did not answer in time.
-    TimedOut,
-    /// The webhook answered, and not with success.
-    Failed,
-    /// Nobody knows the token: the webhook was asked, if there is one, and refused it.
-    Refused,
-}
+/// What it logs before that when the webhook gave no answer that it could use; what the webhook says
+/// itself (`status.error`) is not told so (`apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`,
+/// v0.37.2).
+const FAILED: &str = "Failed to make webhook authenticator request: ";
 
 /// What went wrong on the way to the webhook, and what it means. The first that fits counts.
 ///
 /// Texts of Go's standard library are those of Go 1.26.
-const TRANSPORT: [(&str, Cause); 11] = [
-    // The kernel's ECONNREFUSED, in the words of Go's `syscall/zerrors_linux_amd64.go`.
+const TRANSPORT: [(&str, Cause); 30] = [
+    // Go's `net/http/transport.go`, `dialConn`. It goes before what went wrong with the proxy.
+    ("proxyconnect ", Cause::Proxy),
+    // The kernel's ECONNREFUSED and others, in the words of Go's `syscall/zerrors_linux_amd64.go`.
     ("connect: connection refused", Cause::NothingListens),
-    // Go's `net/net.go`, `errNoSuchHost`.
+    ("connection reset by peer", Cause::Reset),
+    ("no route to host", Cause::NoRoute),
+    ("network is unreachable", Cause::NoRoute),
+    // Go's `net/net.go`, `errNoSuchHost` and `errServerMisbehaving`.
     ("no such host", Cause::NoAddress),
+    ("server misbehaving", Cause::NoAddress),
+    // Go's `crypto/x509/x509.go`, `InsecureAlgorithmError`: `UnknownAuthorityError` may hold it.
+    ("insecure algorithm", Cause::WeakSignature),
     // Go's `crypto/x509/verify.go`, `UnknownAuthorityError`.
     (
         "x509: certificate signed by unknown authority",
@@ -75,6 +58,25 @@ const TRANSPORT: [(&str, Cause); 11] = [
         "x509: certificate has expired or is not yet valid",
         Cause::OtherTime,
     ),
+    // Go's `crypto/tls/alert.go`: what the webhook says of the certificate that it was shown.
+    ("tls: certificate required", Cause::ClientCertificate),
+    ("tls: bad certificate", Cause::ClientCertificate),
+    ("tls: unsupported certificate", Cause::ClientCertificate),
+    ("tls: revoked certificate", Cause::ClientCertificate),
+    ("tls: expired certificate", Cause::ClientCertificate),
+    ("tls: unknown certificate", Cause::ClientCertificate),
+    ("tls: access denied", Cause::ClientCertificate),
+    ("tls: protocol version not supported", Cause::OldTls),
+    // Go's `crypto/tls/handshake_client.go`, `pickTLSVersion`.
+    (
+        "tls: server selected unsupported protocol version",
+        Cause::OldTls,
+    ),
+    // Go's `crypto/tls/conn.go`, `readRecordOrCCS`: something else than TLS came.
+    (
+        "tls: first record does not look like a TLS handshake",
+        Cause::PlainHttp,
+    ),
     // Go's `net/http/client.go`, `errors.New` in `send`.
     (
         "http: server gave HTTP response to HTTPS client",
@@ -83,6 +85,38 @@ const TRANSPORT: [(&str, Cause); 11] = [
     ("context deadline exceeded", Cause::TimedOut),
     // Go's `net/http/client.go`, `timeoutError`.
     ("Client.Timeout", Cause::TimedOut),
+    ("i/o timeout", Cause::TimedOut),
+    ("TLS handshake timeout", Cause::TimedOut),
+    // Go's `io/io.go`, also as `unexpected EOF`.
+    ("EOF", Cause::Closed),
+];
+
+/// What was wrong with an answer: how the error begins, and what it means.
+///
+/// `apimachinery/pkg/api/errors/errors.go`, `NewGenericServerResponse`;
+/// `apimachinery/pkg/runtime/error.go` and `pkg/runtime/serializer/json`; `client-go/rest/request.go`,
+/// `Result.Into`; all v0.37.2.
+const ANSWER: [(&str, Cause); 11] = [
+    (
+        "the server could not find the requested resource",
+        Cause::OtherPath,
+    ),
+    (
+        "the server does not allow this method on the requested resource",
+        Cause::OtherMethod,
+    ),
+    (
+        "the server has asked for the client to provide credentials",
+        Cause::RefusedByStatus,
+    ),
+    ("an error on the server", Cause::Failed),
+    ("couldn't get version/kind; json parse error", Cause::NoReview),
+    ("0-length response with status code", Cause::NoReview),
+    ("Object 'Kind' is missing in ", Cause::NoReview),
+    ("Object 'apiVersion' is missing in ", Cause::NoReview),
+    ("no kind \"", Cause::NoReview),
+    ("json: cannot unmarshal", Cause::NoReview),
+    ("converting (", Cause::NoReview),
 ];
 
 impl Cause {
@@ -97,7 +131,11 @@ impl Cause {
         // A certificate of the caller's that failed stands before it, and is not the webhook's.
         let behind = error.split_once(INVALID_TOKEN);
         let behind = behind.and_then(|(_, rest)| rest.strip_prefix(", "));
-        let error = behind.map_or(error, |rest| rest.strip_suffix(']').unwrap_or(rest));
+        Self::of_failure(behind.map_or(error, |rest| rest.strip_suffix(']').unwrap_or(rest)))
+    }
+
+    /// What it means that the webhook gave no answer that could be used.
+    fn of_failure(error: &str) -> Option<Self> {
         if let Some(failed) = transport(error) {
             let known = TRANSPORT.iter().find(|(text, _)| failed.contains(text));
             return known.map(|(_, cause)| *cause);
@@ -106,54 +144,13 @@ impl Cause {
         if error == "context deadline exceeded" {
             return Some(Self::TimedOut);
         }
-        // `apimachinery/pkg/runtime/error.go` and `converter.go`, v0.37.2: the answer is decoded by
-        // its own version, and then there is no way from there to the one that was asked for.
-        if error.starts_with("converting (") && error.contains("unknown conversion") {
+        // The answer is decoded by its own version, and then there is no way from there to the one
+        // that was asked for (`apimachinery/pkg/runtime/converter.go`, v0.37.2).
+        if error.starts_with("converting (") && error.matches(".TokenReview)").count() == 2 {
             return Some(Self::OtherVersion);
         }
-        // `apimachinery/pkg/api/errors/errors.go`, `NewGenericServerResponse`, v0.37.2.
-        let generic = [
-            "an error on the server",
-            "the server could not find the requested resource",
-        ];
-        let failed = generic.iter().any(|text| error.starts_with(text));
-        failed.then_some(Self::Failed)
-    }
-
-    /// The remedy, as a sentence without its end.
-    pub fn remedy(self) -> &'static str {
-        match self {
-            Self::NothingListens => {
-                "start the webhook, and look whether it listens at that address and port"
-            }
-            Self::NoAddress => {
-                "give the webhook's file an address and `tls-server-name`, or make the name \
-                 resolvable where kube-apiserver runs: it does not ask the cluster's DNS"
-            }
-            Self::UnknownAuthority => {
-                "put the authority of the webhook's certificate into `certificate-authority-data` \
-                 of the webhook's file, and start kube-apiserver again: it reads the file once"
-            }
-            Self::CommonNameOnly => {
-                "make a certificate with subject alternative names: Go has not looked at the \
-                 common name since 1.15"
-            }
-            Self::OtherName => {
-                "set `tls-server-name` in the webhook's file to a name of the certificate, or make \
-                 a certificate for the host in the URL"
-            }
-            Self::OtherTime => "make a new certificate, or set the clock",
-            Self::PlainHttp => "have the webhook serve TLS; plain HTTP shows everybody the tokens",
-            Self::OtherVersion => {
-                "have the webhook answer in the `apiVersion` of the question; kube-apiserver asks \
-                 in v1beta1 unless `--authentication-token-webhook-version=v1` is set"
-            }
-            Self::TimedOut => "find out what the webhook waits for: it has 30 s for all attempts",
-            Self::Failed => {
-                "look at the URL's path in the webhook's file, and at the webhook's log"
-            }
-            Self::Refused => "use a token that the webhook knows",
-        }
+        let known = ANSWER.iter().find(|(text, _)| error.starts_with(text));
+        known.map(|(_, cause)| *cause)
     }
 }
 
@@ -162,29 +159,6 @@ impl Cause {
 fn transport(error: &str) -> Option<&str> {
     let (url, failed) = error.strip_prefix("Post \"")?.split_once("\": ")?;
     url.contains("?timeout=").then_some(failed)
-}
-
-impl fmt::Display for Cause {
-    /// A fragment.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NothingListens => "nothing listens at the webhook's address",
-            Self::NoAddress => "the webhook's name has no address where kube-apiserver runs",
-            Self::UnknownAuthority => {
-                "the webhook's certificate is of an authority that kube-apiserver was not told of"
-            }
-            Self::CommonNameOnly => "the webhook's certificate has a common name and no other",
-            Self::OtherName => "the webhook's certificate is for other names",
-            Self::OtherTime => "the webhook's certificate is not valid now",
-            Self::PlainHttp => "the webhook speaks HTTP without TLS",
-            Self::OtherVersion => {
-                "the webhook answered in another version of TokenReview than it was asked in"
-            }
-            Self::TimedOut => "the webhook did not answer in time",
-            Self::Failed => "the webhook answered with an error",
-            Self::Refused => "the token is nobody's: it was refused",
-        })
-    }
 }
 
 /// A request that kube-apiserver could not authenticate.
@@ -200,17 +174,22 @@ pub struct Unauthenticated {
 impl Unauthenticated {
     /// All that a log of kube-apiserver tells of, in order. Lines of anything else are skipped.
     pub fn in_log(log: &str) -> Vec<Self> {
-        let errors = (log.lines()).filter_map(|line| line.split_once(UNAUTHENTICATED));
-        errors
-            .map(|(_, error)| {
+        let mut failures = Vec::new();
+        let mut found = Vec::new();
+        for line in log.lines() {
+            if let Some((_, failure)) = line.split_once(FAILED) {
+                failures.push(failure);
+            } else if let Some((_, error)) = line.split_once(UNAUTHENTICATED) {
                 // As klog quotes it (`strconv.Quote`).
                 let error = error.trim_end().trim_end_matches('"').replace("\\\"", "\"");
-                Self {
-                    cause: Cause::of(&error),
+                let failed = failures.iter().any(|failure| error.contains(failure));
+                found.push(Self {
+                    cause: Cause::of(&error).or(failed.then_some(Cause::Failed)),
                     error,
-                }
-            })
-            .collect()
+                });
+            }
+        }
+        found
     }
 }
 

@@ -1,0 +1,172 @@
+//! `tokenlab doctor`: why a token is not known, and what to do.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
+use camino::Utf8PathBuf;
+use serde::Serialize;
+use tokenlab_harness::named::{LabName, Request, Response};
+use tokenlab_harness::progress::Progress;
+use tokenlab_harness::{Diagnosis, ExistingCluster, Outside, Shown};
+use tokenlab_webhook::Token;
+
+use super::choice::conflict;
+use super::selection::Named;
+use super::token;
+
+const EXAMPLES: &str = "\
+Examples:
+  tokenlab doctor
+  tokenlab doctor mine --as-token ZGVtbW8tcGFzc3dvcmQ=
+  tokenlab doctor --json | jq -r .cause
+  tokenlab doctor mine --kubeconfig ann.yaml
+  tokenlab doctor --kubeconfig theirs.yaml --webhook-config webhook-config.yml
+
+One request is made, with a token that nobody has shown before unless another
+is given, and all that there is to see of it is looked at: kube-apiserver's
+flags, log and metrics, the webhook's file, record and certificate, and the
+webhook itself, asked as kube-apiserver asks it.
+
+With a lab's NAME, `--kubeconfig` says who makes the request: what a user sends
+who complains. Without one it says which cluster is meant, which then is seen
+from outside alone.
+
+It succeeds (exit status 0) only if the webhook did its part.";
+
+/// Make one request, and say why it is not the webhook's user who makes it, if so
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    lab: Named,
+
+    /// The token to show
+    #[arg(long, value_name = "TOKEN", value_parser = token::parse_as)]
+    as_token: Option<Token>,
+
+    /// The same, with the token in a file; `-`: on the standard input, all of it
+    #[arg(long, value_name = "FILE|-", conflicts_with = "as_token")]
+    as_token_file: Option<Utf8PathBuf>,
+
+    /// Who makes the request, in a lab; or else which cluster
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<Utf8PathBuf>,
+
+    /// The context in it [default: its current one]
+    #[arg(long, value_name = "NAME", requires = "kubeconfig")]
+    context: Option<String>,
+
+    /// The file by which that cluster's kube-apiserver reaches the webhook, or a copy of it
+    #[arg(long, value_name = "FILE", requires = "kubeconfig")]
+    webhook_config: Option<Utf8PathBuf>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    /// None: a cluster that is seen from outside.
+    lab: Option<&'a LabName>,
+    #[serde(flatten)]
+    diagnosis: Diagnosis,
+}
+
+impl Args {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let Self {
+            lab,
+            as_token,
+            as_token_file,
+            kubeconfig,
+            context,
+            webhook_config,
+            json,
+        } = self;
+        let token = match as_token_file {
+            Some(path) => Some(token::read(&path)?),
+            None => as_token,
+        };
+        let outside = match kubeconfig {
+            Some(kubeconfig) => {
+                let cluster = ExistingCluster {
+                    kubeconfig,
+                    context,
+                };
+                Some(Outside::of(&cluster, webhook_config.as_deref()).await?)
+            }
+            None => None,
+        };
+        if lab.is_given() && webhook_config.is_some() {
+            conflict("`--webhook-config` is for a cluster that is no lab: a lab knows its own");
+        }
+        if lab.is_given() && outside.is_some() && token.is_some() {
+            conflict("either the token or the kubeconfig says who makes the request");
+        }
+        let shown = match (&token, &outside) {
+            (Some(token), _) => Shown::from(token),
+            (None, Some(outside)) => outside.shown(),
+            (None, None) => Shown::fresh(),
+        };
+        let title = "making one request, and looking at what comes of it";
+        let progress = Progress::stderr();
+        match &outside {
+            Some(outside) if !lab.is_given() => {
+                let diagnosed = async { anyhow::Ok(outside.diagnose(&shown).await) };
+                Report {
+                    lab: None,
+                    diagnosis: progress.step(title, diagnosed).await?,
+                }
+                .print(json)
+            }
+            _ => {
+                let client = lab.connect()?;
+                let request = Request::Diagnose { shown };
+                let answer = progress.step(title, client.ask(&request)).await?;
+                let Response::Diagnosed(diagnosis) = answer else {
+                    return Err(client.other().into());
+                };
+                Report {
+                    lab: Some(client.name()),
+                    diagnosis: *diagnosis,
+                }
+                .print(json)
+            }
+        }
+    }
+}
+
+impl Report<'_> {
+    fn print(self, json: bool) -> anyhow::Result<ExitCode> {
+        let healthy = self.diagnosis.healthy;
+        if json {
+            super::print_json(&self)?;
+        } else {
+            let written = write!(anstream::stdout().lock(), "{}", text(&self.diagnosis));
+            written.context(super::UNWRITABLE)?;
+        }
+        Ok(if healthy {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+}
+
+/// Its own text, with the first line and the remedy marked.
+fn text(diagnosis: &Diagnosis) -> String {
+    let color = if diagnosis.healthy {
+        AnsiColor::Green
+    } else {
+        AnsiColor::Red
+    };
+    let color = color.on_default().bold();
+    let bold = Style::new().bold();
+    let text = diagnosis.to_string();
+    let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let rest = rest.replace("what to do:", &format!("{bold}what to do:{bold:#}"));
+    format!("{color}{head}{color:#}\n{rest}")
+}

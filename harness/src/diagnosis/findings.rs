@@ -1,0 +1,338 @@
+//! All that there is to see of one request.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokenlab_webhook::{ApiVersion, Token};
+
+use super::config_file::{ConfigFile, ConfigFileError};
+use super::judge::{Judged, judge};
+use super::metrics::Calls;
+use super::probe::Probed;
+use super::sight::{Eyes, Sight, values};
+use super::{Answered, Diagnosis, Evidence, Shown, Source, Unauthenticated};
+use crate::diagnostics::Redaction;
+use crate::journal::{self, Journal, Outcome, TokenHash};
+use crate::kubectl::Kubectl;
+use crate::lab::{CONFIG_FILE_FLAG, VERSION_FLAG};
+use crate::wait::{Poll, Probe, until};
+
+/// What was found; what could not be seen says why.
+#[derive(Debug)]
+pub(super) struct Findings {
+    pub(super) fresh: bool,
+    pub(super) has_token: bool,
+    pub(super) has_certificate: bool,
+    pub(super) answered: Answered,
+    pub(super) flags: Sight<Vec<String>>,
+    pub(super) file: Sight<Result<ConfigFile, ConfigFileError>>,
+    /// What the log says of the request; `None` when it says nothing.
+    pub(super) log: Sight<Option<Unauthenticated>>,
+    /// The log's last words, of an apiserver that does not answer.
+    pub(super) end_of_log: Option<String>,
+    pub(super) calls: Sight<Calls>,
+    pub(super) record: Sight<Record>,
+    pub(super) probe: Sight<Probed>,
+}
+
+/// What the webhook's record says of the token.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    /// What it was asked while the request ran, and said.
+    pub(super) asked: Vec<Outcome>,
+    /// What the apiserver remembered before that, and for how long.
+    pub(super) remembered: Option<(Outcome, Duration)>,
+}
+
+/// How long the log may take to say what the user knows already.
+const SOON: Poll = Poll {
+    every: Duration::from_millis(50),
+    within: Duration::from_secs(5),
+};
+
+/// Makes one request, looks at everything, and judges.
+pub(crate) async fn diagnose(eyes: Eyes<'_>, shown: &Shown) -> Diagnosis {
+    let findings = Box::pin(find(eyes, shown)).await;
+    let judged = judge(&findings);
+    let mut redaction = Redaction::default();
+    if let Some(token) = shown.token() {
+        redaction.know(token.expose());
+    }
+    findings.told(judged, &redaction)
+}
+
+async fn find(eyes: Eyes<'_>, shown: &Shown) -> Findings {
+    let flags = eyes.flags().await;
+    let path = eyes.config_path(&flags);
+    let file = match &path {
+        Ok(path) => Ok(ConfigFile::read(&eyes, path).await),
+        Err(why) => Err(why.clone()),
+    };
+    let host = match &file {
+        Ok(Ok(file)) => file.host(),
+        _ => None,
+    };
+    let admin = eyes.admin();
+    let before = metrics(&admin, host.as_deref()).await;
+    let mark = eyes.mark().await;
+    let token = shown.token();
+    let hash = |journal: &Journal| token.as_ref().map(|token| journal.hash(token));
+    let remembered = match eyes.journal() {
+        Ok(journal) => hash(journal).and_then(|hash| journal.remembered(&hash)),
+        Err(_) => None,
+    };
+    let began = Timestamp::now();
+    // The webhook may keep both waiting: side by side that takes half the time.
+    let (answered, probe) = tokio::join!(ask(&eyes, shown), async {
+        match (&file, &token) {
+            (Ok(Ok(file)), Some(token)) => asked(&eyes, file, &flags, token).await,
+            (_, None) => Err("there is no token to ask about".to_owned()),
+            (Ok(Err(_)) | Err(_), _) => Err("it is not known where the webhook is".to_owned()),
+        }
+    });
+    let log = match mark {
+        Ok(mark) if answered == Answered::Unauthorized && token.is_some() => {
+            let look = async || match eyes.since(&mark).await {
+                Ok(mut found) => match found.pop() {
+                    Some(found) => Probe::<_, Infallible>::Ready(found),
+                    None => Probe::NotYet("it says nothing of the request".into()),
+                },
+                Err(why) => Probe::NotYet(why.into()),
+            };
+            Ok(until("the log tells why", SOON, look).await.ok())
+        }
+        Ok(_) => Ok(None),
+        Err(why) => Err(why),
+    };
+    let end_of_log = match &answered {
+        Answered::Nothing { .. } => eyes.log().await.ok().map(|log| tail(&log)),
+        _ => None,
+    };
+    let after = metrics(&admin, host.as_deref()).await;
+    if let Ok(admin) = admin {
+        admin.forget();
+    }
+    let record = eyes.journal().map(|journal| Record {
+        asked: hash(journal).map_or_else(Vec::new, |hash| since(journal, &hash, began)),
+        remembered,
+    });
+    Findings {
+        fresh: shown.is_fresh(),
+        has_token: token.is_some(),
+        has_certificate: shown.has_a_certificate(),
+        answered,
+        flags,
+        file,
+        log,
+        end_of_log,
+        calls: after.and_then(|after| Ok(after.since(&before?))),
+        record,
+        probe,
+    }
+}
+
+async fn ask(eyes: &Eyes<'_>, shown: &Shown) -> Answered {
+    match eyes.user(shown) {
+        Ok(kubectl) => {
+            let answered = Answered::to(&kubectl).await;
+            kubectl.forget();
+            answered
+        }
+        Err(said) => Answered::Nothing { said },
+    }
+}
+
+/// The webhook asked past the apiserver, as the apiserver asks it.
+async fn asked(
+    eyes: &Eyes<'_>,
+    file: &ConfigFile,
+    flags: &Sight<Vec<String>>,
+    token: &Token,
+) -> Sight<Probed> {
+    if let Some(why) = file.unlike {
+        return Err(why.to_owned());
+    }
+    let flags = flags.as_deref().unwrap_or_default();
+    let version = match values(flags, VERSION_FLAG).last() {
+        Some(&"v1") => ApiVersion::V1,
+        _ => ApiVersion::V1Beta1,
+    };
+    let audiences = audiences(flags);
+    Ok(Probed::ask(eyes, &file.config, version, token, audiences).await)
+}
+
+/// The audiences that the apiserver asks for: `--api-audiences`, or else the issuers of service
+/// accounts (`pkg/kubeapiserver/options/authentication.go`, `ToAuthenticationConfig`, v1.37.2).
+fn audiences(flags: &[String]) -> Vec<String> {
+    let given = values(flags, "api-audiences");
+    let given = given.iter().flat_map(|list| list.split(','));
+    let given: Vec<_> = given.map(str::to_owned).collect();
+    if !given.is_empty() {
+        return given;
+    }
+    let issuers = values(flags, "service-account-issuer");
+    issuers.into_iter().map(str::to_owned).collect()
+}
+
+async fn metrics(admin: &Sight<Kubectl>, host: Option<&str>) -> Sight<Calls> {
+    const UNKNOWN: &str = "it is not known where the webhook is";
+    let host = host.ok_or_else(|| UNKNOWN.to_owned())?;
+    let output = admin.as_ref().map_err(Clone::clone)?;
+    let output = output.run(["get", "--raw", "/metrics"]).await;
+    let output = output.map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(output.stderr.trim().to_owned());
+    }
+    Ok(Calls::read(&output.stdout, host))
+}
+
+/// What the apiserver asked about a token since then.
+fn since(journal: &Journal, token: &TokenHash, began: Timestamp) -> Vec<Outcome> {
+    let of_it = |event: &journal::ReviewEvent| {
+        event.source == journal::Source::Asked
+            && event.when >= began
+            && event.token.as_ref() == Some(token)
+    };
+    let events = journal.events().into_iter().filter(of_it);
+    events.map(|event| event.outcome).collect()
+}
+
+/// The last lines.
+fn tail(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+impl Findings {
+    /// What was judged, with what tells so.
+    fn told(&self, judged: Judged, redaction: &Redaction) -> Diagnosis {
+        let mut evidence = Vec::new();
+        let mut unseen = Vec::new();
+        let mut see = |source, says: Sight<Option<String>>| {
+            let (into, says) = match says {
+                Ok(Some(says)) => (&mut evidence, says),
+                Err(why) => (&mut unseen, why),
+                Ok(None) => return,
+            };
+            let says = redaction.text(&says);
+            into.push(Evidence { source, says });
+        };
+        see(Source::User, Ok(self.user()));
+        see(Source::Flags, self.flags.as_deref().map(shown_flags).map_err(Clone::clone));
+        see(
+            Source::File,
+            match &self.file {
+                Ok(Ok(file)) => Ok(Some(file.to_string())),
+                Ok(Err(error)) => Ok(Some(error.to_string())),
+                // Where no flag names it, that is said already.
+                Err(_) if self.flags.is_ok() => Ok(None),
+                Err(why) => Err(why.clone()),
+            },
+        );
+        see(
+            Source::Log,
+            match (&self.log, &judged.line) {
+                (_, Some(line)) => Ok(Some(line.clone())),
+                (Ok(found), None) => Ok(found.as_ref().map(|found| found.error.clone())),
+                (Err(why), None) => Err(why.clone()),
+            },
+        );
+        let wired = matches!(&self.file, Ok(Ok(_)));
+        if wired {
+            see(Source::Metrics, told(&self.calls));
+            see(Source::Record, told(&self.record));
+            let certificate = self.probe.as_ref().ok();
+            let certificate = certificate.and_then(|probed| probed.certificate.as_ref());
+            see(Source::Certificate, Ok(certificate.map(ToString::to_string)));
+            see(Source::Probe, told(&self.probe));
+        }
+        Diagnosis {
+            healthy: judged.healthy,
+            answered: self.answered.clone(),
+            cause: judged.cause,
+            summary: judged.summary,
+            evidence,
+            remedy: judged.remedy,
+            unseen,
+        }
+    }
+
+    fn user(&self) -> Option<String> {
+        let Answered::User {
+            credential: Some(credential),
+            ..
+        } = &self.answered
+        else {
+            return None;
+        };
+        let by = match credential.split_once('=') {
+            Some(("X509SHA256", _)) => "a client certificate",
+            Some(("JTI", _)) => "a token that kube-apiserver issued",
+            _ => credential,
+        };
+        Some(format!("known by {by}"))
+    }
+}
+
+fn told<T: std::fmt::Display>(seen: &Sight<T>) -> Sight<Option<String>> {
+    match seen {
+        Ok(seen) => Ok(Some(seen.to_string())),
+        Err(why) => Err(why.clone()),
+    }
+}
+
+/// Those that matter here.
+fn shown_flags(flags: &[String]) -> Option<String> {
+    const MORE: [&str; 4] = [
+        VERSION_FLAG,
+        "authentication-token-webhook-cache-ttl",
+        "api-audiences",
+        "token-auth-file",
+    ];
+    let config = match &*values(flags, CONFIG_FILE_FLAG) {
+        [.., path] if !path.is_empty() => format!("--{CONFIG_FILE_FLAG}={path}"),
+        _ => format!("no --{CONFIG_FILE_FLAG}"),
+    };
+    let more = MORE.iter().flat_map(|name| {
+        let values = values(flags, name).into_iter();
+        values.map(move |value| format!("--{name}={value}"))
+    });
+    Some(std::iter::once(config).chain(more).collect::<Vec<_>>().join(" "))
+}
+
+impl std::fmt::Display for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &*self.asked {
+            [] => f.write_str("not asked about it")?,
+            [said] => write!(f, "asked once: {}", word(said))?,
+            [.., said] => write!(
+                f,
+                "asked {} times: {}",
+                self.asked.len(),
+                word(said)
+            )?,
+        }
+        match &self.remembered {
+            Some((said, left)) if self.asked.is_empty() => write!(
+                f,
+                "; kube-apiserver may remember what it said, {}, for {} s",
+                word(said),
+                left.as_secs()
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn word(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Authenticated { user, .. } => format!("authenticated as {user:?}"),
+        Outcome::Refused => "refused".to_owned(),
+        Outcome::Undecided { reason } => format!("undecided: {reason}"),
+        Outcome::Unavailable { reason } => format!("unavailable: {reason}"),
+        Outcome::Overloaded { reason } => format!("overloaded: {reason}"),
+        Outcome::Panicked => "panicked".to_owned(),
+        Outcome::Unanswered => "no answer".to_owned(),
+    }
+}

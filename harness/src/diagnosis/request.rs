@@ -1,0 +1,254 @@
+//! The request that is looked at: what it shows, and what kube-apiserver makes of it.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokenlab_webhook::Token;
+
+use crate::kubeconfig::Kubeconfig;
+use crate::kubectl::{Kubectl, Output};
+use crate::scripted::fresh_token;
+
+/// What a request shows of who makes it: the `user` of a kubeconfig.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Shown {
+    user: Value,
+    fresh: bool,
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shown(redacted)")
+    }
+}
+
+impl From<&Token> for Shown {
+    /// This token, and nothing else.
+    fn from(token: &Token) -> Self {
+        Self {
+            user: json!({ "token": token.expose() }),
+            fresh: false,
+        }
+    }
+}
+
+impl Shown {
+    /// A token that nobody has shown before: that the webhook refuses it is no fault.
+    pub fn fresh() -> Self {
+        Self {
+            fresh: true,
+            ..Self::from(&fresh_token())
+        }
+    }
+
+    /// All that a kubeconfig's `user` shows, with the data inline: `token`,
+    /// `client-certificate-data` and `client-key-data`.
+    pub fn user(user: Value) -> Self {
+        Self { user, fresh: false }
+    }
+
+    /// The token, where there is one.
+    pub(crate) fn token(&self) -> Option<Token> {
+        let token = self.user["token"].as_str();
+        token.filter(|token| !token.is_empty()).map(Token::from)
+    }
+
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    pub(super) fn has_a_certificate(&self) -> bool {
+        ["client-certificate", "client-certificate-data"]
+            .iter()
+            .any(|key| self.user[key].is_string())
+    }
+
+    /// The entry of a kubeconfig.
+    pub(crate) fn entry(&self) -> &Value {
+        &self.user
+    }
+
+    /// A kubeconfig of the same cluster with this user. JSON is YAML, too.
+    pub(super) fn kubeconfig(&self, admin: &Kubeconfig) -> String {
+        let authority = STANDARD.encode(&admin.certificate_authority);
+        json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{
+                "name": "lab",
+                "cluster": { "server": admin.server, "certificate-authority-data": authority },
+            }],
+            "users": [{ "name": "user", "user": self.user }],
+            "contexts": [{ "name": "lab", "context": { "cluster": "lab", "user": "user" } }],
+            "current-context": "lab",
+        })
+        .to_string()
+    }
+}
+
+/// What kube-apiserver made of the request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Answered {
+    /// It is this user's.
+    User {
+        /// The name; empty where the cluster does not tell.
+        name: String,
+        /// The uid; empty: none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        uid: String,
+        /// The groups, with those that the apiserver adds.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        groups: Vec<String>,
+        /// What the apiserver knows it by, when it was no webhook: `X509SHA256=…` of a client
+        /// certificate, `JTI=…` of a token of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credential: Option<String>,
+    },
+    /// It is nobody's: 401.
+    Unauthorized,
+    /// Something else came.
+    Other {
+        /// What it was.
+        said: String,
+    },
+    /// Nothing came.
+    Nothing {
+        /// Why.
+        said: String,
+    },
+}
+
+/// What tells how the apiserver knows a user (`apiserver/pkg/authentication/user/user.go`,
+/// `CredentialIDKey`, v0.37.2).
+const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
+
+/// Longer than the apiserver waits for its webhook, which is 30 s, and for itself, 60 s.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+impl Answered {
+    /// Asks who one is, by `kubectl auth whoami`; where the apiserver cannot be asked that, which
+    /// came with Kubernetes 1.28, by a list that it may refuse.
+    pub(super) async fn to(kubectl: &Kubectl) -> Self {
+        let whoami = run(kubectl, &["auth", "whoami", "--output=json"]).await;
+        match whoami {
+            Ok(output) if output.stderr.contains("is not enabled in the cluster") => {
+                match run(kubectl, &["get", "namespaces", "--output=name"]).await {
+                    Ok(output) => Self::of(&output),
+                    Err(said) => Self::Nothing { said },
+                }
+            }
+            Ok(output) => Self::of(&output),
+            Err(said) => Self::Nothing { said },
+        }
+    }
+
+    fn of(output: &Output) -> Self {
+        let stderr = output.stderr.trim();
+        if output.status.success() {
+            let said: Value = serde_json::from_str(&output.stdout).unwrap_or_default();
+            let user = &said["status"]["userInfo"];
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let groups = user["groups"].as_array().into_iter().flatten();
+            return Self::User {
+                name: text(&user["username"]),
+                uid: text(&user["uid"]),
+                groups: groups.map(text).collect(),
+                credential: user["extra"][CREDENTIAL_ID][0].as_str().map(str::to_owned),
+            };
+        }
+        // Forbidden, which names the user, is known.
+        if let Some((_, rest)) = stderr.split_once("(Forbidden)")
+            && let Some((_, rest)) = rest.split_once("User \"")
+            && let Some((name, _)) = rest.split_once("\" cannot")
+        {
+            return Self::User {
+                name: name.to_owned(),
+                uid: String::new(),
+                groups: Vec::new(),
+                credential: None,
+            };
+        }
+        let said = stderr.lines().last().unwrap_or_default().to_owned();
+        if stderr.contains("(Unauthorized)") {
+            Self::Unauthorized
+        } else if stderr.contains("Error from server") {
+            Self::Other { said }
+        } else {
+            Self::Nothing { said }
+        }
+    }
+}
+
+async fn run(kubectl: &Kubectl, args: &[&str]) -> Result<Output, String> {
+    match tokio::time::timeout(PATIENCE, kubectl.run(args)).await {
+        Ok(Ok(output)) => Ok(output),
+        Ok(Err(error)) => Err(crate::assets::chain(&error)),
+        Err(_elapsed) => Err(format!("no answer within {PATIENCE:?}")),
+    }
+}
+
+impl fmt::Display for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User {
+                name, uid, groups, ..
+            } => {
+                write!(f, "user {name:?}")?;
+                if !uid.is_empty() {
+                    write!(f, ", uid {uid:?}")?;
+                }
+                if !groups.is_empty() {
+                    write!(f, ", groups {}", groups.join(", "))?;
+                }
+                Ok(())
+            }
+            Self::Unauthorized => f.write_str("401 Unauthorized"),
+            Self::Other { said } | Self::Nothing { said } => f.write_str(said),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::nobody("error: You must be logged in to the server (Unauthorized)", "401 Unauthorized")]
+    #[case::forbidden(
+        r#"Error from server (Forbidden): namespaces is forbidden: User "ann" cannot list resource"#,
+        "user \"ann\""
+    )]
+    #[case::nothing(
+        "The connection to the server 127.0.0.1:1 was refused - did you specify the right host or port?",
+        "The connection to the server 127.0.0.1:1 was refused - did you specify the right host or port?"
+    )]
+    fn what_kubectl_says_on_its_error_output(#[case] stderr: &str, #[case] text: &str) {
+        let output = Output {
+            status: ExitStatus::from_raw(1 << 8),
+            stdout: String::new(),
+            stderr: stderr.to_owned(),
+        };
+        assert_eq!(Answered::of(&output).to_string(), text);
+    }
+
+    #[test]
+    fn a_user_shows_a_token_a_certificate_or_both() {
+        let token = Shown::from(&Token::from("canary"));
+        assert!(token.token().is_some() && !token.has_a_certificate());
+        assert!(!format!("{token:?}").contains("canary"));
+        let both = Shown::user(json!({"token": "t", "client-certificate-data": "x"}));
+        assert!(both.token().is_some() && both.has_a_certificate());
+        assert!(Shown::user(json!({"token": ""})).token().is_none());
+    }
+}

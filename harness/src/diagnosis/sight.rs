@@ -1,0 +1,224 @@
+//! What can be seen of a lab, or of a cluster from outside.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::probe::Unanswered;
+use super::{LogMark, Shown, Unauthenticated};
+use crate::assets::chain;
+use crate::cluster::Cluster;
+use crate::existing::{Existing, Operator, Outside};
+use crate::journal::Journal;
+use crate::kubeconfig::Kubeconfig;
+use crate::kubectl::{Kubectl, KubectlError};
+use crate::lab::{CONFIG_FILE_FLAG, Lab};
+use crate::run_folder::RunFolder;
+use crate::webhook::{Answer, Seen, post_seeing};
+
+/// What was looked for, or why it was not to be seen.
+pub(super) type Sight<T> = Result<T, String>;
+
+/// Who looks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Eyes<'a> {
+    Bare(&'a Lab),
+    Cluster(&'a Cluster),
+    Existing(&'a Existing, &'a Operator),
+    Outside(&'a Outside),
+}
+
+/// A place in the apiserver's log.
+pub(super) enum Mark {
+    /// In a file.
+    File(LogMark),
+    /// In a log that is printed: so many requests it has told of.
+    Count(usize),
+}
+
+const NOT_OURS: &str = "the cluster is somebody else's";
+
+fn words(error: &dyn std::error::Error) -> String {
+    chain(error)
+}
+
+impl Eyes<'_> {
+    fn folder(&self) -> &RunFolder {
+        match self {
+            Self::Bare(lab) => lab.folder(),
+            Self::Cluster(cluster) => cluster.plan().folder(),
+            Self::Existing(existing, _) => existing.folder(),
+            Self::Outside(outside) => outside.folder(),
+        }
+    }
+
+    /// kubectl as the admin.
+    pub(super) fn admin(&self) -> Sight<Kubectl> {
+        match self {
+            Self::Bare(lab) => lab.kubectl().map_err(|error| words(&error)),
+            Self::Cluster(cluster) => cluster.kubectl().map_err(|error| words(&error)),
+            Self::Existing(existing, _) => existing.kubectl().map_err(|error| words(&error)),
+            Self::Outside(outside) => outside.kubectl().map_err(|error| words(&error)),
+        }
+    }
+
+    /// kubectl as who shows this.
+    pub(super) fn user(&self, shown: &Shown) -> Sight<Kubectl> {
+        if let Some(token) = shown.token() {
+            self.folder().know(&token);
+        }
+        let kubectl = match self {
+            Self::Bare(lab) => {
+                let kubeconfig = shown.kubeconfig(lab.control_plane().admin());
+                let program = &lab.assets().kubectl;
+                Kubectl::of_file(program, lab.folder(), "doctor", &kubeconfig)
+            }
+            Self::Cluster(cluster) => {
+                let kubeconfig = shown.kubeconfig(cluster.admin());
+                let plan = cluster.plan();
+                Kubectl::of_file(&plan.assets.kubectl, plan.folder(), "doctor", &kubeconfig)
+            }
+            Self::Existing(existing, _) => return of(existing.kubectl_of(shown)),
+            Self::Outside(outside) => return of(outside.kubectl_of(shown)),
+        };
+        kubectl.map_err(|error: KubectlError| words(&error))
+    }
+
+    /// The flags of the running apiserver.
+    pub(super) async fn flags(&self) -> Sight<Vec<String>> {
+        match self {
+            Self::Bare(lab) => match lab.running_flags() {
+                Ok(flags) if flags.is_empty() => Err("kube-apiserver does not run".to_owned()),
+                Ok(flags) => Ok(flags),
+                Err(error) => Err(words(&error)),
+            },
+            Self::Cluster(cluster) => cluster.running_flags().await.map_err(|it| words(&it)),
+            Self::Existing(..) | Self::Outside(_) => Err(NOT_OURS.to_owned()),
+        }
+    }
+
+    /// Where the webhook's file is, by the flags; by those that it was started with where it does not
+    /// run.
+    pub(super) fn config_path(&self, flags: &Sight<Vec<String>>) -> Sight<Utf8PathBuf> {
+        let named = |flags: &[String]| {
+            let value = flags.iter().rev().find_map(|flag| {
+                let flag = flag.trim_start_matches('-').strip_prefix(CONFIG_FILE_FLAG)?;
+                flag.strip_prefix('=')
+            });
+            let value = value.filter(|value| !value.is_empty());
+            value.map(Utf8PathBuf::from).ok_or_else(|| "no flag names it".to_owned())
+        };
+        match (self, flags) {
+            (_, Ok(flags)) => named(flags),
+            (Self::Bare(lab), Err(_)) => named(&lab.control_plane().flags().args()),
+            (Self::Cluster(cluster), Err(_)) => Ok(cluster.plan().config_file().into()),
+            (Self::Existing(_, operator), Err(_)) => Ok(operator.file.clone()),
+            (Self::Outside(outside), Err(_)) => {
+                let path = outside.webhook_config();
+                path.cloned().ok_or_else(|| "`--webhook-config` names it".to_owned())
+            }
+        }
+    }
+
+    /// A file, where the apiserver reads it.
+    pub(super) async fn file(&self, path: &Utf8Path) -> Sight<String> {
+        match self {
+            Self::Cluster(cluster) => match cluster.read(path.as_str()).await {
+                Ok(text) => text.ok_or_else(|| "it is not in the node".to_owned()),
+                Err(error) => Err(words(&error)),
+            },
+            Self::Bare(lab) => read(&lab.folder().path().join(path)),
+            Self::Existing(..) | Self::Outside(_) => read(path),
+        }
+    }
+
+    /// The end that the apiserver's log has now.
+    pub(super) async fn mark(&self) -> Sight<Mark> {
+        if let Self::Bare(lab) = self {
+            let log = lab.control_plane().logs().join("kube-apiserver.log");
+            let mark = LogMark::end_of(&log).map_err(|error| error.to_string());
+            return Ok(Mark::File(mark?));
+        }
+        let log = self.log().await?;
+        Ok(Mark::Count(Unauthenticated::in_log(&log).len()))
+    }
+
+    /// The requests that could not be authenticated since.
+    pub(super) async fn since(&self, mark: &Mark) -> Sight<Vec<Unauthenticated>> {
+        match mark {
+            Mark::File(mark) => {
+                let log = mark.since().map_err(|error| error.to_string())?;
+                Ok(Unauthenticated::in_log(&log))
+            }
+            Mark::Count(count) => {
+                let log = self.log().await?;
+                Ok(Unauthenticated::in_log(&log).split_off(*count))
+            }
+        }
+    }
+
+    /// The apiserver's log: of the one that runs, or ran last.
+    pub(super) async fn log(&self) -> Sight<String> {
+        match self {
+            Self::Bare(lab) => read(&lab.control_plane().logs().join("kube-apiserver.log")),
+            Self::Cluster(cluster) => cluster.apiserver_log().await.map_err(|it| words(&it)),
+            Self::Existing(..) | Self::Outside(_) => Err(NOT_OURS.to_owned()),
+        }
+    }
+
+    /// The webhook's own record.
+    pub(super) fn journal(&self) -> Sight<&Journal> {
+        match self {
+            Self::Bare(lab) if lab.webhook().is_served_here() => Ok(lab.webhook().journal()),
+            _ => Err("the webhook is a program of its own".to_owned()),
+        }
+    }
+
+    /// Posts a body to the webhook: from the apiserver's machine, as far as that can be.
+    pub(super) async fn post(
+        &self,
+        config: &Kubeconfig,
+        body: String,
+        seen: &Seen,
+    ) -> Result<Answer, Unanswered> {
+        match self {
+            Self::Cluster(cluster) => match cluster.post_once(config, &body, seen).await {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(unanswered)) => Err(match unanswered.error {
+                    Some(error) => error.into(),
+                    None => Unanswered {
+                        cause: None,
+                        said: unanswered.said,
+                    },
+                }),
+                Err(error) => Err(Unanswered {
+                    cause: None,
+                    said: words(&error),
+                }),
+            },
+            Self::Existing(existing, _) => existing.post(body).await.map_err(|error| Unanswered {
+                cause: None,
+                said: words(&error),
+            }),
+            Self::Bare(_) | Self::Outside(_) => {
+                Ok(Box::pin(post_seeing(config, body, seen)).await?)
+            }
+        }
+    }
+}
+
+fn of<E: std::error::Error>(made: Result<Kubectl, E>) -> Sight<Kubectl> {
+    made.map_err(|error| words(&error))
+}
+
+fn read(path: &Utf8Path) -> Sight<String> {
+    let text = std::fs::read(path).map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// What the flags say: the values of one, the last of which counts.
+pub(super) fn values<'a>(flags: &'a [String], name: &str) -> Vec<&'a str> {
+    let values = flags.iter().filter_map(|flag| {
+        let flag = flag.trim_start_matches('-').strip_prefix(name)?;
+        flag.strip_prefix('=')
+    });
+    values.collect()
+}
