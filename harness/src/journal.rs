@@ -28,6 +28,9 @@ use crate::webhook::Fault;
 use audit::Memory;
 use hash::HashKey;
 
+/// Who waits no longer has said so: to anybody else a lab's router gives a day.
+const IMPATIENT: Duration = Duration::from_secs(3600);
+
 /// How many events are kept, and how many a slow reader may be behind.
 const CAPACITY: usize = 1000;
 
@@ -130,9 +133,12 @@ impl Journal {
     pub(crate) fn begin(&self, review: &Review) -> Running {
         let when = Timestamp::now();
         // The apiserver says when it gives up (`?timeout=30s`), and hardly anybody else does.
-        let source = match review.deadline {
-            Some(_) => Source::Asked,
-            None => Source::Direct,
+        let patience = review
+            .deadline
+            .map(|deadline| deadline - tokio::time::Instant::now());
+        let source = match patience {
+            Some(patience) if patience < IMPATIENT => Source::Asked,
+            _ => Source::Direct,
         };
         let mut state = self.state();
         let id = state.next;

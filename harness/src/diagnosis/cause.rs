@@ -83,7 +83,11 @@ impl Cause {
     pub fn is_of_the_token(self) -> bool {
         matches!(
             self,
-            Self::Refused | Self::CachedRefusal | Self::CertificateWon | Self::NoToken | Self::NeverAsked
+            Self::Refused
+                | Self::CachedRefusal
+                | Self::CertificateWon
+                | Self::NoToken
+                | Self::NeverAsked
         )
     }
 
@@ -189,9 +193,7 @@ impl Cause {
             Self::NoToken => {
                 "send a token: `Authorization: Bearer …`, or `token` of the kubeconfig's user"
             }
-            Self::NeverAsked => {
-                "use a token that only the webhook knows: it is asked last"
-            }
+            Self::NeverAsked => "use a token that only the webhook knows: it is asked last",
         }
     }
 }
@@ -200,9 +202,7 @@ impl fmt::Display for Cause {
     /// A fragment.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::FlagNotSet => {
-                "the running kube-apiserver has no webhook: its flag is not set"
-            }
+            Self::FlagNotSet => "the running kube-apiserver has no webhook: its flag is not set",
             Self::FileNotVisible => {
                 "kube-apiserver does not run: a file that it needs for the webhook is not where it \
                  looks"
@@ -237,9 +237,7 @@ impl fmt::Display for Cause {
             }
             Self::NoReview => "the webhook's answer is no TokenReview",
             Self::Undecided => "the webhook could not tell whose the token is",
-            Self::OtherAudiences => {
-                "the webhook named audiences that are none of kube-apiserver's"
-            }
+            Self::OtherAudiences => "the webhook named audiences that are none of kube-apiserver's",
             Self::Refused => "the token is nobody's: it was refused",
             Self::CachedRefusal => {
                 "the token was refused before, and kube-apiserver remembers: the webhook was not \

@@ -60,7 +60,8 @@ impl ConfigFileError {
 /// The entry of this name in a list; without a name, nothing, as client-go has it.
 fn entry<'a>(file: &'a Value, list: &str, name: &str, what: &str) -> Option<&'a Value> {
     let entries = file[list].as_array()?;
-    let found = (entries.iter()).find(|entry| entry["name"].as_str().unwrap_or_default() == name)?;
+    let found =
+        (entries.iter()).find(|entry| entry["name"].as_str().unwrap_or_default() == name)?;
     Some(&found[what])
 }
 
@@ -185,7 +186,7 @@ impl fmt::Display for ConfigFile {
                 ", with a client certificate"
             }
             Identity::Token(_) => ", with a token",
-            Identity::Anonymous => ", as nobody",
+            Identity::Anonymous => ", without a client certificate",
         })
     }
 }

@@ -92,7 +92,7 @@ async fn find(eyes: Eyes<'_>, shown: &Shown) -> Findings {
         }
     });
     let log = match mark {
-        Ok(mark) if answered == Answered::Unauthorized && token.is_some() => {
+        Ok(mark) if answered == Answered::Unauthorized && shown.has_a_token() => {
             let look = async || match eyes.since(&mark).await {
                 Ok(mut found) => match found.pop() {
                     Some(found) => Probe::<_, Infallible>::Ready(found),
@@ -119,7 +119,7 @@ async fn find(eyes: Eyes<'_>, shown: &Shown) -> Findings {
     });
     Findings {
         fresh: shown.is_fresh(),
-        has_token: token.is_some(),
+        has_token: shown.has_a_token(),
         has_certificate: shown.has_a_certificate(),
         answered,
         flags,
@@ -219,7 +219,10 @@ impl Findings {
             into.push(Evidence { source, says });
         };
         see(Source::User, Ok(self.user()));
-        see(Source::Flags, self.flags.as_deref().map(shown_flags).map_err(Clone::clone));
+        see(
+            Source::Flags,
+            self.flags.as_deref().map(shown_flags).map_err(Clone::clone),
+        );
         see(
             Source::File,
             match &self.file {
@@ -244,7 +247,10 @@ impl Findings {
             see(Source::Record, told(&self.record));
             let certificate = self.probe.as_ref().ok();
             let certificate = certificate.and_then(|probed| probed.certificate.as_ref());
-            see(Source::Certificate, Ok(certificate.map(ToString::to_string)));
+            see(
+                Source::Certificate,
+                Ok(certificate.map(ToString::to_string)),
+            );
             see(Source::Probe, told(&self.probe));
         }
         Diagnosis {
@@ -298,7 +304,12 @@ fn shown_flags(flags: &[String]) -> Option<String> {
         let values = values(flags, name).into_iter();
         values.map(move |value| format!("--{name}={value}"))
     });
-    Some(std::iter::once(config).chain(more).collect::<Vec<_>>().join(" "))
+    Some(
+        std::iter::once(config)
+            .chain(more)
+            .collect::<Vec<_>>()
+            .join(" "),
+    )
 }
 
 impl std::fmt::Display for Record {
@@ -306,12 +317,7 @@ impl std::fmt::Display for Record {
         match &*self.asked {
             [] => f.write_str("not asked about it")?,
             [said] => write!(f, "asked once: {}", word(said))?,
-            [.., said] => write!(
-                f,
-                "asked {} times: {}",
-                self.asked.len(),
-                word(said)
-            )?,
+            [.., said] => write!(f, "asked {} times: {}", self.asked.len(), word(said))?,
         }
         match &self.remembered {
             Some((said, left)) if self.asked.is_empty() => write!(

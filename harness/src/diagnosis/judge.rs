@@ -142,6 +142,7 @@ fn unauthorized(findings: &Findings) -> Judged {
         Ok(Some(found)) => match found.cause {
             Some(Cause::Refused) => refused(findings),
             Some(Cause::Failed) => failed(findings),
+            Some(Cause::Closed) => closed(findings),
             Some(cause) => cause,
             None => match undecided(findings, &found.error) {
                 true => Cause::Undecided,
@@ -203,9 +204,8 @@ fn failed(findings: &Findings) -> Cause {
     let calls = findings.calls.as_ref().ok();
     let probe = findings.probe.as_ref().ok();
     let status = probe.and_then(Probed::status);
-    let is = |code: u16| {
-        calls.is_some_and(|calls: &Calls| calls.all_are(code)) || status == Some(code)
-    };
+    let is =
+        |code: u16| calls.is_some_and(|calls: &Calls| calls.all_are(code)) || status == Some(code);
     if is(404) {
         Cause::OtherPath
     } else if is(405) {
@@ -214,6 +214,14 @@ fn failed(findings: &Findings) -> Cause {
         Cause::RefusedByStatus
     } else {
         Cause::Failed
+    }
+}
+
+/// The connection ended. Over HTTP/2 the apiserver does not see why, when the webhook said so.
+fn closed(findings: &Findings) -> Cause {
+    match findings.probe.as_ref().ok().and_then(Probed::cause) {
+        Some(Cause::ClientCertificate) => Cause::ClientCertificate,
+        _ => Cause::Closed,
     }
 }
 
@@ -236,7 +244,11 @@ fn undecided(findings: &Findings, error: &str) -> bool {
 
 fn down(findings: &Findings) -> Judged {
     let log = findings.end_of_log.as_deref().unwrap_or_default();
-    let file = findings.file.as_ref().ok().and_then(|file| file.as_ref().err());
+    let file = findings
+        .file
+        .as_ref()
+        .ok()
+        .and_then(|file| file.as_ref().err());
     let fatal = log.lines().rev().find(|line| {
         let line = line.trim_start();
         line.starts_with("Error: ") || line.contains("\"command failed\"")

@@ -24,7 +24,7 @@ const FAILED: &str = "Failed to make webhook authenticator request: ";
 /// What went wrong on the way to the webhook, and what it means. The first that fits counts.
 ///
 /// Texts of Go's standard library are those of Go 1.26.
-const TRANSPORT: [(&str, Cause); 30] = [
+const TRANSPORT: [(&str, Cause); 32] = [
     // Go's `net/http/transport.go`, `dialConn`. It goes before what went wrong with the proxy.
     ("proxyconnect ", Cause::Proxy),
     // The kernel's ECONNREFUSED and others, in the words of Go's `syscall/zerrors_linux_amd64.go`.
@@ -87,6 +87,10 @@ const TRANSPORT: [(&str, Cause); 30] = [
     ("Client.Timeout", Cause::TimedOut),
     ("i/o timeout", Cause::TimedOut),
     ("TLS handshake timeout", Cause::TimedOut),
+    // Go's `net/http/h2_bundle.go`. The first hides what the webhook said when it closed: that it
+    // wants a client certificate, for example.
+    ("http2: client conn could not be established", Cause::Closed),
+    ("http2: client connection lost", Cause::Closed),
     // Go's `io/io.go`, also as `unexpected EOF`.
     ("EOF", Cause::Closed),
 ];
@@ -110,7 +114,10 @@ const ANSWER: [(&str, Cause); 11] = [
         Cause::RefusedByStatus,
     ),
     ("an error on the server", Cause::Failed),
-    ("couldn't get version/kind; json parse error", Cause::NoReview),
+    (
+        "couldn't get version/kind; json parse error",
+        Cause::NoReview,
+    ),
     ("0-length response with status code", Cause::NoReview),
     ("Object 'Kind' is missing in ", Cause::NoReview),
     ("Object 'apiVersion' is missing in ", Cause::NoReview),
@@ -281,6 +288,40 @@ mod tests {
         let found = Unauthenticated::in_log(&line);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].cause, None, "{}", found[0].error);
+    }
+
+    /// What no setup of the table in `tests/lab/diagnosis.rs` brings about.
+    #[rstest]
+    #[case::tls_1_1("remote error: tls: protocol version not supported", Cause::OldTls)]
+    #[case::tls_1_1_chosen("tls: server selected unsupported protocol version 302", Cause::OldTls)]
+    #[case::sha_1(
+        "tls: failed to verify certificate: x509: certificate signed by unknown authority (possibly because of \\\"x509: cannot verify signature: insecure algorithm SHA1-RSA\\\" while trying to verify candidate authority certificate \\\"ca\\\")",
+        Cause::WeakSignature
+    )]
+    #[case::no_route("dial tcp 10.96.0.9:443: connect: no route to host", Cause::NoRoute)]
+    #[case::behind_a_proxy(
+        "proxyconnect tcp: dial tcp 127.0.0.1:1: connect: connection refused",
+        Cause::Proxy
+    )]
+    #[case::slow_to_connect("dial tcp 10.96.0.9:443: i/o timeout", Cause::TimedOut)]
+    #[case::cut("unexpected EOF", Cause::Closed)]
+    fn what_is_rare_is_known(#[case] failed: &str, #[case] cause: Cause) {
+        let line = format!(
+            r#"E1126 11:18:04.0 1 authentication.go:76] {UNAUTHENTICATED}[invalid bearer token, Post \"https://a/b?timeout=30s\": {failed}]""#
+        );
+        let found = Unauthenticated::in_log(&line);
+        assert_eq!(found[0].cause, Some(cause), "{}", found[0].error);
+    }
+
+    /// The webhook's own words for an error, told apart from `status.error` by another line.
+    #[test]
+    fn what_the_webhook_answered_with_an_error_is_known_as_that() {
+        let line = format!(
+            "E1126 11:18:04.0 1 authentication.go:76] {UNAUTHENTICATED}[invalid bearer token, no such path]\""
+        );
+        assert_eq!(Unauthenticated::in_log(&line)[0].cause, None);
+        let log = format!("E1126 11:18:04.0 1 webhook.go:184] {FAILED}no such path\n{line}\n");
+        assert_eq!(Unauthenticated::in_log(&log)[0].cause, Some(Cause::Failed));
     }
 
     #[test]

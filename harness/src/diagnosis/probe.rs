@@ -109,7 +109,9 @@ fn of_review(reviewed: &Reviewed, audiences: &[String]) -> Option<Cause> {
         return Some(Cause::OtherVersion);
     }
     let status = &answer["status"];
-    let named = status["audiences"].as_array().map_or(&[][..], Vec::as_slice);
+    let named = status["audiences"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
     let ours = |named: &Value| audiences.iter().any(|ours| named == ours);
     if !audiences.is_empty() && !named.is_empty() && !named.iter().any(ours) {
         return Some(Cause::OtherAudiences);

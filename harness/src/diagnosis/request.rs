@@ -57,6 +57,12 @@ impl Shown {
         token.filter(|token| !token.is_empty()).map(Token::from)
     }
 
+    /// Whether there is one, whatever it is: a plugin may make it.
+    pub(super) fn has_a_token(&self) -> bool {
+        let made = ["exec", "auth-provider", "tokenFile"];
+        self.token().is_some() || made.iter().any(|key| !self.user[key].is_null())
+    }
+
     pub(super) fn is_fresh(&self) -> bool {
         self.fresh
     }
@@ -75,6 +81,11 @@ impl Shown {
     /// A kubeconfig of the same cluster with this user. JSON is YAML, too.
     pub(super) fn kubeconfig(&self, admin: &Kubeconfig) -> String {
         let authority = STANDARD.encode(&admin.certificate_authority);
+        let mut user = self.user.clone();
+        if !self.has_a_token() && !self.has_a_certificate() {
+            // kubectl would ask for one. kube-apiserver looks at no user names.
+            user = json!({ "username": "nobody" });
+        }
         json!({
             "apiVersion": "v1",
             "kind": "Config",
@@ -82,7 +93,7 @@ impl Shown {
                 "name": "lab",
                 "cluster": { "server": admin.server, "certificate-authority-data": authority },
             }],
-            "users": [{ "name": "user", "user": self.user }],
+            "users": [{ "name": "user", "user": user }],
             "contexts": [{ "name": "lab", "context": { "cluster": "lab", "user": "user" } }],
             "current-context": "lab",
         })
@@ -132,17 +143,20 @@ const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 const PATIENCE: Duration = Duration::from_secs(90);
 
 impl Answered {
-    /// Asks who one is, by `kubectl auth whoami`; where the apiserver cannot be asked that, which
-    /// came with Kubernetes 1.28, by a list that it may refuse.
+    /// Asks who one is, by `kubectl auth whoami`. Where the apiserver cannot be asked that, which came
+    /// with Kubernetes 1.28, or this user may not ask it, a list that it may refuse tells.
     pub(super) async fn to(kubectl: &Kubectl) -> Self {
-        let whoami = run(kubectl, &["auth", "whoami", "--output=json"]).await;
-        match whoami {
-            Ok(output) if output.stderr.contains("is not enabled in the cluster") => {
-                match run(kubectl, &["get", "namespaces", "--output=name"]).await {
-                    Ok(output) => Self::of(&output),
-                    Err(said) => Self::Nothing { said },
-                }
+        let ask = async {
+            let output = run(kubectl, &["auth", "whoami", "--output=json"]).await?;
+            let said = &output.stderr;
+            let unanswered = said.contains("is not enabled in the cluster")
+                || said.contains("(Forbidden)") && !said.contains("User \"");
+            if unanswered {
+                return run(kubectl, &["get", "namespaces", "--output=name"]).await;
             }
+            Ok(output)
+        };
+        match ask.await {
             Ok(output) => Self::of(&output),
             Err(said) => Self::Nothing { said },
         }
@@ -224,7 +238,10 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::nobody("error: You must be logged in to the server (Unauthorized)", "401 Unauthorized")]
+    #[case::nobody(
+        "error: You must be logged in to the server (Unauthorized)",
+        "401 Unauthorized"
+    )]
     #[case::forbidden(
         r#"Error from server (Forbidden): namespaces is forbidden: User "ann" cannot list resource"#,
         "user \"ann\""

@@ -100,11 +100,15 @@ impl Eyes<'_> {
     pub(super) fn config_path(&self, flags: &Sight<Vec<String>>) -> Sight<Utf8PathBuf> {
         let named = |flags: &[String]| {
             let value = flags.iter().rev().find_map(|flag| {
-                let flag = flag.trim_start_matches('-').strip_prefix(CONFIG_FILE_FLAG)?;
+                let flag = flag
+                    .trim_start_matches('-')
+                    .strip_prefix(CONFIG_FILE_FLAG)?;
                 flag.strip_prefix('=')
             });
             let value = value.filter(|value| !value.is_empty());
-            value.map(Utf8PathBuf::from).ok_or_else(|| "no flag names it".to_owned())
+            value
+                .map(Utf8PathBuf::from)
+                .ok_or_else(|| "no flag names it".to_owned())
         };
         match (self, flags) {
             (_, Ok(flags)) => named(flags),
@@ -113,7 +117,8 @@ impl Eyes<'_> {
             (Self::Existing(_, operator), Err(_)) => Ok(operator.file.clone()),
             (Self::Outside(outside), Err(_)) => {
                 let path = outside.webhook_config();
-                path.cloned().ok_or_else(|| "`--webhook-config` names it".to_owned())
+                path.cloned()
+                    .ok_or_else(|| "`--webhook-config` names it".to_owned())
             }
         }
     }
@@ -168,7 +173,10 @@ impl Eyes<'_> {
     pub(super) fn journal(&self) -> Sight<&Journal> {
         match self {
             Self::Bare(lab) if lab.webhook().is_served_here() => Ok(lab.webhook().journal()),
-            _ => Err("the webhook is a program of its own".to_owned()),
+            Self::Bare(_) | Self::Cluster(_) => {
+                Err("the webhook is a program of its own".to_owned())
+            }
+            Self::Existing(..) | Self::Outside(_) => Err(NOT_OURS.to_owned()),
         }
     }
 

@@ -13,39 +13,156 @@ use setups::Setup;
 
 /// Each is broken in its own way, and that way is named, with a line that tells so.
 #[rstest]
-#[case::flag_not_set(Setup::NoFlag, Cause::FlagNotSet, Source::Flags, "no --authentication-token-webhook-config-file")]
+#[case::flag_not_set(
+    Setup::NoFlag,
+    Cause::FlagNotSet,
+    Source::Flags,
+    "no --authentication-token-webhook-config-file"
+)]
 #[case::file_not_visible(Setup::NoFile, Cause::FileNotVisible, Source::File, "No such file")]
-#[case::authority_not_visible(Setup::NoAuthorityFile, Cause::FileNotVisible, Source::File, "its `certificate-authority` is")]
+#[case::authority_not_visible(
+    Setup::NoAuthorityFile,
+    Cause::FileNotVisible,
+    Source::File,
+    "its `certificate-authority` is"
+)]
 #[case::file_broken(Setup::BrokenFile, Cause::FileUnusable, Source::File, "it is not YAML")]
-#[case::unknown_flag(Setup::UnknownFlag, Cause::Down, Source::Log, "unknown flag: --no-such-flag")]
-#[case::nothing_listens(Setup::Stopped, Cause::NothingListens, Source::Log, "connection refused")]
+#[case::unknown_flag(
+    Setup::UnknownFlag,
+    Cause::Down,
+    Source::Log,
+    "unknown flag: --no-such-flag"
+)]
+#[case::nothing_listens(
+    Setup::Stopped,
+    Cause::NothingListens,
+    Source::Log,
+    "connection refused"
+)]
 #[case::no_address(Setup::NoAddress, Cause::NoAddress, Source::Log, "no such host")]
 #[case::proxy(Setup::Proxy, Cause::Proxy, Source::Log, "proxyconnect")]
 #[case::reset(Setup::Reset, Cause::Reset, Source::Log, "connection reset by peer")]
 #[case::closed(Setup::Closed, Cause::Closed, Source::Log, "EOF")]
-#[case::timed_out(Setup::Hangs, Cause::TimedOut, Source::Log, "context deadline exceeded")]
-#[case::unknown_authority(Setup::OtherAuthority, Cause::UnknownAuthority, Source::Probe, "another authority")]
-#[case::common_name_only(Setup::CommonName, Cause::CommonNameOnly, Source::Certificate, "for no name (common name my-authn.kube-system.svc)")]
-#[case::other_name(Setup::OtherName, Cause::OtherName, Source::Certificate, "for elsewhere.svc (common name")]
-#[case::expired(Setup::Expired, Cause::OtherTime, Source::Certificate, "valid 2020-01-01T00:00:00Z to 2021-01-01T00:00:00Z")]
-#[case::not_yet_valid(Setup::NotYet, Cause::OtherTime, Source::Certificate, "valid 2120-01-01T00:00:00Z to 2121-01-01T00:00:00Z")]
-#[case::client_certificate_wanted(Setup::WantsCertificate, Cause::ClientCertificate, Source::Log, "certificate required")]
-#[case::client_certificate_of_others(Setup::OthersCertificate, Cause::ClientCertificate, Source::File, "with a client certificate")]
-#[case::plain_http(Setup::PlainHttp, Cause::PlainHttp, Source::Probe, "does not speak TLS")]
+#[case::timed_out(
+    Setup::Hangs,
+    Cause::TimedOut,
+    Source::Log,
+    "context deadline exceeded"
+)]
+#[case::unknown_authority(
+    Setup::OtherAuthority,
+    Cause::UnknownAuthority,
+    Source::Probe,
+    "another authority"
+)]
+#[case::common_name_only(
+    Setup::CommonName,
+    Cause::CommonNameOnly,
+    Source::Certificate,
+    "for no name (common name my-authn.kube-system.svc)"
+)]
+#[case::other_name(
+    Setup::OtherName,
+    Cause::OtherName,
+    Source::Certificate,
+    "for elsewhere.svc (common name"
+)]
+#[case::address_for_a_name(
+    Setup::NoServerName,
+    Cause::OtherName,
+    Source::Log,
+    "doesn't contain any IP SANs"
+)]
+#[case::expired(
+    Setup::Expired,
+    Cause::OtherTime,
+    Source::Certificate,
+    "valid 2020-01-01T00:00:00Z to 2021-01-01T00:00:00Z"
+)]
+#[case::not_yet_valid(
+    Setup::NotYet,
+    Cause::OtherTime,
+    Source::Certificate,
+    "valid 2120-01-01T00:00:00Z to 2121-01-01T00:00:00Z"
+)]
+#[case::client_certificate_wanted(
+    Setup::WantsCertificate,
+    Cause::ClientCertificate,
+    Source::Probe,
+    "wants one"
+)]
+#[case::client_certificate_of_others(
+    Setup::OthersCertificate,
+    Cause::ClientCertificate,
+    Source::File,
+    "with a client certificate"
+)]
+#[case::plain_http(
+    Setup::PlainHttp,
+    Cause::PlainHttp,
+    Source::Probe,
+    "does not speak TLS"
+)]
 #[case::path(Setup::Path, Cause::OtherPath, Source::Metrics, "answered 404")]
-#[case::method(Setup::Status(405), Cause::OtherMethod, Source::Metrics, "answered 405")]
-#[case::refused_by_status(Setup::Status(401), Cause::RefusedByStatus, Source::Metrics, "answered 401")]
+#[case::path_of_another_server(
+    Setup::Status(404),
+    Cause::OtherPath,
+    Source::Log,
+    "could not find the requested resource"
+)]
+#[case::method(
+    Setup::Status(405),
+    Cause::OtherMethod,
+    Source::Metrics,
+    "answered 405"
+)]
+#[case::refused_by_status(
+    Setup::Status(401),
+    Cause::RefusedByStatus,
+    Source::Metrics,
+    "answered 401"
+)]
 #[case::failed(Setup::Status(503), Cause::Failed, Source::Metrics, "answered 503")]
 #[case::another_version(Setup::Version, Cause::OtherVersion, Source::Log, "unknown conversion")]
 #[case::not_json(Setup::Html, Cause::NoReview, Source::Log, "json parse error")]
 #[case::nothing_in_it(Setup::Empty, Cause::NoReview, Source::Log, "0-length response")]
-#[case::undecided(Setup::Undecided, Cause::Undecided, Source::Record, "asked once: undecided: the directory is away")]
-#[case::audiences_disjoint(Setup::Audiences, Cause::OtherAudiences, Source::Log, "invalid bearer token")]
+#[case::undecided(
+    Setup::Undecided,
+    Cause::Undecided,
+    Source::Record,
+    "asked once: undecided: the directory is away"
+)]
+#[case::audiences_disjoint(
+    Setup::Audiences,
+    Cause::OtherAudiences,
+    Source::Log,
+    "invalid bearer token"
+)]
 #[case::refused(Setup::Refused, Cause::Refused, Source::Record, "asked once: refused")]
-#[case::cached_refusal(Setup::RefusedBefore, Cause::CachedRefusal, Source::Record, "not asked about it; kube-apiserver may remember")]
-#[case::certificate_won(Setup::BothShown, Cause::CertificateWon, Source::User, "known by a client certificate")]
-#[case::no_token(Setup::NothingShown, Cause::NoToken, Source::Record, "not asked about it")]
-#[case::never_asked(Setup::ServiceAccount, Cause::NeverAsked, Source::User, "known by a token that kube-apiserver issued")]
+#[case::cached_refusal(
+    Setup::RefusedBefore,
+    Cause::CachedRefusal,
+    Source::Record,
+    "not asked about it; kube-apiserver may remember"
+)]
+#[case::certificate_won(
+    Setup::BothShown,
+    Cause::CertificateWon,
+    Source::User,
+    "known by a client certificate"
+)]
+#[case::no_token(
+    Setup::NothingShown,
+    Cause::NoToken,
+    Source::Record,
+    "not asked about it"
+)]
+#[case::never_asked(
+    Setup::ServiceAccount,
+    Cause::NeverAsked,
+    Source::User,
+    "known by a token that kube-apiserver issued"
+)]
 #[tokio::test]
 async fn a_broken_setup(
     #[case] setup: Setup,
@@ -73,8 +190,14 @@ async fn a_broken_setup(
 
 #[rstest]
 #[case::asked(Setup::Known, "the webhook was asked, and knows the token")]
-#[case::remembered(Setup::KnownBefore, "kube-apiserver remembers what the webhook said of the token")]
-#[case::rightly_refused(Setup::Fresh, "the webhook was asked, and refused a token that nobody has, as it should")]
+#[case::remembered(
+    Setup::KnownBefore,
+    "kube-apiserver remembers what the webhook said of the token"
+)]
+#[case::rightly_refused(
+    Setup::Fresh,
+    "the webhook was asked, and refused a token that nobody has, as it should"
+)]
 #[tokio::test]
 async fn a_sound_setup(#[case] setup: Setup, #[case] summary: &str) {
     let mut plane = plane().await;
@@ -95,7 +218,10 @@ async fn a_sound_setup(#[case] setup: Setup, #[case] summary: &str) {
 fn is_the_same_in_json(diagnosis: &Diagnosis) {
     let json = serde_json::to_value(diagnosis).expect("must be JSON");
     assert!(json["answer"].is_string(), "{json}");
-    assert!(matches!(json["cause"], Value::String(_) | Value::Null), "{json}");
+    assert!(
+        matches!(json["cause"], Value::String(_) | Value::Null),
+        "{json}"
+    );
     let read: Diagnosis = serde_json::from_value(json).expect("must be read");
     assert_eq!(read, *diagnosis);
 }

@@ -3,7 +3,6 @@
 #![cfg(target_os = "linux")]
 
 mod backend;
-mod causes;
 mod cli;
 mod control_plane;
 mod diagnosis;

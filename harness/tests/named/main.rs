@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod cluster;
+mod doctor;
 mod foreign;
 mod life;
 mod names;

@@ -54,7 +54,10 @@ impl Whole {
         let certificate = authority.serving(&[SERVICE_NAME]).expect("must be made");
         let tls = Tls::from_certificate(&certificate).expect("must be usable");
         webhook.serve_with(Some(tls)).await.expect("must serve");
-        let runs = self.lab.running_flags().is_ok_and(|flags| !flags.is_empty());
+        let runs = self
+            .lab
+            .running_flags()
+            .is_ok_and(|flags| !flags.is_empty());
         if !runs || *self.lab.control_plane().flags() != self.flags {
             let flags = self.flags.clone();
             let back = self.lab.control_plane_mut().restart(|now| *now = flags);

@@ -31,6 +31,7 @@ pub(super) enum Setup {
     OtherAuthority,
     CommonName,
     OtherName,
+    NoServerName,
     Expired,
     NotYet,
     WantsCertificate,
@@ -78,6 +79,7 @@ impl Setup {
             Self::NoAuthorityFile
             | Self::BrokenFile
             | Self::NoAddress
+            | Self::NoServerName
             | Self::Proxy
             | Self::Expired
             | Self::NotYet
@@ -113,13 +115,22 @@ impl Setup {
             Self::BrokenFile => ("apiVersion: v1\nclusters: [\n".to_owned(), false),
             Self::NoAuthorityFile => {
                 let yaml = right.yaml();
-                let line = yaml.lines().find(|line| line.contains("certificate-authority-data:"));
+                let line = yaml
+                    .lines()
+                    .find(|line| line.contains("certificate-authority-data:"));
                 let line = line.expect("must be there");
                 let (indent, _) = line.split_once("certificate-").expect("is there");
                 let named = format!("{indent}certificate-authority: missing.crt");
                 (yaml.replace(line, &named), false)
             }
             Self::NoAddress => (to("https://nowhere.invalid/authenticate").yaml(), true),
+            Self::NoServerName => {
+                let unnamed = Kubeconfig {
+                    tls_server_name: None,
+                    ..right
+                };
+                (unnamed.yaml(), true)
+            }
             Self::Path => (to(&format!("{}/elsewhere", right.server)).yaml(), true),
             Self::Proxy => {
                 let yaml = right.yaml();
@@ -140,7 +151,11 @@ impl Setup {
                 (shown.yaml(), true)
             }
             _ => {
-                let years = if self == Self::Expired { [2020, 2021] } else { [2120, 2121] };
+                let years = if self == Self::Expired {
+                    [2020, 2021]
+                } else {
+                    [2120, 2121]
+                };
                 let (authority, tls) = valid_in(years);
                 let served = plane.webhook().serve_with(Some(tls)).await;
                 served.expect("must serve");
@@ -159,7 +174,11 @@ impl Setup {
         match self {
             Self::Stopped => webhook.down().await,
             how => {
-                let how = if how == Self::Reset { Break::Reset } else { Break::Close };
+                let how = if how == Self::Reset {
+                    Break::Reset
+                } else {
+                    Break::Close
+                };
                 webhook
                     .break_connections(Some(ConnectionFault::AtRequest(how)))
                     .await
