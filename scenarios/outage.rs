@@ -12,6 +12,7 @@ use tokenlab_webhook::{Decision, Token, User};
 
 use crate::evidence::{Asked, called};
 use crate::planes::short_lived;
+use crate::reached::assert_logged;
 use crate::serial::{Serial, serial};
 use crate::support::{bare_only, lab};
 
@@ -135,7 +136,7 @@ async fn a_restart_of_the_webhook_is_not_noticed(#[context] context: Context) {
     let _ = seen.forbidden("ann").asked(1);
 }
 
-/// A webhook that ends while it is asked costs that user the request, and no other.
+/// A webhook that ends while it is asked, and says so (GOAWAY), costs that user the request, and no other.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2
 /// - Upstream test: none
@@ -153,7 +154,8 @@ async fn a_webhook_that_ends_while_it_is_asked(#[context] context: Context) {
 
     let (seen, ()) = tokio::join!(asked, ended);
 
-    let _ = seen.unauthorized().asked(1);
+    let seen = seen.unauthorized().asked(1);
+    assert_logged(&context, &seen);
     let again = Asked::new(&lab, lab.scripted(), &token).await;
     let _ = again.forbidden("ann").asked(1);
 }

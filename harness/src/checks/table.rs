@@ -169,7 +169,7 @@ pub const CHECKS: &[Check] = &[
         name: "escaped-token",
         what: "a token is the same when JSON escapes its characters",
         why: "Go escapes `<`, `>` and `&`: tokens that have them are not recognised",
-        source: "RFC 8259, section 7; Go 1.26: encoding/json/encode.go, HTMLEscape",
+        source: "RFC 8259, section 7; Go 1.26: encoding/json/indent.go, HTMLEscape",
         severity: Severity::Must,
         run: Run::Ask(|subject| Box::pin(answers::escaped(subject))),
     },
