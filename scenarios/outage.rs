@@ -7,7 +7,7 @@ use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::{ListParams, ObjectMeta, PostParams};
 use rstest::{Context, rstest};
-use tokenlab_harness::{Act, Identity, Lab, Poll, Probe, RawAnswer, SharedLab, fresh_token, until};
+use tokenlab_harness::{Act, Identity, Poll, Probe, RawAnswer, SharedLab, until};
 use tokenlab_webhook::{Decision, Token, User};
 
 use crate::evidence::{Asked, called};
@@ -254,68 +254,5 @@ async fn a_review_that_hangs_holds_up_no_other(
             called(lab.scripted(), &hang).await;
             Asked::new(&lab, lab.scripted(), &ann).await
         } => drop(seen.forbidden("ann").asked(1)),
-    }
-}
-
-/// The metrics tell an outage from a refusal, which the user cannot: an outage counts as a lookup that
-/// failed, a refusal as one that went well.
-///
-/// `authentication_attempts` does not: both are an `error` there.
-///
-/// - Source: `apiserver/pkg/authentication/token/cache/stats.go`, v0.37.2;
-///   `apiserver/pkg/endpoints/filters/metrics.go`, v0.37.2
-/// - Upstream test: none
-/// - Seen by users: kubernetes/kubernetes#117167, P16
-#[rstest]
-#[tokio::test]
-async fn the_metrics_tell_an_outage_from_a_refusal(#[context] context: Context) {
-    let lab = bare_only!(serial(), context);
-    let start = Counted::now(&lab).await;
-    let _ = Asked::new(&lab, lab.scripted(), &fresh_token())
-        .await
-        .unauthorized();
-    let refused = Counted::now(&lab).await;
-    down(&lab).await;
-    let _ = Asked::new(&lab, lab.scripted(), &fresh_token())
-        .await
-        .unauthorized();
-    let away = Counted::now(&lab).await;
-
-    let [refused, away] = [refused.since(&start), away.since(&refused)];
-    assert!(refused.went_well > 0 && refused.failed == 0, "{refused:?}");
-    assert!(away.went_well == 0 && away.failed > 0, "{away:?}");
-    assert_eq!((refused.attempts, away.attempts), (1, 1));
-}
-
-/// The apiserver's counters, of what its authenticators and their caches did.
-#[derive(Debug)]
-struct Counted {
-    went_well: u64,
-    failed: u64,
-    attempts: u64,
-}
-
-impl Counted {
-    async fn now(lab: &Lab) -> Self {
-        let admin = lab.client().await.expect("must be made");
-        let request = Request::get("/metrics").body(Vec::new()).expect("is one");
-        let text = admin.request_text(request).await.expect("the admin may");
-        let count = |series: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(series));
-            line.map_or(0, |count| count.trim().parse().expect("is a number"))
-        };
-        Self {
-            went_well: count(r#"authentication_token_cache_fetch_total{status="ok"}"#),
-            failed: count(r#"authentication_token_cache_fetch_total{status="error"}"#),
-            attempts: count(r#"authentication_attempts{result="error"}"#),
-        }
-    }
-
-    fn since(&self, before: &Self) -> Self {
-        Self {
-            went_well: self.went_well - before.went_well,
-            failed: self.failed - before.failed,
-            attempts: self.attempts - before.attempts,
-        }
     }
 }
