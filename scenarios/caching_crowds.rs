@@ -1,16 +1,15 @@
 //! Many requests at once under one token: they wait for one answer.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use futures::future::join_all;
 use rstest::{Context, rstest};
 use serde_json::json;
-use tokenlab_harness::{Act, Probe, SharedLab, until};
+use tokenlab_harness::{Act, SharedLab};
 use tokenlab_webhook::{Decision, User};
 
 use crate::evidence::Asked;
-use crate::support::{SOON, answer, bare_only, lab};
+use crate::support::{answer, bare_only, lab};
 
 /// Twenty requests at once under one token are one call: those who come while the webhook is asked
 /// wait for that answer.
@@ -57,36 +56,4 @@ async fn those_who_wait_share_an_error(#[future] lab: SharedLab, #[context] cont
     assert!(all.iter().all(|seen| seen.status == 401), "{}", all[0]);
     let calls = lab.scripted().calls(&token).len();
     assert!(calls < 10, "{calls} calls");
-}
-
-/// Whoever asks first and goes away has asked for all others: the call goes on, and its answer is
-/// theirs.
-///
-/// - Source: `apiserver/pkg/authentication/token/cache/cached_token_authenticator.go`, v0.37.2
-///   (`sharedLookupTimeout`)
-/// - Upstream test: `TestSharedLookup` (unit; one layer)
-#[rstest]
-#[tokio::test]
-async fn the_first_may_go_away(#[future] lab: SharedLab, #[context] context: Context) {
-    let lab = bare_only!(lab, context);
-    let ann = json!({ "authenticated": true, "user": { "username": "ann" } });
-    let slowly = Act::answer(answer(&ann)).after(Duration::from_secs(2));
-    let token = lab.scripted().token(slowly);
-    let asked = until("the webhook is asked", SOON, async || {
-        match lab.scripted().calls(&token).len() {
-            0 => Probe::<_, Infallible>::NotYet("no call".into()),
-            _ => Probe::Ready(()),
-        }
-    });
-
-    tokio::select! {
-        seen = Asked::new(&lab, lab.scripted(), &token) => panic!("must still wait: {seen}"),
-        asked = asked => asked.expect("must be asked"),
-    }
-
-    let _ = Asked::new(&lab, lab.scripted(), &token)
-        .await
-        .forbidden("ann")
-        .asked(0);
-    assert_eq!(lab.scripted().calls(&token).len(), 1);
 }
