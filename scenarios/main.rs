@@ -5,6 +5,7 @@
 
 mod audiences;
 mod audiences_reviewed;
+mod audit;
 mod authorization;
 mod by_files;
 mod certificates;
