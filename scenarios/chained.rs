@@ -5,16 +5,15 @@ use std::convert::Infallible;
 
 use rstest::fixture;
 use serde_json::json;
-use tokenlab_harness::{
-    Identity, Kubeconfig, Probe, RunFolder, SharedConfig, SharedLab, fresh_token, until,
-};
+use tokenlab_harness::{Probe, RunFolder, SharedConfig, SharedLab, fresh_token, until};
 use tokenlab_webhook::pki::CertificateAuthority;
 use tokenlab_webhook::{Decision, Token, User};
 use tokio::sync::OnceCell;
 
+use crate::evidence::Asked;
 use crate::issuer::Issuer;
 use crate::support::config;
-use crate::whoami::{SOON, bearer, whoami};
+use crate::whoami::SOON;
 
 /// Who is known to all but the webhook.
 #[derive(Debug)]
@@ -97,20 +96,9 @@ impl World {
 }
 
 impl Chained {
-    /// Who shows nothing.
-    pub(crate) fn nobody(&self) -> Kubeconfig {
-        let plane = self.lab.control_plane();
-        plane.user("nobody", Identity::Anonymous)
-    }
-
-    /// The name of who shows this token and nothing else; or the HTTP status of the refusal.
-    pub(crate) async fn whoami(&self, token: &Token) -> Result<String, u16> {
-        whoami(&self.nobody(), &[bearer(token)]).await
-    }
-
-    /// How often the webhook was asked about this token.
-    pub(crate) fn asked(&self, token: &Token) -> usize {
-        self.lab.scripted().calls(token).len()
+    /// Who shows this token and nothing else.
+    pub(crate) async fn whoami(&self, token: &Token) -> Asked {
+        Asked::whoami(&self.lab, self.lab.scripted(), token).await
     }
 
     /// The apiserver asks an issuer for its keys when it is ready already.
@@ -118,8 +106,8 @@ impl Chained {
         let token = self.world.issuer.sign(&self.world.issuer.claims("first"));
         let known = until("the issuer is known", SOON, async || {
             match self.whoami(&token).await {
-                Ok(_) => Probe::<(), Infallible>::Ready(()),
-                Err(status) => Probe::NotYet(format!("its token is answered with {status}").into()),
+                seen if seen.user.is_some() => Probe::<(), Infallible>::Ready(()),
+                seen => Probe::NotYet(seen.to_string().into()),
             }
         });
         known.await.expect("must become known");

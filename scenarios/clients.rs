@@ -5,22 +5,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::StreamExt as _;
 use futures::future::join_all;
 use http::Request;
-use http::header::SEC_WEBSOCKET_PROTOCOL;
+use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use rstest::{Context, rstest};
 use serde_json::Value;
-use tokenlab_harness::{Identity, Kubeconfig, SharedLab, client};
+use tokenlab_harness::{SharedLab, client};
 use tokenlab_webhook::{Decision, Token, User};
 
+use crate::evidence::Asked;
 use crate::support::{assert_reviewed, bare_only, lab};
 use crate::web_socket::open;
-use crate::whoami::{bearer, whoami};
+use crate::whoami::{Header, nobody, whoami};
 
 const WATCH: &str = "/api/v1/namespaces?watch=1&fieldSelector=metadata.name%3Ddefault";
-
-/// Who shows nothing beside what a test has them show.
-fn nobody(lab: &SharedLab) -> Kubeconfig {
-    lab.control_plane().user("nobody", Identity::Anonymous)
-}
 
 /// A token of somebody who may do everything.
 fn token_of_ann(lab: &SharedLab) -> Token {
@@ -113,10 +109,9 @@ async fn this_shows_a_token(
     let lab = bare_only!(lab, context);
     let token = token_of_ann(&lab);
 
-    let name = whoami(&nobody(&lab), &shown(headers, &token)).await;
+    let seen = whoami(&lab, &nobody(&lab), &shown(headers, &token), &token).await;
 
-    assert_eq!(name.as_deref(), Ok("ann"));
-    assert_eq!(lab.scripted().calls(&token).len(), 1);
+    let _ = seen.known_as("ann").asked(1);
 }
 
 /// This is no token, and who shows it is anonymous: forbidden (403), not unauthorized.
@@ -141,11 +136,9 @@ async fn this_shows_no_token(
     let lab = bare_only!(lab, context);
     let token = token_of_ann(&lab);
 
-    assert_eq!(
-        whoami(&nobody(&lab), &shown(headers, &token)).await,
-        Err(403)
-    );
-    assert_eq!(lab.scripted().calls(&token).len(), 0);
+    let seen = whoami(&lab, &nobody(&lab), &shown(headers, &token), &token).await;
+
+    let _ = seen.forbidden("system:anonymous").asked(0);
 }
 
 /// Of two blanks before the token the user is warned; who that is stays anonymous.
@@ -169,7 +162,7 @@ async fn of_two_blanks_before_the_token_one_is_warned(
     assert_reviewed!(context, warning.to_str().expect("must be text"));
 }
 
-/// Two hundred users at once: each is who the webhook says, and it is asked once for each.
+/// Two hundred users at once: each is who the webhook says, and it is asked about each once.
 ///
 /// - Source: `apiserver/pkg/authentication/token/cache/cached_token_authenticator.go`, v0.37.2
 /// - Upstream test: `TestCachedTokenAuthenticator` (unit, one layer)
@@ -180,31 +173,24 @@ async fn two_hundred_users_at_once_are_each_themselves(
     #[context] context: Context,
 ) {
     let lab = bare_only!(lab, context);
-    let nobody = nobody(&lab);
     let users = (0..200).map(|number| {
         let name = format!("user-{number}");
-        let token = lab
-            .scripted()
-            .token(Decision::authenticated(User::new(&name)));
-        (name, token)
+        let user = Decision::authenticated(User::new(&name));
+        (name, lab.scripted().token(user))
     });
     let users: Vec<_> = users.collect();
 
-    let asked = users
-        .iter()
-        .map(|(_, token)| async { whoami(&nobody, &[bearer(token)]).await });
-    let names = join_all(asked).await;
-
-    for ((name, token), seen) in users.into_iter().zip(names) {
-        assert_eq!(seen, Ok(name));
-        assert_eq!(lab.scripted().calls(&token).len(), 1);
-    }
+    let asked = users.iter().map(async |(name, token)| {
+        let seen = Asked::whoami(&lab, lab.scripted(), token).await;
+        let _ = seen.known_as(name).asked(1);
+    });
+    join_all(asked).await;
 }
 
 /// The headers with the token in its place.
-fn shown(headers: &[&str], token: &Token) -> Vec<(&'static str, String)> {
+fn shown(headers: &[&str], token: &Token) -> Vec<Header> {
     let values = headers
         .iter()
         .map(|value| value.replace("{token}", token.expose()));
-    values.map(|value| ("authorization", value)).collect()
+    values.map(|value| (AUTHORIZATION, value)).collect()
 }

@@ -1,4 +1,5 @@
-//! The webhook's file: what kube-apiserver makes of it when it starts, and that it never looks again.
+//! What kube-apiserver makes of its webhook's file and flags when it starts: what stops it, and what it
+//! says then.
 
 use std::time::Duration;
 

@@ -37,16 +37,7 @@ impl Asked {
 
     /// Asks the apiserver who shows this token.
     pub(crate) async fn whoami(lab: &Lab, scripted: &Scripted, token: &Token) -> Self {
-        let review = serde_json::json!({
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "SelfSubjectReview",
-        });
-        let post = Request::builder()
-            .method(Method::POST)
-            .uri("/apis/authentication.k8s.io/v1/selfsubjectreviews")
-            .header("content-type", "application/json")
-            .body(review.to_string().into_bytes());
-        Self::by(lab, scripted, token, post.expect("is one")).await
+        Self::by(lab, scripted, token, who_am_i()).await
     }
 
     /// Makes any request under this token.
@@ -57,6 +48,17 @@ impl Asked {
         request: Request<Vec<u8>>,
     ) -> Self {
         let client = lab.client_as(token).await.expect("must be made");
+        Self::through(client, lab, scripted, token, request).await
+    }
+
+    /// Makes any request by any client, and looks what becomes of this token.
+    pub(crate) async fn through(
+        client: kube::Client,
+        lab: &Lab,
+        scripted: &Scripted,
+        token: &Token,
+        request: Request<Vec<u8>>,
+    ) -> Self {
         let log = lab.control_plane().logs().join("kube-apiserver.log");
         let mark = LogMark::end_of(&log).expect("must be there");
         let before = scripted.calls(token).len();
@@ -104,6 +106,14 @@ impl Asked {
         self
     }
 
+    /// Somebody, and this is who.
+    #[track_caller]
+    pub(crate) fn known_as(self, user: &str) -> Self {
+        let name = self.user.as_ref().and_then(|user| user.username.as_deref());
+        assert_eq!(name, Some(user), "{self}");
+        self
+    }
+
     /// So often was the webhook asked about the token.
     #[track_caller]
     pub(crate) fn asked(self, times: usize) -> Self {
@@ -124,20 +134,18 @@ impl Asked {
     }
 }
 
-/// Waits until the webhook has been asked about each of these tokens.
-pub(crate) async fn called(scripted: &Scripted, tokens: &[Token]) {
-    let poll = Poll {
-        every: Duration::from_millis(5),
-        within: Duration::from_secs(25),
-    };
-    let called = until("the webhook is asked about all", poll, async || {
-        let asked = |token: &&Token| !scripted.calls(token).is_empty();
-        match tokens.iter().filter(asked).count() {
-            all if all == tokens.len() => Probe::<_, Infallible>::Ready(()),
-            some => Probe::NotYet(format!("{some} of {}", tokens.len()).into()),
-        }
+/// The request that asks the apiserver who makes it.
+pub(crate) fn who_am_i() -> Request<Vec<u8>> {
+    let review = serde_json::json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "SelfSubjectReview",
     });
-    called.await.expect("must be asked");
+    Request::builder()
+        .method(Method::POST)
+        .uri("/apis/authentication.k8s.io/v1/selfsubjectreviews")
+        .header("content-type", "application/json")
+        .body(review.to_string().into_bytes())
+        .expect("is one")
 }
 
 impl fmt::Display for Asked {

@@ -16,6 +16,7 @@ use crate::jwt::{SigningKey, in_an_hour};
 /// For whom its tokens are.
 pub(crate) const AUDIENCE: &str = "tokenlab";
 
+/// Who signs tokens, and may say by which keys they are known.
 #[derive(Debug)]
 pub(crate) struct Issuer {
     url: String,

@@ -55,11 +55,12 @@ pub(crate) fn claims(token: &Token) -> Value {
     serde_json::from_slice(&claims).expect("must be JSON")
 }
 
-/// So many seconds after 1970 it is in an hour, or was an hour ago.
+/// An hour from now, in seconds after 1970.
 pub(crate) fn in_an_hour() -> u64 {
     now() + 3600
 }
 
+/// An hour before now, in seconds after 1970.
 pub(crate) fn an_hour_ago() -> u64 {
     now() - 3600
 }

@@ -7,13 +7,14 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use rstest::{Context, rstest};
 use serde_json::Value;
-use tokenlab_harness::{Identity, Kubeconfig, Probe, SharedLab, fresh_token, until};
+use tokenlab_harness::{Probe, SharedLab, fresh_token, until};
 use tokenlab_webhook::Token;
 
 use crate::chained::mallory;
+use crate::evidence::Asked;
 use crate::jwt::{SigningKey, an_hour_ago, claims};
 use crate::support::{bare_only, lab};
-use crate::whoami::{SOON, bearer, whoami};
+use crate::whoami::SOON;
 
 /// A service account's token is not the webhook's to contradict.
 ///
@@ -29,9 +30,9 @@ async fn a_service_accounts_token_does_not_reach_the_webhook(
     let account = Account::create(&lab).await;
     lab.scripted().script(&account.token, mallory());
 
-    let name = account.whoami(&account.token).await;
-    assert_eq!(name, Ok(account.name()));
-    assert_eq!(lab.scripted().calls(&account.token).len(), 0);
+    let seen = whoami(&lab, &account.token).await;
+
+    let _ = seen.known_as(&account.name()).asked(0);
 }
 
 /// One that is not valid any more, or never was, reaches the webhook, although kube-apiserver's own key
@@ -59,14 +60,15 @@ async fn a_service_accounts_token_that_is_not_valid_reaches_the_webhook(
     let key = std::fs::read_to_string(lab.folder().file("sa.key"));
     let key = SigningKey::from_pem(&key.expect("must be there"));
     // The key is the right one: nothing else is wrong with what it signs.
-    let valid = account.whoami(&key.sign(&claims)).await;
-    assert_eq!(valid, Ok(account.name()));
+    let valid = whoami(&lab, &key.sign(&claims)).await;
+    let _ = valid.known_as(&account.name()).asked(0);
 
     change(&mut claims);
     let token = key.sign(&claims);
     lab.scripted().script(&token, mallory());
-    assert_eq!(account.whoami(&token).await.as_deref(), Ok("mallory"));
-    assert_eq!(lab.scripted().calls(&token).len(), 1);
+    let seen = whoami(&lab, &token).await;
+
+    let _ = seen.known_as("mallory").asked(1);
 }
 
 /// The token of an account that was deleted goes the same way.
@@ -85,13 +87,17 @@ async fn the_token_of_a_deleted_account_reaches_the_webhook(
 
     // The authenticator hears of it through a watch.
     let refused = until("the account is unknown", SOON, async || {
-        match account.whoami(&account.token).await {
-            Ok(name) => Probe::NotYet(format!("one is {name}").into()),
-            Err(status) => Probe::<_, Infallible>::Ready(status),
+        match whoami(&lab, &account.token).await {
+            seen if seen.user.is_none() => Probe::<_, Infallible>::Ready(seen),
+            seen => Probe::NotYet(seen.to_string().into()),
         }
     });
-    assert_eq!(refused.await.expect("must become so"), 401);
-    assert_eq!(lab.scripted().calls(&account.token).len(), 1);
+    let seen = refused.await.expect("must become so");
+    let _ = seen.unauthorized().asked(1);
+}
+
+async fn whoami(lab: &SharedLab, token: &Token) -> Asked {
+    Asked::whoami(lab, lab.scripted(), token).await
 }
 
 /// A service account, and a token of it.
@@ -99,8 +105,6 @@ struct Account {
     accounts: kube::Api<ServiceAccount>,
     name: String,
     token: Token,
-    /// Who shows nothing else than a token.
-    nobody: Kubeconfig,
 }
 
 impl Account {
@@ -131,17 +135,12 @@ impl Account {
             accounts,
             name,
             token: Token::from(token.expect("must be given")),
-            nobody: lab.control_plane().user("nobody", Identity::Anonymous),
         }
     }
 
     /// As the apiserver calls it.
     fn name(&self) -> String {
         format!("system:serviceaccount:default:{}", self.name)
-    }
-
-    async fn whoami(&self, token: &Token) -> Result<String, u16> {
-        whoami(&self.nobody, &[bearer(token)]).await
     }
 
     async fn delete(&self) {

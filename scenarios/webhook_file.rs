@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use camino::Utf8PathBuf;
 use serde_json::{Value, json};
 use tokenlab_harness::{CONFIG_FILE_FLAG, Lab, LabPlan, RunFolder, Scripted};
 use tokenlab_webhook::pki::CertificateAuthority;
@@ -137,9 +136,8 @@ fn pem(data: &Value) -> String {
 }
 
 /// Writes a webhook's file beside the plan's own, and has the apiserver read that one.
-pub(crate) fn write(plan: &mut LabPlan, text: &str) -> Utf8PathBuf {
+pub(crate) fn write(plan: &mut LabPlan, text: &str) {
     let path = plan.folder().write("changed.yml", text);
     let path = path.expect("must be written");
-    plan.flags().set(CONFIG_FILE_FLAG, path.as_str());
-    path
+    plan.flags().set(CONFIG_FILE_FLAG, path);
 }

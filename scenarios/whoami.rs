@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use http::{Request, header};
-use serde_json::Value;
-use tokenlab_harness::{Kubeconfig, Poll, client};
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+use tokenlab_harness::{Identity, Kubeconfig, Poll, SharedLab, client};
 use tokenlab_webhook::Token;
 
-const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
+use crate::evidence::{Asked, who_am_i};
 
 /// Longer than anything takes to get about in a control plane.
 pub(crate) const SOON: Poll = Poll {
@@ -16,29 +16,30 @@ pub(crate) const SOON: Poll = Poll {
 };
 
 /// A header of a request.
-pub(crate) type Header = (&'static str, String);
+pub(crate) type Header = (HeaderName, String);
 
 /// The header that shows a token.
 pub(crate) fn bearer(token: &Token) -> Header {
-    ("authorization", format!("Bearer {}", token.expose()))
+    (AUTHORIZATION, format!("Bearer {}", token.expose()))
 }
 
-/// The name that the apiserver has for who shows this identity, and these headers; or the HTTP status
-/// of its refusal.
-pub(crate) async fn whoami(identity: &Kubeconfig, headers: &[Header]) -> Result<String, u16> {
-    let question = Request::post("/apis/authentication.k8s.io/v1/selfsubjectreviews")
-        .header(header::CONTENT_TYPE, "application/json");
-    let question = headers.iter().fold(question, |question, (name, value)| {
-        question.header(*name, value)
-    });
-    let question = question.body(REVIEW.into()).expect("must be a request");
-    let client = client(identity).await.expect("must be made");
-    match client.request::<Value>(question).await {
-        Ok(review) => {
-            let name = review["status"]["userInfo"]["username"].as_str();
-            Ok(name.expect("must have a name").to_owned())
-        }
-        Err(kube::Error::Api(status)) => Err(status.code),
-        Err(error) => panic!("the apiserver must answer: {error}"),
+/// Who shows nothing beside what a test has them show.
+pub(crate) fn nobody(lab: &SharedLab) -> Kubeconfig {
+    lab.control_plane().user("nobody", Identity::Anonymous)
+}
+
+/// Asks the apiserver who shows this identity and these headers, and looks what becomes of the token.
+pub(crate) async fn whoami(
+    lab: &SharedLab,
+    identity: &Kubeconfig,
+    headers: &[Header],
+    token: &Token,
+) -> Asked {
+    let mut request = who_am_i();
+    for (name, value) in headers {
+        let value = HeaderValue::from_str(value).expect("must be a header's value");
+        request.headers_mut().append(name, value);
     }
+    let client = client(identity).await.expect("must be made");
+    Asked::through(client, lab, lab.scripted(), token, request).await
 }

@@ -164,9 +164,8 @@ impl ControlPlanePlan {
         run_folder::record(&self.folder.join(COMMAND_LINES), &what.to_string())
     }
 
-    fn apiserver(&self) -> Plan {
-        let (program, folder) = (&self.apiserver, &self.folder);
-        apiserver::plan(program, folder, &self.logs, &self.flags, &self.env)
+    pub(crate) fn apiserver(&self) -> Plan {
+        apiserver::plan(&self.apiserver, &self.folder, &self.logs, &self.flags)
     }
 }
 
