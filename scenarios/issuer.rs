@@ -1,4 +1,4 @@
-//! An OpenID Connect issuer of our own: what kube-apiserver asks one for, over TLS.
+//! An OIDC issuer of our own: what kube-apiserver asks one for, over TLS.
 
 use std::net::Ipv4Addr;
 
