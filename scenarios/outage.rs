@@ -96,7 +96,7 @@ async fn an_outage_reaches_everybody_in_the_end(
 /// back: no restart, no wait.
 ///
 /// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, `newWebhookTokenAuthenticator`
-///   (`cacheErrs` is false), v1.37.2
+///   (errors are not cached), v1.37.2
 /// - Upstream test: none
 /// - Seen by users: rancher/rancher#38827, P13
 #[rstest]

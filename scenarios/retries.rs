@@ -112,6 +112,52 @@ async fn the_attempt_that_is_answered_counts(
     };
 }
 
+/// An error is not remembered: the next request asks again.
+///
+/// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, `newWebhookTokenAuthenticator`
+///   (errors are not cached), v1.37.2
+/// - Upstream test: `TestV1WebhookCacheAndRetry` (unit, one layer of two)
+#[rstest]
+#[tokio::test]
+async fn an_error_is_not_remembered(#[future] lab: SharedLab, #[context] context: Context) {
+    let lab = bare_only!(lab, context);
+    let token = lab.scripted().token(Act::from(status(503)).then(ann()));
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+    let _ = seen.unauthorized().asked(1);
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+    let _ = seen.forbidden("ann").asked(1);
+}
+
+/// A user who gives up does not end the lookup: who comes next shares it, and its answer is remembered.
+///
+/// - Source: `apiserver/pkg/authentication/token/cache/cached_token_authenticator.go`,
+///   `doAuthenticateToken`, v0.37.2
+/// - Upstream test: `TestSharedLookup` (unit; an authenticator in the webhook's place)
+#[rstest]
+#[tokio::test]
+async fn a_user_who_gives_up_does_not_end_the_lookup(
+    #[future] lab: SharedLab,
+    #[context] context: Context,
+) {
+    let lab = bare_only!(lab, context);
+    let ann = RawAnswer::json(&json!({
+        "apiVersion": "authentication.k8s.io/v1beta1",
+        "kind": "TokenReview",
+        "status": {"authenticated": true, "user": {"username": "ann"}},
+    }));
+    let token = (lab.scripted()).token(Act::from(ann).after(Duration::from_secs(1)));
+    tokio::select! {
+        () = called(lab.scripted(), std::slice::from_ref(&token)) => {}
+        _ = Asked::new(&lab, lab.scripted(), &token) => {}
+    }
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let _ = seen.forbidden("ann").asked(0);
+}
+
 /// A Retry-After has each attempt repeated ten times: up to 55 reviews for one request.
 ///
 /// With `0` they come without a pause. 503 is repeated but not attempted anew, as `0` is no delay that
