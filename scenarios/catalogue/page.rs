@@ -14,7 +14,7 @@ user of the cluster sees. `cargo test --test scenarios` runs them; those of the 
 minutes, and run under `LAB_SLOW=1`. Sources are Kubernetes' own, in the version that is named; the
 upstream test is the one of Kubernetes' own tests that comes nearest, and **none** says that there is
 none. The last line of each says on which versions of Kubernetes it has passed, with all of its cases:
-a run writes that down (`just record 1.37`).
+a run writes that down (`just record 1.37`). At the end stands which claims are about which trouble.
 
 This page is written from the comments in `scenarios/` (`just scenarios`), and a test compares.
 ";
@@ -113,7 +113,8 @@ fn summary(page: &mut String, subjects: &[Subject], tests: &[String]) {
 
 fn entry(page: &mut String, subject: &Subject, claim: &Claim, tests: &[String], runs: &Runs) {
     let tests = claim.tests(tests);
-    let _ = writeln!(page, "- **{}**", claim.text);
+    let (first, rest) = first_sentence(&claim.text);
+    let _ = writeln!(page, "- **{first}**{rest}");
     let _ = writeln!(
         page,
         "  - [`{}`]({}){}",
@@ -138,6 +139,10 @@ fn entry(page: &mut String, subject: &Subject, claim: &Claim, tests: &[String], 
         runs.join(", ")
     };
     let _ = writeln!(page, "  - Passed on: {runs}");
+}
+
+fn first_sentence(text: &str) -> (&str, &str) {
+    text.split_at(text.find(". ").map_or(text.len(), |end| end + 1))
 }
 
 fn cases(claim: &Claim, tests: &[&str]) -> String {
@@ -189,6 +194,11 @@ fn troubles(page: &mut String, subjects: &[Subject]) {
             claims.map(|claim| format!("[`{}`]({})", claim.name, subject.file))
         });
         let claims: Vec<String> = claims.collect();
-        let _ = writeln!(page, "| {key}: {what} | {} |", claims.join(", "));
+        let claims = if claims.is_empty() {
+            "no scenario".to_owned()
+        } else {
+            claims.join(", ")
+        };
+        let _ = writeln!(page, "| {key}: {what} | {claims} |");
     }
 }

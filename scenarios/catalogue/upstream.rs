@@ -48,11 +48,27 @@ fn version(text: &str) -> Option<&str> {
 }
 
 impl Source<'_> {
-    /// Where it is below the modules that Go has got, and if it is Go's own, below Go's root.
-    fn path(&self, modules: &Path) -> Option<PathBuf> {
+    /// The folder of its module, and where the file is; of Go's own library there is no module.
+    fn places(&self, modules: &Path) -> Option<(PathBuf, PathBuf)> {
         let (module, path) = self.file.split_once('/')?;
         let folder = modules.join(format!("{module}@{}", self.version));
-        self.version.starts_with('v').then(|| folder.join(path))
+        let file = folder.join(path);
+        self.version.starts_with('v').then_some((folder, file))
+    }
+
+    /// What it names, and the file has not.
+    fn lacks(&self, file: &Path) -> Vec<String> {
+        let Ok(go) = std::fs::read_to_string(file) else {
+            return vec![format!("there is no {}", file.display())];
+        };
+        let missing = self.symbols.iter().filter(|symbol| {
+            // Of `Result.Into` the file says `Into`.
+            let last = symbol.rsplit('.').next();
+            !go.contains(last.unwrap_or_default())
+        });
+        missing
+            .map(|symbol| format!("no `{symbol}` in {}", file.display()))
+            .collect()
     }
 
     fn url(&self) -> String {
@@ -102,26 +118,10 @@ pub(super) fn complaints(claims: &[&Claim], modules: &Path) -> Vec<String> {
                 complaints.push(format!("{}: no file and version in {text}", claim.name));
             }
             for source in sources {
-                let Some(path) = source.path(modules) else {
-                    continue;
-                };
-                folders.extend(
-                    path.ancestors()
-                        .find(|path| path.parent() == Some(modules))
-                        .map(Path::to_owned),
-                );
-                let go = std::fs::read_to_string(&path).unwrap_or_default();
-                // Of `Result.Into` the file says `Into`.
-                let missing = source.symbols.iter().filter(|symbol| {
-                    let last = symbol.rsplit('.').next();
-                    !go.contains(last.unwrap_or_default())
-                });
-                if go.is_empty() {
-                    complaints.push(format!("{}: there is no {}", claim.name, path.display()));
-                } else {
-                    complaints.extend(missing.map(|symbol| {
-                        format!("{}: no `{symbol}` in {}", claim.name, path.display())
-                    }));
+                if let Some((folder, file)) = source.places(modules) {
+                    let lacks = source.lacks(&file).into_iter();
+                    complaints.extend(lacks.map(|what| format!("{}: {what}", claim.name)));
+                    folders.insert(folder);
                 }
             }
         }
