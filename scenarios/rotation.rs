@@ -21,7 +21,8 @@ use crate::support::{bare_only, config, since, slow};
 /// connection that it has: whatever is served since, an expired certificate too, it meets with the next
 /// one. So does a new certificate of the same authority: no restart.
 ///
-/// - Source: `client-go/transport/cache.go` (`get`), v0.37.2; Go's `crypto/tls`, Go 1.26
+/// - Source: `client-go/transport/cache.go` (`get`), v0.37.2;
+///   `crypto/tls/handshake_client.go` (`verifyServerCertificate`), Go 1.26
 /// - Upstream test: none
 #[rstest]
 #[tokio::test]

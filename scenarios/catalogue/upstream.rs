@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::claim::{Claim, SOURCE, UPSTREAM_TEST};
 
-/// A file of a module of `k8s.io` (`apiserver/pkg/…/webhook.go`, v0.37.2) or of Go's own library
-/// (`net/http/client.go`, Go 1.26).
+/// Where Go's own modules are, beside its library.
+const GO: &str = "golang.org/x/";
+
+/// A file of a module of `k8s.io` (`apiserver/pkg/…/webhook.go`, v0.37.2), of one of Go's
+/// (`golang.org/x/net/http2/transport.go`, v0.57.0) or of its library (`net/http/client.go`, Go 1.26).
 struct Source<'a> {
     file: &'a str,
     /// `v0.37.2`, or `1.26` of Go.
@@ -18,7 +21,7 @@ struct Source<'a> {
 /// The files that a text names. Behind a file stand its symbols and, sooner or later, the version.
 fn sources(text: &str) -> Vec<Source<'_>> {
     let pieces: Vec<&str> = text.split('`').collect();
-    let mut sources: Vec<Source> = Vec::new();
+    let mut sources: Vec<Source<'_>> = Vec::new();
     for (at, piece) in pieces.iter().enumerate().skip(1).step_by(2) {
         if piece.contains('/') && piece.ends_with(".go") {
             let behind = pieces[at + 1..].iter().step_by(2);
@@ -48,10 +51,15 @@ fn version(text: &str) -> Option<&str> {
 }
 
 impl Source<'_> {
-    /// The folder of its module, and where the file is; of Go's own library there is no module.
+    /// The folder of its module, and where the file is; Go's library is no module.
     fn places(&self, modules: &Path) -> Option<(PathBuf, PathBuf)> {
-        let (module, path) = self.file.split_once('/')?;
-        let folder = modules.join(format!("{module}@{}", self.version));
+        let (root, file) = match self.file.strip_prefix(GO) {
+            Some(file) => (GO, file),
+            None => ("k8s.io", self.file),
+        };
+        let (module, path) = file.split_once('/')?;
+        let module = format!("{module}@{}", self.version);
+        let folder = modules.join(root).join(module);
         let file = folder.join(path);
         self.version.starts_with('v').then_some((folder, file))
     }
@@ -79,6 +87,10 @@ impl Source<'_> {
         if !version.starts_with('v') {
             let branch = format!("release-branch.go{version}");
             format!("https://github.com/golang/go/blob/{branch}/src/{file}")
+        } else if let Some((module, path)) =
+            (file.strip_prefix(GO)).and_then(|file| file.split_once('/'))
+        {
+            format!("https://github.com/golang/{module}/blob/{version}/{path}")
         } else if let Some(path) = file.strip_prefix("kubernetes/") {
             format!("{kubernetes}/{path}")
         } else {
@@ -97,12 +109,12 @@ pub(super) fn linked(text: &str) -> String {
     linked
 }
 
-/// Where Go keeps the modules of `k8s.io`, if it has them.
+/// Where Go keeps modules, if it has Kubernetes'.
 pub(super) fn modules() -> Option<PathBuf> {
     let cache = std::env::var_os("GOMODCACHE").map(PathBuf::from);
     let cache = cache.or_else(|| Some(std::env::home_dir()?.join("go/pkg/mod")));
-    let modules = cache?.join("k8s.io");
-    let both = ["apiserver@v0.37.2", "kubernetes@v1.37.2"];
+    let modules = cache?;
+    let both = ["k8s.io/apiserver@v0.37.2", "k8s.io/kubernetes@v1.37.2"];
     let has = both.iter().all(|module| modules.join(module).is_dir());
     has.then_some(modules)
 }
