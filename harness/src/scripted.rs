@@ -155,10 +155,8 @@ pub fn fresh_token() -> Token {
 impl Authenticator for Scripted {
     async fn authenticate(&self, review: &Review) -> Decision {
         let cue = CUE.try_with(Clone::clone).ok();
-        let (act, posted) = match cue {
-            Some((act, posted)) => (Some(act), Some(posted)),
-            None => (self.next(&review.token), None),
-        };
+        let is_on_record = cue.is_some();
+        let act = cue.or_else(|| self.next(&review.token));
         let decision = match (&act, &self.otherwise) {
             (Some(act), _) => (act.decision().cloned()).unwrap_or(Decision::Unavailable {
                 reason: "only a lab's webhook plays this".to_owned(),
@@ -166,8 +164,10 @@ impl Authenticator for Scripted {
             (None, Some(otherwise)) => otherwise.authenticate(review).await,
             (None, None) => Decision::Refused,
         };
-        let act = act.unwrap_or_else(|| decision.clone().into());
-        self.record(review, act, posted);
+        if !is_on_record {
+            let act = act.unwrap_or_else(|| decision.clone().into());
+            self.record(review, act, None);
+        }
         decision
     }
 }

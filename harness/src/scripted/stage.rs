@@ -30,8 +30,8 @@ pub struct Posted {
 }
 
 tokio::task_local! {
-    /// What the authenticator is to do with the review that it is asked for, and how that came.
-    pub(super) static CUE: (Act, Posted);
+    /// What the authenticator is to do with the review that it is asked for, and that is on record.
+    pub(super) static CUE: Act;
 }
 
 /// Plays what the script has for a review's token. What is no review, or of a token without a
@@ -54,14 +54,12 @@ pub(crate) async fn stage(
     let (Some((review, act)), Some(posted)) = (act, posted) else {
         return next.run(request).await;
     };
-    if act.decision().is_none() {
-        scripted.record(review, act.clone(), Some(posted.clone()));
-    }
+    scripted.record(review, act.clone(), Some(posted));
     // Not a wait for something: the delay is what was asked for.
     tokio::time::sleep(act.delay()).await;
     match act.played().await {
         Some(response) => response,
-        None => CUE.scope((act, posted), next.run(request)).await,
+        None => CUE.scope(act, next.run(request)).await,
     }
 }
 
