@@ -7,6 +7,7 @@
 mod cause;
 mod certificate;
 mod config_file;
+mod evidence;
 mod findings;
 mod judge;
 mod log;

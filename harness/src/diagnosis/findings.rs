@@ -3,19 +3,20 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use tokenlab_webhook::{ApiVersion, Token};
 
 use super::config_file::{ConfigFile, ConfigFileError};
-use super::judge::{Judged, judge};
+use super::judge::judge;
 use super::metrics::Calls;
 use super::probe::Probed;
 use super::sight::{Eyes, Sight, values};
-use super::{Answered, Diagnosis, Evidence, Shown, Source, Unauthenticated};
+use super::{Answered, Diagnosis, Shown, Unauthenticated};
 use crate::diagnostics::Redaction;
 use crate::journal::{self, Journal, Outcome, TokenHash};
 use crate::kubectl::Kubectl;
-use crate::lab::{CONFIG_FILE_FLAG, VERSION_FLAG};
+use crate::lab::VERSION_FLAG;
 use crate::wait::{Poll, Probe, until};
 
 /// What was found; what could not be seen says why.
@@ -26,6 +27,8 @@ pub(super) struct Findings {
     pub(super) has_certificate: bool,
     pub(super) answered: Answered,
     pub(super) flags: Sight<Vec<String>>,
+    /// Where the webhook's file is.
+    pub(super) path: Sight<Utf8PathBuf>,
     pub(super) file: Sight<Result<ConfigFile, ConfigFileError>>,
     /// What the log says of the request; `None` when it says nothing.
     pub(super) log: Sight<Option<Unauthenticated>>,
@@ -123,6 +126,7 @@ async fn find(eyes: Eyes<'_>, shown: &Shown) -> Findings {
         has_certificate: shown.has_a_certificate(),
         answered,
         flags,
+        path,
         file,
         log,
         end_of_log,
@@ -202,143 +206,4 @@ fn since(journal: &Journal, token: &TokenHash, began: Timestamp) -> Vec<Outcome>
 fn tail(log: &str) -> String {
     let lines: Vec<_> = log.lines().collect();
     lines[lines.len().saturating_sub(40)..].join("\n")
-}
-
-impl Findings {
-    /// What was judged, with what tells so.
-    fn told(&self, judged: Judged, redaction: &Redaction) -> Diagnosis {
-        let mut evidence = Vec::new();
-        let mut unseen = Vec::new();
-        let mut see = |source, says: Sight<Option<String>>| {
-            let (into, says) = match says {
-                Ok(Some(says)) => (&mut evidence, says),
-                Err(why) => (&mut unseen, why),
-                Ok(None) => return,
-            };
-            let says = redaction.text(&says);
-            into.push(Evidence { source, says });
-        };
-        see(Source::User, Ok(self.user()));
-        see(
-            Source::Flags,
-            self.flags.as_deref().map(shown_flags).map_err(Clone::clone),
-        );
-        see(
-            Source::File,
-            match &self.file {
-                Ok(Ok(file)) => Ok(Some(file.to_string())),
-                Ok(Err(error)) => Ok(Some(error.to_string())),
-                // Where no flag names it, that is said already.
-                Err(_) if self.flags.is_ok() => Ok(None),
-                Err(why) => Err(why.clone()),
-            },
-        );
-        see(
-            Source::Log,
-            match (&self.log, &judged.line) {
-                (_, Some(line)) => Ok(Some(line.clone())),
-                (Ok(found), None) => Ok(found.as_ref().map(|found| found.error.clone())),
-                (Err(why), None) => Err(why.clone()),
-            },
-        );
-        let wired = matches!(&self.file, Ok(Ok(_)));
-        if wired {
-            see(Source::Metrics, told(&self.calls));
-            see(Source::Record, told(&self.record));
-            let certificate = self.probe.as_ref().ok();
-            let certificate = certificate.and_then(|probed| probed.certificate.as_ref());
-            see(
-                Source::Certificate,
-                Ok(certificate.map(ToString::to_string)),
-            );
-            see(Source::Probe, told(&self.probe));
-        }
-        Diagnosis {
-            healthy: judged.healthy,
-            answered: self.answered.clone(),
-            cause: judged.cause,
-            summary: judged.summary,
-            evidence,
-            remedy: judged.remedy,
-            unseen,
-        }
-    }
-
-    fn user(&self) -> Option<String> {
-        let Answered::User {
-            credential: Some(credential),
-            ..
-        } = &self.answered
-        else {
-            return None;
-        };
-        let by = match credential.split_once('=') {
-            Some(("X509SHA256", _)) => "a client certificate",
-            Some(("JTI", _)) => "a token that kube-apiserver issued",
-            _ => credential,
-        };
-        Some(format!("known by {by}"))
-    }
-}
-
-fn told<T: std::fmt::Display>(seen: &Sight<T>) -> Sight<Option<String>> {
-    match seen {
-        Ok(seen) => Ok(Some(seen.to_string())),
-        Err(why) => Err(why.clone()),
-    }
-}
-
-/// Those that matter here.
-fn shown_flags(flags: &[String]) -> Option<String> {
-    const MORE: [&str; 4] = [
-        VERSION_FLAG,
-        "authentication-token-webhook-cache-ttl",
-        "api-audiences",
-        "token-auth-file",
-    ];
-    let config = match &*values(flags, CONFIG_FILE_FLAG) {
-        [.., path] if !path.is_empty() => format!("--{CONFIG_FILE_FLAG}={path}"),
-        _ => format!("no --{CONFIG_FILE_FLAG}"),
-    };
-    let more = MORE.iter().flat_map(|name| {
-        let values = values(flags, name).into_iter();
-        values.map(move |value| format!("--{name}={value}"))
-    });
-    Some(
-        std::iter::once(config)
-            .chain(more)
-            .collect::<Vec<_>>()
-            .join(" "),
-    )
-}
-
-impl std::fmt::Display for Record {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &*self.asked {
-            [] => f.write_str("not asked about it")?,
-            [said] => write!(f, "asked once: {}", word(said))?,
-            [.., said] => write!(f, "asked {} times: {}", self.asked.len(), word(said))?,
-        }
-        match &self.remembered {
-            Some((said, left)) if self.asked.is_empty() => write!(
-                f,
-                "; kube-apiserver may remember what it said, {}, for {} s",
-                word(said),
-                left.as_secs()
-            ),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn word(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Authenticated { user, .. } => format!("authenticated as {user:?}"),
-        Outcome::Refused => "refused".to_owned(),
-        Outcome::Undecided { reason } => format!("undecided: {reason}"),
-        Outcome::Unavailable { reason } => format!("unavailable: {reason}"),
-        Outcome::Overloaded { reason } => format!("overloaded: {reason}"),
-        Outcome::Panicked => "panicked".to_owned(),
-        Outcome::Unanswered => "no answer".to_owned(),
-    }
 }

@@ -184,18 +184,19 @@ fn unauthorized(findings: &Findings) -> Judged {
 
 /// The apiserver got a refusal that it could read, or has one.
 fn refused(findings: &Findings) -> Cause {
+    // The log is silent about audiences: `WebhookTokenAuthenticator.AuthenticateToken` returns no
+    // error for them (`apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2).
+    let probed = findings.probe.as_ref().ok().and_then(Probed::cause);
+    if probed == Some(Cause::OtherAudiences) {
+        return Cause::OtherAudiences;
+    }
     let record = findings.record.as_ref().ok();
     let remembered = record.and_then(|record| record.remembered.as_ref());
     let remembers = matches!(remembered, Some((Outcome::Refused, _)));
-    let asked = was_asked(findings);
-    if asked == Some(false) && (remembers || findings.calls.is_ok()) {
-        return Cause::CachedRefusal;
-    }
-    // The log is silent about audiences: `WebhookTokenAuthenticator.AuthenticateToken` returns no
-    // error for them (`apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2).
-    match findings.probe.as_ref().ok().and_then(Probed::cause) {
-        Some(Cause::OtherAudiences) => Cause::OtherAudiences,
-        _ => Cause::Refused,
+    if was_asked(findings) == Some(false) && (remembers || findings.calls.is_ok()) {
+        Cause::CachedRefusal
+    } else {
+        Cause::Refused
     }
 }
 
@@ -242,28 +243,33 @@ fn undecided(findings: &Findings, error: &str) -> bool {
         })
 }
 
+/// What the apiserver ends with when it cannot use its webhook's file
+/// (`client-go/tools/clientcmd`, `client-go/transport`, Go's `crypto/tls`).
+const UNUSABLE: [&str; 6] = [
+    "error loading config file",
+    "invalid configuration: ",
+    "unable to load root certificates",
+    "specifying a root certificates file",
+    "tls: failed to find ",
+    "tls: found a certificate rather than a key",
+];
+
 fn down(findings: &Findings) -> Judged {
     let log = findings.end_of_log.as_deref().unwrap_or_default();
-    let file = findings
-        .file
-        .as_ref()
-        .ok()
-        .and_then(|file| file.as_ref().err());
     let fatal = log.lines().rev().find(|line| {
         let line = line.trim_start();
         line.starts_with("Error: ") || line.contains("\"command failed\"")
     });
-    let of_the_webhook = fatal.is_some_and(|line| {
-        ["webhook", "kubeconfig", "certificate", "loading config"]
-            .iter()
-            .any(|word| line.contains(word))
-    });
-    let missing = fatal.is_some_and(|line| line.contains("no such file or directory"));
-    let cause = match file {
+    let says = |words: &str| fatal.is_some_and(|line| line.contains(words));
+    let path = findings.path.as_ref().ok();
+    let missing = says("no such file or directory");
+    let file = findings.file.as_ref().ok();
+    let cause = match file.and_then(|file| file.as_ref().err()) {
         Some(error) if error.is_of_a_missing_file() => Cause::FileNotVisible,
         Some(_) => Cause::FileUnusable,
-        None if missing && of_the_webhook => Cause::FileNotVisible,
-        None if of_the_webhook => Cause::FileUnusable,
+        // It is there for who looks here, and not for the apiserver, which may run in a container.
+        None if missing && path.is_some_and(|path| says(path.as_str())) => Cause::FileNotVisible,
+        None if UNUSABLE.iter().any(|words| says(words)) => Cause::FileUnusable,
         None => Cause::Down,
     };
     Judged {

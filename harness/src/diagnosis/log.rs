@@ -24,7 +24,7 @@ const FAILED: &str = "Failed to make webhook authenticator request: ";
 /// What went wrong on the way to the webhook, and what it means. The first that fits counts.
 ///
 /// Texts of Go's standard library are those of Go 1.26.
-const TRANSPORT: [(&str, Cause); 32] = [
+const TRANSPORT: [(&str, Cause); 33] = [
     // Go's `net/http/transport.go`, `dialConn`. It goes before what went wrong with the proxy.
     ("proxyconnect ", Cause::Proxy),
     // The kernel's ECONNREFUSED and others, in the words of Go's `syscall/zerrors_linux_amd64.go`.
@@ -91,16 +91,18 @@ const TRANSPORT: [(&str, Cause); 32] = [
     // wants a client certificate, for example.
     ("http2: client conn could not be established", Cause::Closed),
     ("http2: client connection lost", Cause::Closed),
+    // Go's `net/http/transport.go`: what speaks there speaks no HTTP.
+    ("malformed HTTP response", Cause::Closed),
     // Go's `io/io.go`, also as `unexpected EOF`.
     ("EOF", Cause::Closed),
 ];
 
-/// What was wrong with an answer: how the error begins, and what it means.
+/// What was wrong with an answer: how the error begins, and what it means. The first that fits counts.
 ///
 /// `apimachinery/pkg/api/errors/errors.go`, `NewGenericServerResponse`;
 /// `apimachinery/pkg/runtime/error.go` and `pkg/runtime/serializer/json`; `client-go/rest/request.go`,
 /// `Result.Into`; all v0.37.2.
-const ANSWER: [(&str, Cause); 11] = [
+const ANSWER: [(&str, Cause); 15] = [
     (
         "the server could not find the requested resource",
         Cause::OtherPath,
@@ -113,7 +115,10 @@ const ANSWER: [(&str, Cause); 11] = [
         "the server has asked for the client to provide credentials",
         Cause::RefusedByStatus,
     ),
+    ("the server ", Cause::Failed),
     ("an error on the server", Cause::Failed),
+    ("stream error when reading response body", Cause::Closed),
+    ("unexpected error when reading response body", Cause::Closed),
     (
         "couldn't get version/kind; json parse error",
         Cause::NoReview,
@@ -121,6 +126,7 @@ const ANSWER: [(&str, Cause); 11] = [
     ("0-length response with status code", Cause::NoReview),
     ("Object 'Kind' is missing in ", Cause::NoReview),
     ("Object 'apiVersion' is missing in ", Cause::NoReview),
+    ("no kind \"TokenReview\"", Cause::OtherVersion),
     ("no kind \"", Cause::NoReview),
     ("json: cannot unmarshal", Cause::NoReview),
     ("converting (", Cause::NoReview),

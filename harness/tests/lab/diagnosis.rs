@@ -6,7 +6,7 @@ mod setups;
 use rstest::rstest;
 use serde_json::Value;
 use tokenlab_harness::diagnosis::{Answered, Source};
-use tokenlab_harness::{Cause, Diagnosis};
+use tokenlab_harness::{Cause, Diagnosis, Unauthenticated};
 
 use plane::plane;
 use setups::Setup;
@@ -212,6 +212,39 @@ async fn a_sound_setup(#[case] setup: Setup, #[case] summary: &str) {
     let is_ann = matches!(&diagnosis.answered, Answered::User { name, .. } if name == "ann");
     assert_eq!(is_ann, setup != Setup::Fresh, "{diagnosis}");
     is_the_same_in_json(&diagnosis);
+}
+
+/// The scenarios have reviewed what a real kube-apiserver logs of each failure: all of it has a name,
+/// but for what the webhook says itself.
+#[test]
+fn each_line_of_the_log_that_was_reviewed_has_a_cause() {
+    const ITS_OWN: [&str; 3] = ["out of order", "unknown", "this method is not served here"];
+    let reviewed = camino::Utf8Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../snapshots"));
+    let mut lines = 0;
+    for entry in reviewed.read_dir_utf8().expect("must be read") {
+        let path = entry.expect("must be read").into_path();
+        let text = std::fs::read_to_string(&path).expect("must be read");
+        let errors = text.lines().filter_map(|line| {
+            let error = line.strip_prefix("[invalid bearer token, ")?;
+            error.strip_suffix(']')
+        });
+        for error in errors {
+            let quoted = error.replace('"', "\\\"");
+            let log = format!(
+                "\"Unable to authenticate the request\" err=\"[invalid bearer token, {quoted}]\""
+            );
+            let cause = Unauthenticated::in_log(&log)[0].cause;
+            let its_own = ITS_OWN.iter().any(|own| error.starts_with(own));
+            let redirected = error.contains("redirects");
+            assert_eq!(
+                cause.is_none(),
+                its_own || redirected,
+                "{path}: {error}: {cause:?}"
+            );
+            lines += 1;
+        }
+    }
+    assert!(lines > 20, "{reviewed} has {lines}");
 }
 
 /// What scripts read is what people read.

@@ -6,7 +6,9 @@ use anyhow::bail;
 use camino::Utf8Path;
 use serde::Serialize;
 use tokenlab_harness::progress::Progress;
-use tokenlab_harness::{Backend, Identity, Kubectl, KubectlError, Lab, LabError, LabPlan, Output};
+use tokenlab_harness::{
+    Backend, Diagnosis, Identity, Kubectl, KubectlError, Lab, LabError, LabPlan, Output, Shown,
+};
 use tokenlab_webhook::{ApiVersion, Token};
 
 use super::verdict::{Opinion, shown};
@@ -79,9 +81,10 @@ impl Args {
             agree,
         })?;
         if !agree {
+            let diagnosis = lab.diagnose(&Shown::from(&token)).await;
             lab.keep();
             lab.stop().await;
-            bail!(disagreement(&said, &done));
+            bail!(disagreement(&said, &done, &diagnosis));
         }
         conclude(&story, &said)?;
         if hold {
@@ -243,14 +246,9 @@ pub(super) fn conclude(story: &Story, said: &Opinion) -> anyhow::Result<()> {
     story.moral(&moral)
 }
 
-pub(super) fn disagreement(said: &Opinion, done: &Opinion) -> String {
-    let mut text = format!(
-        "the webhook and the apiserver do not agree\n  the webhook: {said}\n  the apiserver: {done}"
-    );
-    if let (Opinion::Authenticated(_), Opinion::Refused) = (said, done) {
-        // `apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2: checkAuds.
-        text +=
-            "\n  an answer with `status.audiences` must name one of those that it was asked for";
-    }
-    text
+pub(super) fn disagreement(said: &Opinion, done: &Opinion, diagnosis: &Diagnosis) -> String {
+    format!(
+        "the webhook and the apiserver do not agree\n  the webhook: {said}\n  the apiserver: {done}\n\
+         {diagnosis}"
+    )
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use tokenlab_harness::progress::Progress;
-use tokenlab_harness::{CONFIG_FILE_FLAG, Cluster, Wire};
+use tokenlab_harness::{CONFIG_FILE_FLAG, Cluster, Shown, Wire};
 use tokenlab_webhook::{ApiVersion, Token};
 
 use super::cluster::create;
@@ -73,7 +73,8 @@ impl Args {
             agree,
         })?;
         if !agree {
-            let why = disagreement(&said, &done);
+            let diagnosis = lab.diagnose(&Shown::from(&token)).await;
+            let why = disagreement(&said, &done, &diagnosis);
             lab.keep(&why).await;
             lab.stop().await;
             bail!(why);

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use axum::Router;
+use axum::routing::post;
 use camino::Utf8Path;
 use rstest::rstest;
 use serde_json::Value;
@@ -26,13 +28,16 @@ fn url(address: SocketAddr, path: &str) -> WebhookUrl {
 
 /// The mock, somewhere, with a certificate of this authority for this name.
 async fn mock(authority: &CertificateAuthority, name: &str) -> SocketAddr {
+    serve(authority, name, router(BoxAuthenticator::new(Mock))).await
+}
+
+async fn serve(authority: &CertificateAuthority, name: &str, router: Router) -> SocketAddr {
     let certificate = authority.serving(&[name]).expect("must be made");
     let tls = Tls::from_certificate(&certificate).expect("must be usable");
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = Server::bind(anywhere, Some(tls)).await;
     let server = server.expect("must listen");
     let address = server.local_addr();
-    let router = router(BoxAuthenticator::new(Mock));
     tokio::spawn(server.serve(router, std::future::pending()));
     address
 }
@@ -175,6 +180,31 @@ async fn that_never_comes() {
     let error = "error: the webhook gave no answer that an apiserver can use: ";
     assert!(output.stderr.contains(error), "{output}");
     home.nothing_left().await;
+}
+
+/// To the apiserver that is nobody's token, and it does not say why.
+#[tokio::test]
+async fn that_is_for_other_audiences() {
+    let home = Home::new().await;
+    let authority = authority();
+    let ca = home.file("ca.crt");
+    std::fs::write(&ca, authority.certificate_pem()).expect("must be written");
+    let answer = r#"{"apiVersion": "authentication.k8s.io/v1beta1", "kind": "TokenReview",
+        "status": {"authenticated": true, "user": {"username": "ann"}, "audiences": ["else"]}}"#;
+    let routes = Router::new().route("/authenticate", post(answer));
+    let address = serve(&authority, "127.0.0.1", routes).await;
+    let url = format!("https://{address}/authenticate");
+    let args = ["demo", "--webhook-url", &url, "--ca", ca.as_str()];
+    let output = ended(&mut home.tokenlab(&args).await).await;
+    assert_eq!(output.status.code(), Some(1), "{output}");
+    for said in [
+        "error: the webhook and the apiserver do not agree",
+        "401 Unauthorized: the webhook named audiences that are none of kube-apiserver's",
+        "what to do: have the webhook answer with one of the audiences",
+    ] {
+        assert!(output.stderr.contains(said), "{output}");
+    }
+    home.no_process().await;
 }
 
 #[tokio::test]
