@@ -96,8 +96,7 @@ impl Cause {
         match self {
             Self::FlagNotSet => {
                 "set `--authentication-token-webhook-config-file` where kube-apiserver is really \
-                 started from, and look at the running process: a copy of its manifest beside it, \
-                 or a generated configuration, may win"
+                 started from: a copy of its manifest, or a generated configuration, may win"
             }
             Self::FileNotVisible => {
                 "put the file where kube-apiserver sees it: a static Pod sees only what its \
@@ -116,17 +115,13 @@ impl Cause {
                  resolvable where kube-apiserver runs: it does not ask the cluster's DNS"
             }
             Self::NoRoute => {
-                "give the webhook's file an address that kube-apiserver's machine can reach: a \
-                 Pod's or a Service's may be none"
+                "give the webhook's file an address that kube-apiserver's machine can reach"
             }
             Self::Proxy => {
                 "correct `proxy-url` in the webhook's file, or HTTPS_PROXY and NO_PROXY of \
                  kube-apiserver's process: it goes by them"
             }
-            Self::Reset => {
-                "look at what stands before the webhook, and at its log: kube-apiserver has tried \
-                 five times"
-            }
+            Self::Reset => "look at what stands before the webhook, and at its log",
             Self::Closed => {
                 "look at the webhook's log: it may have crashed, or speak another protocol"
             }
@@ -147,9 +142,8 @@ impl Cause {
             Self::WeakSignature => "make a certificate that is signed by SHA-256",
             Self::OldTls => "have the webhook speak TLS 1.2 or 1.3",
             Self::ClientCertificate => {
-                "give the user in the webhook's file a `client-certificate-data` and \
-                 `client-key-data` of an authority that the webhook trusts, not expired, for client \
-                 authentication"
+                "give the user in the webhook's file a client certificate, and its key, of an \
+                 authority that the webhook trusts"
             }
             Self::PlainHttp => "have the webhook serve TLS; plain HTTP shows everybody the tokens",
             Self::OtherPath => "correct the path of `server` in the webhook's file",
@@ -158,9 +152,9 @@ impl Cause {
                  there: kube-apiserver sends nothing else"
             }
             Self::RefusedByStatus => {
-                "have the webhook refuse with 200 and `authenticated: false`: a status is an error, \
-                 which kube-apiserver does not remember. Or it is kube-apiserver that it does not \
-                 let in: give the user in the webhook's file what it wants"
+                "have the webhook refuse by 200 and `authenticated: false`; or, if it is \
+                 kube-apiserver that it does not let in, give the user in the webhook's file what \
+                 it wants"
             }
             Self::Failed => {
                 "look at the URL's path in the webhook's file, and at the webhook's log"
@@ -187,8 +181,7 @@ impl Cause {
                  `--authentication-token-webhook-cache-ttl` says; started again, it has forgotten"
             }
             Self::CertificateWon => {
-                "take the client certificate out of the kubeconfig's user: kube-apiserver looks at \
-                 it first, and then at no token"
+                "take the client certificate out of the kubeconfig's user: it is looked at first"
             }
             Self::NoToken => {
                 "send a token: `Authorization: Bearer …`, or `token` of the kubeconfig's user"

@@ -51,7 +51,7 @@ pub(super) struct Record {
 /// How long the log may take to say what the user knows already.
 const SOON: Poll = Poll {
     every: Duration::from_millis(50),
-    within: Duration::from_secs(5),
+    within: Duration::from_secs(20),
 };
 
 /// Makes one request, looks at everything, and judges.

@@ -144,10 +144,8 @@ fn unauthorized(findings: &Findings) -> Judged {
             Some(Cause::Failed) => failed(findings),
             Some(Cause::Closed) => closed(findings),
             Some(cause) => cause,
-            None => match undecided(findings, &found.error) {
-                true => Cause::Undecided,
-                false => return Judged::unknown("the log has an error that is not known here"),
-            },
+            None if undecided(findings, &found.error) => Cause::Undecided,
+            None => return Judged::unknown("the log has an error that is not known here"),
         },
         // Without a log, it is what the webhook itself says.
         _ => match probe.and_then(Probed::cause) {

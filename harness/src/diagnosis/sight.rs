@@ -36,10 +36,6 @@ pub(super) enum Mark {
 
 const NOT_OURS: &str = "the cluster is somebody else's";
 
-fn words(error: &dyn std::error::Error) -> String {
-    chain(error)
-}
-
 impl Eyes<'_> {
     fn folder(&self) -> &RunFolder {
         match self {
@@ -53,10 +49,10 @@ impl Eyes<'_> {
     /// kubectl as the admin.
     pub(super) fn admin(&self) -> Sight<Kubectl> {
         match self {
-            Self::Bare(lab) => lab.kubectl().map_err(|error| words(&error)),
-            Self::Cluster(cluster) => cluster.kubectl().map_err(|error| words(&error)),
-            Self::Existing(existing, _) => existing.kubectl().map_err(|error| words(&error)),
-            Self::Outside(outside) => outside.kubectl().map_err(|error| words(&error)),
+            Self::Bare(lab) => lab.kubectl().map_err(|error| chain(&error)),
+            Self::Cluster(cluster) => cluster.kubectl().map_err(|error| chain(&error)),
+            Self::Existing(existing, _) => existing.kubectl().map_err(|error| chain(&error)),
+            Self::Outside(outside) => outside.kubectl().map_err(|error| chain(&error)),
         }
     }
 
@@ -79,7 +75,7 @@ impl Eyes<'_> {
             Self::Existing(existing, _) => return of(existing.kubectl_of(shown)),
             Self::Outside(outside) => return of(outside.kubectl_of(shown)),
         };
-        kubectl.map_err(|error: KubectlError| words(&error))
+        kubectl.map_err(|error: KubectlError| chain(&error))
     }
 
     /// The flags of the running apiserver.
@@ -88,9 +84,9 @@ impl Eyes<'_> {
             Self::Bare(lab) => match lab.running_flags() {
                 Ok(flags) if flags.is_empty() => Err("kube-apiserver does not run".to_owned()),
                 Ok(flags) => Ok(flags),
-                Err(error) => Err(words(&error)),
+                Err(error) => Err(chain(&error)),
             },
-            Self::Cluster(cluster) => cluster.running_flags().await.map_err(|it| words(&it)),
+            Self::Cluster(cluster) => cluster.running_flags().await.map_err(|it| chain(&it)),
             Self::Existing(..) | Self::Outside(_) => Err(NOT_OURS.to_owned()),
         }
     }
@@ -128,7 +124,7 @@ impl Eyes<'_> {
         match self {
             Self::Cluster(cluster) => match cluster.read(path.as_str()).await {
                 Ok(text) => text.ok_or_else(|| "it is not in the node".to_owned()),
-                Err(error) => Err(words(&error)),
+                Err(error) => Err(chain(&error)),
             },
             Self::Bare(lab) => read(&lab.folder().path().join(path)),
             Self::Existing(..) | Self::Outside(_) => read(path),
@@ -164,7 +160,7 @@ impl Eyes<'_> {
     pub(super) async fn log(&self) -> Sight<String> {
         match self {
             Self::Bare(lab) => read(&lab.control_plane().logs().join("kube-apiserver.log")),
-            Self::Cluster(cluster) => cluster.apiserver_log().await.map_err(|it| words(&it)),
+            Self::Cluster(cluster) => cluster.apiserver_log().await.map_err(|it| chain(&it)),
             Self::Existing(..) | Self::Outside(_) => Err(NOT_OURS.to_owned()),
         }
     }
@@ -199,12 +195,12 @@ impl Eyes<'_> {
                 }),
                 Err(error) => Err(Unanswered {
                     cause: None,
-                    said: words(&error),
+                    said: chain(&error),
                 }),
             },
             Self::Existing(existing, _) => existing.post(body).await.map_err(|error| Unanswered {
                 cause: None,
-                said: words(&error),
+                said: chain(&error),
             }),
             Self::Bare(_) | Self::Outside(_) => {
                 Ok(Box::pin(post_seeing(config, body, seen)).await?)
@@ -214,7 +210,7 @@ impl Eyes<'_> {
 }
 
 fn of<E: std::error::Error>(made: Result<Kubectl, E>) -> Sight<Kubectl> {
-    made.map_err(|error| words(&error))
+    made.map_err(|error| chain(&error))
 }
 
 fn read(path: &Utf8Path) -> Sight<String> {

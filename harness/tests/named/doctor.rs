@@ -93,7 +93,7 @@ async fn a_lab_is_looked_at() {
     401 Unauthorized: the running kube-apiserver has no webhook: its flag is not set
       flags        no --authentication-token-webhook-config-file
       log          invalid bearer token
-    what to do: set `--authentication-token-webhook-config-file` where kube-apiserver is really started from, and look at the running process: a copy of its manifest beside it, or a generated configuration, may win
+    what to do: set `--authentication-token-webhook-config-file` where kube-apiserver is really started from: a copy of its manifest, or a generated configuration, may win
     "#);
     done(&home, &["down"]).await;
     nothing_left(&home).await;
