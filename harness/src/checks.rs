@@ -23,7 +23,7 @@ use crate::kubeconfig::Kubeconfig;
 use crate::reviewed::hide_in;
 use crate::scripted::fresh_token;
 use crate::webhook::PostError;
-use certificate::Certificate;
+use certificate::Served;
 use subject::Subject;
 pub use table::CHECKS;
 
@@ -61,7 +61,7 @@ pub enum Severity {
 #[derive(Debug)]
 enum Run {
     /// By a look at the certificate that it serves.
-    Look(fn(&Certificate) -> Seen),
+    Look(fn(&Served) -> Seen),
     /// By questions.
     Ask(fn(&Subject) -> BoxFuture<'_, Seen>),
 }
@@ -169,12 +169,12 @@ impl Checks {
     /// Makes all of them, one after the other. Of a webhook that does not answer the rest is skipped.
     pub async fn run(self) -> Vec<Finding> {
         let subject = Subject::new(self);
-        let certificate = Certificate::of(&subject.config).await;
+        let served = Served::of(&subject.config).await;
         let mut answers = true;
         let mut findings = Vec::with_capacity(CHECKS.len());
         for check in CHECKS {
-            let seen = match (&check.run, &certificate) {
-                (Run::Look(look), Ok(certificate)) => look(certificate),
+            let seen = match (&check.run, &served) {
+                (Run::Look(look), Ok(served)) => look(served),
                 (Run::Look(_), Err(why)) => Err(Not::Made(format!("it showed none: {why}"))),
                 (Run::Ask(_), _) if !answers => Err(Not::Made("it does not answer".to_owned())),
                 (Run::Ask(ask), _) => Box::pin(ask(&subject)).await,

@@ -3,7 +3,7 @@
 use http::Version;
 use tokenlab_webhook::ApiVersion;
 
-use super::certificate::Certificate;
+use super::certificate::Served;
 use super::{Check, Run, Severity, answers, malformed, transport, versions};
 
 /// The check without which the others are not made.
@@ -17,7 +17,7 @@ pub const CHECKS: &[Check] = &[
         why: "kube-apiserver does not speak with it; a common name has not counted since Go 1.15",
         source: "Go 1.26: crypto/x509/verify.go, Certificate.VerifyHostname; apiserver v0.37.2: pkg/util/x509metrics/server_cert_deprecations.go",
         severity: Severity::Must,
-        run: Run::Look(Certificate::name),
+        run: Run::Look(Served::name),
     },
     Check {
         name: "certificate-time",
@@ -25,7 +25,7 @@ pub const CHECKS: &[Check] = &[
         why: "kube-apiserver does not speak with it",
         source: "Go 1.26: crypto/x509/verify.go, Certificate.isValid",
         severity: Severity::Must,
-        run: Run::Look(Certificate::time),
+        run: Run::Look(Served::time),
     },
     Check {
         name: "certificate-signature",
@@ -33,7 +33,7 @@ pub const CHECKS: &[Check] = &[
         why: "kube-apiserver does not speak with it, since Go 1.18",
         source: "Go 1.26: crypto/x509/x509.go, checkSignature; apiserver v0.37.2: pkg/util/x509metrics/server_cert_deprecations.go",
         severity: Severity::Must,
-        run: Run::Look(Certificate::signature),
+        run: Run::Look(Served::signature),
     },
     Check {
         name: "certificate-lasts",
@@ -41,7 +41,7 @@ pub const CHECKS: &[Check] = &[
         why: "nobody whom it knows gets in from that time on",
         source: "Go 1.26: crypto/x509/verify.go, Certificate.isValid",
         severity: Severity::Should,
-        run: Run::Look(Certificate::lasts),
+        run: Run::Look(Served::lasts),
     },
     Check {
         name: ANSWERS,

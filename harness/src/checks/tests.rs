@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime};
 use tokenlab_webhook::pki::CertificateAuthority;
 use tokenlab_webhook::{Decision, Tls, User};
 
-use super::certificate::Certificate;
+use super::certificate::Served;
 use super::*;
 use crate::kubeconfig::Identity;
 use crate::scripted::Scripted;
@@ -168,10 +168,7 @@ async fn no_check_is_passed_by_every_webhook() {
         let told = serde_json::to_string(&findings).expect("must serialise");
         assert!(!told.contains(known.expose()), "{told}");
     }
-    let tested = FLAWS
-        .iter()
-        .map(|(name, _)| *name)
-        .chain(OTHERS.iter().copied());
+    let tested = FLAWS.iter().flat_map(|(names, _)| *names).chain(OTHERS);
     let all: BTreeSet<_> = CHECKS.iter().map(|check| check.name).collect();
     assert_eq!(tested.copied().collect::<BTreeSet<_>>(), all);
     assert_eq!(all.len(), CHECKS.len(), "each name is one check's");
@@ -231,7 +228,7 @@ fn a_certificate_signed_by_sha1() {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject as _;
     let der = CertificateDer::from_pem_slice(SHA1.as_bytes()).expect("must be PEM");
-    let certificate = Certificate::read("sha1".to_owned(), &der).expect("must be read");
+    let certificate = Served::read("sha1", &der).expect("must be read");
     let but = certificate.signature().expect_err("must not pass");
     assert!(
         matches!(&but, Not::But(but) if but.contains("SHA-1")),

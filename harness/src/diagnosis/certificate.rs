@@ -26,7 +26,7 @@ pub struct Certificate {
 
 impl Certificate {
     /// Reads its DER; none for what is no certificate.
-    pub(super) fn read(der: &[u8]) -> Option<Self> {
+    pub(crate) fn read(der: &[u8]) -> Option<Self> {
         let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
         let names = certificate.subject_alternative_name().ok().flatten();
         let names = names.map_or(&[][..], |names| &names.value.general_names);

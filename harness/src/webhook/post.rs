@@ -182,7 +182,7 @@ async fn send(
 }
 
 /// Where a webhook may listen.
-pub(crate) async fn addresses(url: &Url) -> Result<Vec<SocketAddr>, PostError> {
+async fn addresses(url: &Url) -> Result<Vec<SocketAddr>, PostError> {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let port = url.port_or_known_default().unwrap_or_default();
     let found = tokio::net::lookup_host((host, port)).await;
