@@ -20,6 +20,20 @@ fn review() -> Value {
     })
 }
 
+/// It without one of its fields.
+fn without(field: &str) -> RawAnswer {
+    let mut review = review();
+    review.as_object_mut().expect("is one").remove(field);
+    RawAnswer::json(&review)
+}
+
+/// It with one of its fields changed.
+fn changed(pointer: &str, value: impl Into<Value>) -> RawAnswer {
+    let mut review = review();
+    *review.pointer_mut(pointer).expect("is there") = value.into();
+    RawAnswer::json(&review)
+}
+
 /// A text, and the media type that it is said to be of.
 fn text(content_type: &'static str, text: impl Into<String>) -> RawAnswer {
     RawAnswer::new(StatusCode::OK, text.into())
@@ -52,6 +66,10 @@ fn status(code: u16, body: impl Into<String>) -> RawAnswer {
 #[case::a_list(json_text("[]"))]
 #[case::two_reviews(json_text(format!("{0}{0}", review())))]
 #[case::of_no_content(status(204, ""))]
+#[case::of_a_kind_in_lower_case(changed("/kind", "tokenreview"))]
+#[case::of_an_unknown_version(changed("/apiVersion", "authentication.k8s.io/v2"))]
+#[case::authenticated_by_a_text(changed("/status/authenticated", "true"))]
+#[case::groups_in_one_text(changed("/status/user", json!({"username": "ann", "groups": "dev,ops"})))]
 #[case::a_status_of_success(json_text(
     r#"{"apiVersion":"v1","kind":"Status","status":"Success"}"#
 ))]
@@ -86,6 +104,9 @@ async fn a_second_answer_counts(#[future] lab: SharedLab, #[context] context: Co
 #[rstest]
 #[case::null(json_text("null"))]
 #[case::an_empty_object(json_text("{}"))]
+#[case::no_status(without("status"))]
+#[case::authenticated_is_null(changed("/status/authenticated", Value::Null))]
+#[case::authenticated_in_upper_case(json_text(review().to_string().replace("authenticated", "Authenticated")))]
 #[case::status_in_upper_case(json_text(review().to_string().replace("status", "Status")))]
 #[tokio::test]
 async fn a_body_that_says_nothing_is_a_refusal(
@@ -104,7 +125,7 @@ async fn a_body_that_says_nothing_is_a_refusal(
 }
 
 /// The apiserver takes much that is not quite as it should be: any media type, YAML, other statuses that
-/// mean success, a body of any length.
+/// mean success, a body of any length, fields that nobody knows; of a field that stands twice, the last.
 ///
 /// - Source: `client-go/rest/request.go`, `transformResponse`, v0.37.2;
 ///   `apiserver/pkg/util/webhook/webhook.go`, `NewGenericWebhook`, v0.37.2;
@@ -120,6 +141,12 @@ async fn a_body_that_says_nothing_is_a_refusal(
 #[case::gzipped(RawAnswer::json(&review()).gzipped())]
 #[case::in_many_pieces(RawAnswer::json(&review()).piecewise(8, Duration::from_millis(10)))]
 #[case::of_eight_megabytes(json_text(format!("{}{}", review(), " ".repeat(8 << 20))))]
+#[case::with_an_unknown_field(changed("/status", json!({
+    "authenticated": true, "user": {"username": "ann", "age": 42}, "mood": "good"
+})))]
+#[case::with_a_field_twice(json_text(
+    review().to_string().replace("{\"authenticated\":true", "{\"authenticated\":false,\"authenticated\":true")
+))]
 #[case::created(status(201, review().to_string()))]
 #[case::partial(status(206, review().to_string()))]
 #[tokio::test]

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use rstest::{Context, rstest};
+use serde_json::json;
 use tokenlab_harness::{Act, RawAnswer, SharedLab};
 use tokenlab_webhook::{Decision, User};
 
-use crate::evidence::Asked;
+use crate::evidence::{Asked, called};
 use crate::fails::{A_DATE, Fails, HALF_A_MINUTE, SECONDS, in_json, status};
 use crate::reached::assert_logged;
 use crate::serial::serial;
@@ -110,24 +111,6 @@ async fn the_attempt_that_is_answered_counts(
     } else {
         seen.unauthorized()
     };
-}
-
-/// An error is not remembered: the next request asks again.
-///
-/// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, `newWebhookTokenAuthenticator`
-///   (errors are not cached), v1.37.2
-/// - Upstream test: `TestV1WebhookCacheAndRetry` (unit, one layer of two)
-#[rstest]
-#[tokio::test]
-async fn an_error_is_not_remembered(#[future] lab: SharedLab, #[context] context: Context) {
-    let lab = bare_only!(lab, context);
-    let token = lab.scripted().token(Act::from(status(503)).then(ann()));
-
-    let seen = Asked::new(&lab, lab.scripted(), &token).await;
-    let _ = seen.unauthorized().asked(1);
-
-    let seen = Asked::new(&lab, lab.scripted(), &token).await;
-    let _ = seen.forbidden("ann").asked(1);
 }
 
 /// A user who gives up does not end the lookup: who comes next shares it, and its answer is remembered.

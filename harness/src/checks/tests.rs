@@ -36,7 +36,7 @@ const FLAWS: &[(&[&str], Flaw)] = &[
         answer.fails_where(asked.contains("notYetThought"));
     }),
     (&["known-token"], |_, answer| {
-        answer.body["status"]["user"] = json!({});
+        answer.says("user", json!({}));
     }),
     (&REFUSALS, |_, answer| {
         answer.fails_where(answer.is_refusal());
@@ -47,7 +47,7 @@ const FLAWS: &[(&[&str], Flaw)] = &[
         }
     }),
     (&["refusal-names-nobody"], |_, answer| {
-        answer.body["status"]["user"] = json!({"username": "ann"});
+        answer.says("user", json!({"username": "ann"}));
     }),
     (&["empty-token"], |asked, answer| {
         if asked.contains(r#""token":"""#) {
@@ -65,7 +65,7 @@ const FLAWS: &[(&[&str], Flaw)] = &[
         answer.body["spec"] = asked["spec"].clone();
     }),
     (&["audiences"], |_, answer| {
-        answer.body["status"]["audiences"] = json!(["somebody-else"]);
+        answer.says("audiences", json!(["somebody-else"]));
     }),
     (&["content-type"], |_, answer| {
         answer.content_type = "text/plain"

@@ -55,6 +55,13 @@ impl Spoilt {
         self.status == StatusCode::OK && self.body["status"]["authenticated"] != true
     }
 
+    /// In the status of a review; what is none is left as it is.
+    pub(super) fn says(&mut self, field: &str, value: Value) {
+        if let Some(status) = self.body["status"].as_object_mut() {
+            status.insert(field.to_owned(), value);
+        }
+    }
+
     pub(super) fn fails_where(&mut self, fails: bool) {
         if fails {
             self.status = StatusCode::UNAUTHORIZED;
