@@ -25,6 +25,7 @@ impl Serial {
 /// Compares what the apiserver logged of this request, and of no other, with
 /// `snapshots/<scenario>__<case>.snap`.
 #[track_caller]
+#[expect(clippy::print_stdout, reason = "libtest shows it when the test fails")]
 pub(crate) fn assert_logged(context: &Context, seen: &Asked) {
     let errors = seen.causes().into_iter().map(|found| found.error);
     let errors = errors.collect::<Vec<_>>().join("\n");

@@ -100,6 +100,7 @@ async fn an_authority_inline(#[context] context: Context) {
 ///
 /// - Source: `client-go/transport/cert_rotation.go` (`loadClientCert`), v0.37.2
 /// - Upstream test: `TestCertRotation` (integration; a client of the apiserver, not of a webhook)
+/// - Seen by users: kubernetes/kops#16850, kubernetes/kubernetes#112404
 #[rstest]
 #[tokio::test]
 async fn a_new_client_certificate(#[context] context: Context) {
