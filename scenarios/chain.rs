@@ -157,7 +157,9 @@ async fn without_anonymous_access_no_token_is_no_user(
     let chained = bare_only!(chained, context);
     let token = chained.lab.scripted().token(mallory());
 
-    let nothing = whoami(&chained.lab, &nobody(&chained.lab), &[], &token).await;
+    let nobody = nobody(&chained.lab);
+
+    let nothing = whoami(&chained.lab, &nobody, &[], &token).await;
     let something = chained.whoami(&token).await;
 
     let _ = nothing.unauthorized().asked(0);

@@ -165,8 +165,8 @@ async fn of_two_files_the_last_is_read(#[context] context: Context) {
     );
 }
 
-/// A flag that is not as it should be stops kube-apiserver. The version is the bare one, and is looked at
-/// after the file.
+/// A flag that is not as it should be stops kube-apiserver, which names what it would take. The version is
+/// the bare one, without its group.
 ///
 /// - Source: `kubernetes/pkg/kubeapiserver/options/authentication.go`, `AddFlags`, v1.37.2;
 ///   `apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2

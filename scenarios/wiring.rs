@@ -116,17 +116,15 @@ async fn the_file_is_read_once_and_the_webhook_may_come_later(#[context] context
     lab.stop().await;
 }
 
-/// A webhook that speaks HTTP/1.1 alone will do: kube-apiserver opens a connection for each review that it
-/// waits for, and keeps them.
+/// A webhook that speaks HTTP/1.1 alone will do: for reviews at once kube-apiserver opens more than one
+/// connection, and it keeps them.
 ///
 /// - Source: `apimachinery/pkg/util/net/http.go`, `SetTransportDefaults`; `client-go/transport/cache.go`,
 ///   `idleConnsPerHost`, v0.37.2
 /// - Upstream test: none
 #[rstest]
 #[tokio::test]
-async fn a_webhook_of_http_1_gets_a_connection_for_each_review_at_once(
-    #[context] context: Context,
-) {
+async fn a_webhook_of_http_1_gets_more_connections(#[context] context: Context) {
     let scripted = Scripted::new();
     let mut plan = bare_only!(planned(scripted.clone()), context);
     let proxy = OldProxy::before(plan.webhook()).await;
