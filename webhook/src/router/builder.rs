@@ -1,12 +1,15 @@
 //! How a webhook is put together.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, post_service};
+use futures::FutureExt as _;
 use tokio::sync::Semaphore;
+use tower::service_fn;
 
 use super::body;
 use super::webhook::{self, Webhook};
@@ -127,7 +130,14 @@ impl<A: Authenticator> RouterBuilder<A> {
 
     /// The routes.
     pub fn build(self) -> Router {
-        let authenticate = post(webhook::answer::<A>).fallback(async |state| {
+        let webhook = Arc::new(self.webhook);
+        let asked = Arc::clone(&webhook);
+        // Not a handler: the futures that axum makes for its extractors are larger than ours.
+        let authenticate = service_fn(move |request| {
+            let answer = webhook::answer(Arc::clone(&asked), request);
+            answer.map(Ok::<_, Infallible>)
+        });
+        let authenticate = post_service(authenticate).fallback(async |state| {
             webhook::reject::<A>(state, &Rejection::Method { allow: "POST" })
         });
         let livez = get(async || "ok").fallback(async |state| {
@@ -137,7 +147,7 @@ impl<A: Authenticator> RouterBuilder<A> {
             .route(PATH, authenticate)
             .route("/livez", livez)
             .fallback(async |state| webhook::reject::<A>(state, &Rejection::Path { path: PATH }))
-            .with_state(Arc::new(self.webhook))
+            .with_state(webhook)
     }
 }
 

@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use futures::FutureExt as _;
@@ -33,15 +34,41 @@ pub(super) struct Webhook<A> {
 }
 
 /// Answers a request for a review.
-pub(super) async fn answer<A: Authenticator>(
-    State(webhook): State<Arc<Webhook<A>>>,
+///
+/// What the head says is looked at before: a future that held it would be twice as large, and each
+/// request has one.
+pub(super) fn answer<A: Authenticator>(
+    webhook: Arc<Webhook<A>>,
     request: Request,
-) -> Response {
-    let mut exchange = Exchange::start(&*webhook.observer);
-    match webhook.review(request, &mut exchange).await {
-        Ok(decision) => decided(&decision, exchange),
-        Err(rejection) => webhook.rejected(&rejection, exchange),
+) -> impl Future<Output = Response> + Send {
+    let (mut head, body) = request.into_parts();
+    let asked = Asked {
+        limit: webhook.limit(&head.uri),
+        media_type: if webhook.lenient_content_type {
+            Ok(())
+        } else {
+            media_type::check(&head.headers)
+        },
+        caller: head.extensions.remove(),
+        body,
+    };
+    drop(head);
+    async move {
+        let mut exchange = Exchange::start(&*webhook.observer);
+        match webhook.review(asked, &mut exchange).await {
+            Ok(decision) => decided(&decision, exchange),
+            Err(rejection) => webhook.rejected(&rejection, exchange),
+        }
     }
+}
+
+/// What a request for a review says, apart from its body.
+struct Asked {
+    /// How long it may take.
+    limit: Duration,
+    media_type: Result<(), Rejection>,
+    caller: Option<Caller>,
+    body: Body,
 }
 
 /// Answers a request for anything else.
@@ -55,13 +82,13 @@ pub(super) fn reject<A: Authenticator>(
 impl<A: Authenticator> Webhook<A> {
     async fn review(
         &self,
-        request: Request,
+        asked: Asked,
         exchange: &mut Exchange<'_>,
     ) -> Result<Decision, Rejection> {
         let _permit = self.admit()?;
-        let limit = self.limit(request.uri());
+        let limit = asked.limit;
         let deadline = exchange.arrived + limit;
-        let decision = timeout_at(deadline, self.ask(request, deadline, exchange)).await;
+        let decision = timeout_at(deadline, self.ask(asked, deadline, exchange)).await;
         decision.unwrap_or_else(|_| match exchange.review {
             None => Err(Rejection::SlowBody { limit }),
             Some(_) => Err(Rejection::TimedOut { limit }),
@@ -70,20 +97,17 @@ impl<A: Authenticator> Webhook<A> {
 
     async fn ask(
         &self,
-        request: Request,
+        asked: Asked,
         deadline: Instant,
         exchange: &mut Exchange<'_>,
     ) -> Result<Decision, Rejection> {
-        let (head, body) = request.into_parts();
-        if !self.lenient_content_type {
-            media_type::check(&head.headers)?;
-        }
-        let collecting = body::collect(body, self.body_limit, &self.bodies);
+        asked.media_type?;
+        let collecting = body::collect(asked.body, self.body_limit, &self.bodies);
         let (body, _taken) = collecting.await?;
         let mut review = decode(&body)?;
         drop(body);
         review.deadline = Some(deadline);
-        review.caller = head.extensions.get::<Caller>().cloned();
+        review.caller = asked.caller;
         let review = exchange.review.insert(review);
         let decision = self.decide(review).await?;
         match decision.narrowed(&review.audiences) {
