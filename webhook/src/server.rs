@@ -1,6 +1,7 @@
 //! The accept loop.
 
 mod activity;
+mod ahead;
 mod connection;
 mod host;
 mod limits;

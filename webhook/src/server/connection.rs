@@ -21,6 +21,12 @@ use super::patience::{LONGEST, Overdue, Patience};
 use super::reception::Reception;
 use crate::Caller;
 
+/// What a connection is read from and written to. One type, with TLS or without: HTTP would be in the
+/// program twice.
+pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Io for S {}
+
 type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Hands HTTP/2's streams to the task of their connection instead of spawning them: they end with
@@ -37,7 +43,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 
 /// Serves a connection to its end. After `stop` it ends with the requests that are running.
 pub(super) async fn drive(
-    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    io: Box<dyn Io>,
     protocol: Protocol,
     router: Router,
     caller: Caller,
@@ -67,8 +73,11 @@ pub(super) async fn drive(
             if let Poll::Ready(ended) = connection.as_mut().poll(context) {
                 return Poll::Ready(ended);
             }
-            while let Poll::Ready(Some(stream)) = arriving.poll_recv(context) {
-                running.push(stream);
+            while let Poll::Ready(Some(mut stream)) = arriving.poll_recv(context) {
+                // Most have their answer at once, and need no waker of their own.
+                if stream.as_mut().poll(context).is_pending() {
+                    running.push(stream);
+                }
             }
             // A stream that has something to send wakes its connection, that is this task.
             while let Poll::Ready(Some(())) = running.poll_next_unpin(context) {}

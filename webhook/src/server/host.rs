@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::ahead::Ahead;
 use super::connection;
 use super::limits::Limits;
 use super::observer::{Handshake, Observer, Open, Protocol};
@@ -48,6 +49,7 @@ impl Host {
             None => {
                 let _open = Open::new(&self.observer, Protocol::Plain);
                 let stop = self.stopped();
+                let stream = Box::new(stream);
                 connection::drive(stream, Protocol::Plain, router, caller, &self.limits, stop).await
             }
             Some(tls) => {
@@ -71,6 +73,7 @@ impl Host {
                         () = dismissed => {}
                     }
                 };
+                let stream = Box::new(stream);
                 connection::drive(stream, protocol, router, caller, &self.limits, stop).await
             }
         };
@@ -86,9 +89,9 @@ impl Host {
         peer: SocketAddr,
         tls: &Tls,
         mut displaced: Displaced,
-    ) -> Option<TlsStream<TcpStream>> {
+    ) -> Option<TlsStream<Ahead>> {
         let limit = self.limits.handshake;
-        let accepting = TlsAcceptor::from(tls.config()).accept(stream);
+        let accepting = TlsAcceptor::from(tls.config()).accept(Ahead::new(stream));
         let accepting = accepting.into_fallible();
         let accepted = tokio::select! {
             accepted = timeout(limit, accepting) => accepted.ok(),
@@ -167,7 +170,7 @@ impl Failures {
 /// Lets a client that was refused read why. To close a socket in which something is unread, such as
 /// the request that follows a handshake by TLS 1.3, resets it: the apiserver then may log that and
 /// not the reason, and tries again, five times.
-async fn part(mut stream: TcpStream) -> io::Result<u64> {
+async fn part(mut stream: Ahead) -> io::Result<u64> {
     stream.shutdown().await?;
     tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
 }
