@@ -24,7 +24,7 @@ const FAILED: &str = "Failed to make webhook authenticator request: ";
 /// What went wrong on the way to the webhook, and what it means. The first that fits counts.
 ///
 /// Texts of Go's standard library are those of Go 1.26.
-const TRANSPORT: [(&str, Cause); 33] = [
+const TRANSPORT: [(&str, Cause); 34] = [
     // Go's `net/http/transport.go`, `dialConn`. It goes before what went wrong with the proxy.
     ("proxyconnect ", Cause::Proxy),
     // The kernel's ECONNREFUSED and others, in the words of Go's `syscall/zerrors_linux_amd64.go`.
@@ -91,6 +91,7 @@ const TRANSPORT: [(&str, Cause); 33] = [
     // wants a client certificate, for example.
     ("http2: client conn could not be established", Cause::Closed),
     ("http2: client connection lost", Cause::Closed),
+    ("http2: server sent GOAWAY", Cause::Closed),
     // Go's `net/http/transport.go`: what speaks there speaks no HTTP.
     ("malformed HTTP response", Cause::Closed),
     // Go's `io/io.go`, also as `unexpected EOF`.

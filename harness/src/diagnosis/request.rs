@@ -152,7 +152,7 @@ impl Answered {
             let unanswered = said.contains("is not enabled in the cluster")
                 || said.contains("(Forbidden)") && !said.contains("User \"");
             if unanswered {
-                return run(kubectl, &["get", "namespaces", "--output=name"]).await;
+                return run(kubectl, &["get", "--raw", "/api/v1/namespaces?limit=1"]).await;
             }
             Ok(output)
         };
@@ -176,13 +176,12 @@ impl Answered {
                 credential: user["extra"][CREDENTIAL_ID][0].as_str().map(str::to_owned),
             };
         }
-        // Forbidden, which names the user, is known.
-        if let Some((_, rest)) = stderr.split_once("(Forbidden)")
-            && let Some((_, rest)) = rest.split_once("User \"")
-            && let Some((name, _)) = rest.split_once("\" cannot")
-        {
+        // Who is forbidden something is somebody, `system:anonymous` too.
+        if let Some((_, rest)) = stderr.split_once("(Forbidden)") {
+            let name = rest.split_once("User \"");
+            let name = name.and_then(|(_, rest)| rest.split_once("\" cannot"));
             return Self::User {
-                name: name.to_owned(),
+                name: name.map_or_else(String::new, |(name, _)| name.to_owned()),
                 uid: String::new(),
                 groups: Vec::new(),
                 credential: None,
@@ -213,6 +212,9 @@ impl fmt::Display for Answered {
             Self::User {
                 name, uid, groups, ..
             } => {
+                if name.is_empty() {
+                    return f.write_str("a user who is not named");
+                }
                 write!(f, "user {name:?}")?;
                 if !uid.is_empty() {
                     write!(f, ", uid {uid:?}")?;
