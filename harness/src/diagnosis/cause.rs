@@ -42,6 +42,8 @@ pub enum Cause {
     OtherName,
     /// The webhook's certificate is valid at another time.
     OtherTime,
+    /// The webhook's certificate is not one for servers.
+    OtherUse,
     /// The webhook's certificate is signed by SHA-1 or MD5.
     WeakSignature,
     /// The webhook speaks no TLS that Go does.
@@ -139,6 +141,7 @@ impl Cause {
                  a certificate for the host in the URL"
             }
             Self::OtherTime => "make a new certificate, or set the clock",
+            Self::OtherUse => "make a certificate with the extended key usage `serverAuth`",
             Self::WeakSignature => "make a certificate that is signed by SHA-256",
             Self::OldTls => "have the webhook speak TLS 1.2 or 1.3",
             Self::ClientCertificate => {
@@ -215,6 +218,7 @@ impl fmt::Display for Cause {
             Self::CommonNameOnly => "the webhook's certificate has a common name and no other",
             Self::OtherName => "the webhook's certificate is for other names",
             Self::OtherTime => "the webhook's certificate is not valid now",
+            Self::OtherUse => "the webhook's certificate is not one for servers",
             Self::WeakSignature => "the webhook's certificate has a signature that is too weak",
             Self::OldTls => "the webhook speaks a TLS that is too old",
             Self::ClientCertificate => {

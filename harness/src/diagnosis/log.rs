@@ -24,9 +24,15 @@ const FAILED: &str = "Failed to make webhook authenticator request: ";
 /// What went wrong on the way to the webhook, and what it means. The first that fits counts.
 ///
 /// Texts of Go's standard library are those of Go 1.26.
-const TRANSPORT: [(&str, Cause); 34] = [
+const TRANSPORT: [(&str, Cause); 40] = [
     // Go's `net/http/transport.go`, `dialConn`. It goes before what went wrong with the proxy.
     ("proxyconnect ", Cause::Proxy),
+    // The same: what a proxy answers to CONNECT, by the status' own words alone.
+    ("Proxy Authentication Required", Cause::Proxy),
+    ("Bad Gateway", Cause::Proxy),
+    ("Gateway Timeout", Cause::Proxy),
+    ("Service Unavailable", Cause::Proxy),
+    ("Forbidden", Cause::Proxy),
     // The kernel's ECONNREFUSED and others, in the words of Go's `syscall/zerrors_linux_amd64.go`.
     ("connect: connection refused", Cause::NothingListens),
     ("connection reset by peer", Cause::Reset),
@@ -53,7 +59,11 @@ const TRANSPORT: [(&str, Cause); 34] = [
         Cause::OtherName,
     ),
     ("x509: cannot validate certificate for ", Cause::OtherName),
-    // The same file, `CertificateInvalidError` with the reason `Expired`.
+    // The same file, `CertificateInvalidError` with the reasons `IncompatibleUsage` and `Expired`.
+    (
+        "x509: certificate specifies an incompatible key usage",
+        Cause::OtherUse,
+    ),
     (
         "x509: certificate has expired or is not yet valid",
         Cause::OtherTime,

@@ -150,6 +150,9 @@ fn of_error(error: &PostError) -> Option<Cause> {
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. },
         )) => Cause::OtherTime,
+        PostError::Certificate(E::InvalidCertificate(
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. },
+        )) => Cause::OtherUse,
         PostError::Caller(_) => Cause::ClientCertificate,
         PostError::TooLarge => Cause::NoReview,
         PostError::Http(error) if error.is_timeout() => Cause::TimedOut,
