@@ -86,7 +86,7 @@ impl Proxied {
     }
 }
 
-/// `proxy-url` in the webhook's file is the way to it: the proxy gets its user and password, resolves
+/// `proxy-url` in the webhook's file is the way to it. The proxy gets its user and password, resolves
 /// the webhook's name, which the apiserver need not, and sees nothing of the token, for TLS goes
 /// through it. `HTTPS_PROXY` in the apiserver's environment counts no more.
 ///

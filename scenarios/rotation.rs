@@ -17,9 +17,9 @@ use crate::rewired::{CA, Rewired, file};
 use crate::serial::serial;
 use crate::support::{bare_only, config, since, slow};
 
-/// The webhook's certificate matters when a connection is made, and the apiserver keeps the one
-/// connection that it has: whatever is served since, an expired certificate too, it meets with the next
-/// one. So does a new certificate of the same authority: no restart.
+/// The webhook's certificate matters when a connection is made. The apiserver keeps the one that it has:
+/// whatever is served since, an expired certificate too, it meets with the next. A new certificate of
+/// the same authority needs no restart.
 ///
 /// - Source: `client-go/transport/cache.go` (`get`), v0.37.2;
 ///   `crypto/tls/handshake_client.go` (`verifyServerCertificate`), Go 1.26
@@ -50,8 +50,8 @@ async fn a_new_certificate_of_the_same_authority(#[context] context: Context) {
     let _ = lab.asks().await.forbidden("mock").asked(1);
 }
 
-/// Two authorities in the file make the change from one to the other seamless: whichever has made
-/// the webhook's certificate, it is taken.
+/// Two authorities in the file make the change from one to the other seamless. Whichever has made the
+/// webhook's certificate, it is taken.
 ///
 /// - Source: `client-go/transport/transport.go` (`rootCertPool`), v0.37.2
 /// - Upstream test: none
@@ -65,7 +65,7 @@ async fn two_authorities_in_the_file(#[context] context: Context) {
     }
 }
 
-/// The webhook's file is read once, and an authority inline in it with it: another one there changes
+/// The webhook's file is read once, and an authority inline in it with it. Another one there changes
 /// nothing until the apiserver is started anew.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go` (`LoadKubeconfig`), v0.37.2
@@ -94,9 +94,9 @@ async fn an_authority_inline(#[context] context: Context) {
     let _ = lab.asks().await.forbidden("mock").asked(1);
 }
 
-/// A client certificate that the file names by its path is read again at each new connection, or after
-/// five minutes: no restart. But who meets the new one first is Unauthorized: the apiserver
-/// finds it in the middle of a handshake, and closes all connections, this one too.
+/// A client certificate that the file names by its path is read again at each new connection. No restart;
+/// but who meets the new one first is Unauthorized: the apiserver finds it in the middle of a handshake,
+/// and closes all connections, this one too.
 ///
 /// - Source: `client-go/transport/cert_rotation.go` (`loadClientCert`), v0.37.2
 /// - Upstream test: `TestCertRotation` (integration; a client of the apiserver, not of a webhook)
@@ -116,9 +116,9 @@ async fn a_new_client_certificate(#[context] context: Context) {
     assert!(all.any(|seen| seen.status == 401 && errors(seen).contains(closed)));
 }
 
-/// An authority that the file names by its path is read again, without a restart: by the first request
-/// that needs the webhook five minutes after the apiserver's start, and so on. One that is inline is
-/// not. Before 1.36 neither was.
+/// An authority that the file names by its path is read again every five minutes, without a restart. It
+/// is read by the first request that needs the webhook when they are over, counted from the apiserver's
+/// start. One that is inline is not read again; before 1.36 neither was.
 ///
 /// - Source: `client-go/transport/ca_rotation.go` and `client-go/features/known_features.go`
 ///   (`ClientsAllowCARotation`), v0.37.2
