@@ -153,17 +153,9 @@ fn cases(claim: &Claim, tests: &[&str]) -> String {
     }
     let names: Vec<String> = tests
         .iter()
-        .map(|test| case(&test[claim.name.len()..]))
+        .map(|test| test[claim.name.len() + 2..].replace('_', " "))
         .collect();
     format!(" ({} cases: {})", names.len(), names.join(", "))
-}
-
-/// `::case_01_list_namespaces` in words.
-fn case(test: &str) -> String {
-    let words = test.trim_start_matches(':').split('_');
-    let words = words.skip_while(|word| *word == "case" || word.parse::<u32>().is_ok());
-    let words: Vec<&str> = words.collect();
-    words.join(" ")
 }
 
 /// `owner/repository#1` as a link; the kinds of trouble stay words.
