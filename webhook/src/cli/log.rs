@@ -1,8 +1,9 @@
 //! What is written to stderr while the program runs.
 
+mod events;
 mod lines;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::str::FromStr;
 
 use clap::ValueEnum;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Deserializer, de};
 use tokenlab_webhook::log_panics;
 use tracing::level_filters::{LevelFilter, ParseLevelFilterError};
 
+use events::Events;
 use lines::Lines;
 
 /// What is logged: this level, and what is more important.
@@ -56,13 +58,13 @@ impl Log {
             tracing::error!(lines, "lost: whoever reads the log was too slow");
         });
         let writer = lines.clone();
-        let log = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(move || writer.clone());
-        match format {
-            Format::Text => log.with_ansi(colour).init(),
-            Format::Json => log.json().flatten_event(true).init(),
-        }
+        let events = Events {
+            level,
+            format,
+            colour,
+            write: move |line: &[u8]| writer.write(line),
+        };
+        tracing::subscriber::set_global_default(events).expect("the log must be started once");
         log_panics();
         Self { format, lines }
     }
@@ -72,7 +74,7 @@ impl Log {
         match self.format {
             Format::Text => {
                 let line = format!("listening on {url}\n");
-                self.lines.write_all(line.as_bytes()).ok();
+                self.lines.write(line.as_bytes());
             }
             Format::Json => tracing::info!(url, "listening"),
         }
