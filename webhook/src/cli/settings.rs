@@ -4,6 +4,7 @@ mod check;
 mod file;
 mod names;
 mod told;
+mod yaml;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};

@@ -24,7 +24,7 @@ pub(crate) struct Told {
     pub(crate) settings: Settings,
     matches: ArgMatches,
     file: PathBuf,
-    lines: HashMap<String, u64>,
+    lines: HashMap<String, usize>,
 }
 
 impl Source {
