@@ -59,6 +59,7 @@ echo '{"reason":"build-finished","success":true}'"#,
     [FOLDER]/workspace
     build --locked --package tokenlab-webhook --bin tokenlab-webhook --no-default-features --features cli --profile image --target [ARCH]-unknown-linux-gnu --message-format json-render-diagnostics
     -Ctarget-feature=+crt-static
+    -Clink-arg=-Wl,-z,pack-relative-relocs
     --remap-path-prefix=[FOLDER]/workspace=/tokenlab
     --remap-path-prefix=[CARGO HOME]=/cargo
     ");
