@@ -102,7 +102,11 @@ mod tests {
         let mut client = TcpStream::connect(address).await.expect("a connection");
         let mut ahead = Ahead::new(listener.accept().await.expect("a connection").0);
         let sent: Vec<u8> = (0..=250).cycle().take(3 * RECORD).collect();
-        let (send, read) = (sent.clone(), async {
+        let write = async {
+            client.write_all(&sent).await.expect("octets are taken");
+            client.shutdown().await.expect("an end");
+        };
+        let read = async {
             let (mut all, mut kept) = (Vec::new(), false);
             let mut piece = [0; 1000];
             while let Ok(count @ 1..) = ahead.read(&mut piece).await {
@@ -110,12 +114,8 @@ mod tests {
                 kept |= !ahead.rest.is_empty();
             }
             (all, kept)
-        });
-        let send = async move {
-            client.write_all(&send).await.expect("sent");
-            client.shutdown().await.expect("an end");
         };
-        let ((), (all, kept)) = tokio::join!(send, read);
+        let ((), (all, kept)) = tokio::join!(write, read);
         assert!(all == sent);
         assert!(kept, "more is read than is asked for");
         assert_eq!(ahead.rest.len(), 0);
