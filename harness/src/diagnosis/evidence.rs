@@ -27,7 +27,10 @@ impl Findings {
         see(Source::User, Ok(self.user()));
         see(
             Source::Flags,
-            self.flags.as_deref().map(shown_flags).map_err(Clone::clone),
+            self.flags
+                .as_deref()
+                .map(|flags| Some(shown_flags(flags)))
+                .map_err(Clone::clone),
         );
         see(
             Source::File,
@@ -95,7 +98,7 @@ fn told<T: fmt::Display>(seen: &Sight<T>) -> Sight<Option<String>> {
 }
 
 /// Those that matter here.
-fn shown_flags(flags: &[String]) -> Option<String> {
+fn shown_flags(flags: &[String]) -> String {
     const MORE: [&str; 4] = [
         VERSION_FLAG,
         "authentication-token-webhook-cache-ttl",
@@ -110,12 +113,10 @@ fn shown_flags(flags: &[String]) -> Option<String> {
         let values = values(flags, name).into_iter();
         values.map(move |value| format!("--{name}={value}"))
     });
-    Some(
-        std::iter::once(config)
-            .chain(more)
-            .collect::<Vec<_>>()
-            .join(" "),
-    )
+    std::iter::once(config)
+        .chain(more)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 impl fmt::Display for Record {
