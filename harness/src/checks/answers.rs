@@ -41,7 +41,7 @@ pub(super) async fn refusal_names_nobody(subject: &Subject) -> Seen {
 /// Whether it answers that with a status of its own is its own affair.
 pub(super) async fn empty(subject: &Subject) -> Seen {
     let review = subject.review(ApiVersion::V1Beta1, &Token::from(""));
-    let reply = subject.ask(&Question::of(review)).await?;
+    let reply = subject.ask(&Question::of(&review)).await?;
     if let Ok(answer) = reply.review() {
         answer.refusal()?;
     }
@@ -58,13 +58,12 @@ pub(super) async fn large(subject: &Subject) -> Seen {
 /// Go writes `<`, `>` and `&` as escapes; whoever may write any character so.
 pub(super) async fn escaped(subject: &Subject) -> Seen {
     let token = subject.known()?.expose();
-    let escapes: String = (token.encode_utf16())
-        .map(|unit| format!("\\u{unit:04x}"))
-        .collect();
+    let units = token.encode_utf16();
+    let escapes: Vec<_> = units.map(|unit| format!("\\u{unit:04x}")).collect();
     let mark = "lab-escaped-token";
     let review = subject.review(ApiVersion::V1Beta1, &Token::from(mark));
-    let body = review.to_string().replace(mark, &escapes);
-    let answer = subject.ask(&Question::of(body)).await?.review()?;
+    let body = review.to_string().replace(mark, &escapes.concat());
+    let answer = subject.ask(&Question::of(&body)).await?.review()?;
     answer.authenticated()?;
     Ok("it is".to_owned())
 }
@@ -85,7 +84,7 @@ pub(super) async fn audiences(subject: &Subject) -> Seen {
     let asked = "https://nobody-asked-for-this-before.example";
     let mut review = subject.review(ApiVersion::V1Beta1, subject.known()?);
     review["spec"]["audiences"] = json!([asked]);
-    let answer = subject.ask(&Question::of(review)).await?.review()?;
+    let answer = subject.ask(&Question::of(&review)).await?.review()?;
     let named = answer.audiences();
     if answer.is_authenticated() && named.iter().any(|&named| named != asked) {
         let named = quoted(&named.join(", "));
@@ -100,7 +99,7 @@ pub(super) async fn audiences(subject: &Subject) -> Seen {
 
 pub(super) async fn content_type(subject: &Subject) -> Seen {
     let review = subject.review(ApiVersion::V1Beta1, &subject.unknown);
-    let content_type = subject.ask(&Question::of(review)).await?.content_type;
+    let content_type = subject.ask(&Question::of(&review)).await?.content_type;
     let essence = content_type.split(';').next().unwrap_or_default();
     if !essence.trim().eq_ignore_ascii_case("application/json") {
         return Err(Not::But(format!("it is {}", quoted(&content_type))));

@@ -9,7 +9,7 @@ use super::{Not, Seen};
 
 /// A good question, to be spoilt.
 fn good(subject: &Subject) -> Question {
-    Question::of(subject.review(ApiVersion::V1Beta1, &subject.unknown))
+    Question::of(&subject.review(ApiVersion::V1Beta1, &subject.unknown))
 }
 
 async fn told(subject: &Subject, question: &Question, expected: StatusCode) -> Seen {
@@ -60,7 +60,7 @@ pub(super) async fn version(subject: &Subject) -> Seen {
 async fn with(subject: &Subject, field: &str, value: &str) -> Seen {
     let mut review = subject.review(ApiVersion::V1Beta1, &subject.unknown);
     review[field] = json!(value);
-    told(subject, &Question::of(review), StatusCode::BAD_REQUEST).await
+    told(subject, &Question::of(&review), StatusCode::BAD_REQUEST).await
 }
 
 /// More than an apiserver can be made to send: six times its limit for headers, when each octet of a

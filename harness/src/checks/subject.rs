@@ -43,7 +43,7 @@ pub(super) struct Answered(pub(super) Value);
 
 impl Question {
     /// One with this body, as the apiserver posts it.
-    pub(super) fn of(body: impl ToString) -> Self {
+    pub(super) fn of(body: &(impl ToString + ?Sized)) -> Self {
         Self {
             method: Method::POST,
             below: "",
@@ -98,7 +98,7 @@ impl Subject {
     /// Whose the token is, in the version that the apiserver speaks by default.
     pub(super) async fn whose(&self, token: &Token) -> Result<Answered, Not> {
         let review = self.review(ApiVersion::V1Beta1, token);
-        self.ask(&Question::of(review)).await?.review()
+        self.ask(&Question::of(&review)).await?.review()
     }
 
     /// A way to it by the protocols that the apiserver offers, or by this one alone.

@@ -68,7 +68,7 @@ const FLAWS: &[(&[&str], Flaw)] = &[
         answer.says("audiences", json!(["somebody-else"]));
     }),
     (&["content-type"], |_, answer| {
-        answer.content_type = "text/plain"
+        answer.content_type = "text/plain";
     }),
     (&ANYBODY, |_, answer| *answer = Spoilt::authenticated()),
     (&EVERYTHING, |_, answer| {

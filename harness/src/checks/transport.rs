@@ -14,14 +14,14 @@ const TOGETHER: usize = 32;
 
 pub(super) async fn answers(subject: &Subject) -> Seen {
     let review = subject.review(ApiVersion::V1Beta1, &subject.unknown);
-    let reply = subject.ask(&Question::of(review)).await?;
+    let reply = subject.ask(&Question::of(&review)).await?;
     Ok(format!("the HTTP status is {}", reply.status))
 }
 
 pub(super) async fn speaks(subject: &Subject, alpn: &[u8], version: Version) -> Seen {
     let review = subject.review(ApiVersion::V1Beta1, &subject.unknown);
     let way = subject.way(Some(alpn)).await?;
-    let reply = way.ask(&Question::of(review)).await?;
+    let reply = way.ask(&Question::of(&review)).await?;
     if reply.version != version {
         return Err(Not::But(format!("it answers in {:?}", reply.version)));
     }
@@ -46,7 +46,7 @@ pub(super) async fn wants_a_certificate(subject: &Subject) -> Seen {
         audiences: Vec::new(),
     };
     let way = anybody.way(Some(b"http/1.1")).await?;
-    match way.ask(&Question::of(review)).await {
+    match way.ask(&Question::of(&review)).await {
         Ok(reply)
             if matches!(
                 reply.status,
@@ -68,7 +68,7 @@ pub(super) async fn together(subject: &Subject) -> Seen {
         let known = subject.known.as_ref().filter(|_| turn % 2 == 0);
         let token = known.unwrap_or(&subject.unknown);
         let review = subject.review(ApiVersion::V1Beta1, token);
-        let answer = way.ask(&Question::of(review)).await?.review()?;
+        let answer = way.ask(&Question::of(&review)).await?.review()?;
         match known {
             Some(_) => answer.authenticated().map(drop),
             None => answer.refusal().map(drop),

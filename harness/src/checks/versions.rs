@@ -9,7 +9,7 @@ use super::{Not, Seen};
 /// An answer that names no version is taken for one in the version of the question.
 pub(super) async fn echoed(subject: &Subject, version: ApiVersion) -> Seen {
     let review = subject.review(version, subject.any());
-    let answer = subject.ask(&Question::of(review)).await?.review()?;
+    let answer = subject.ask(&Question::of(&review)).await?.review()?;
     match answer.0.get("apiVersion") {
         None => Ok("no version is named".to_owned()),
         Some(named) if named == version.as_str() => Ok("it is".to_owned()),
@@ -37,7 +37,7 @@ pub(super) async fn named(subject: &Subject) -> Seen {
 pub(super) async fn older(subject: &Subject) -> Seen {
     let mut review = subject.review(ApiVersion::V1Beta1, subject.any());
     review["metadata"] = json!({"creationTimestamp": null});
-    subject.ask(&Question::of(review)).await?.review()?;
+    subject.ask(&Question::of(&review)).await?.review()?;
     Ok("it is".to_owned())
 }
 
@@ -45,6 +45,6 @@ pub(super) async fn newer(subject: &Subject) -> Seen {
     let mut review = subject.review(ApiVersion::V1Beta1, subject.any());
     review["spec"]["notYetThought"] = json!({"of": ["it"]});
     review["metadata"]["labels"] = json!({"for": "what"});
-    subject.ask(&Question::of(review)).await?.review()?;
+    subject.ask(&Question::of(&review)).await?.review()?;
     Ok("they are".to_owned())
 }
