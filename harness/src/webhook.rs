@@ -88,7 +88,7 @@ impl WebhookSource {
                 let (running, config) = Box::pin(command.start(folder, version)).await?;
                 Ok(Webhook {
                     config,
-                    runs: Runs::Command(running),
+                    runs: Runs::Command(Box::new(running)),
                     journal: Journal::new(),
                 })
             }
@@ -128,7 +128,7 @@ pub struct Webhook {
 #[derive(Debug)]
 enum Runs {
     Here(Box<Here>),
-    Command(command::Running),
+    Command(Box<command::Running>),
     Elsewhere,
 }
 

@@ -214,12 +214,10 @@ impl RawAnswer {
             tokio::time::sleep(pause).await;
             Ok::<_, io::Error>(piece)
         });
-        match self.cut {
-            None => Body::from_stream(pieces),
-            Some(_) => {
-                let error = || async { Err(io::Error::other("cut, as it was asked for")) };
-                Body::from_stream(pieces.chain(stream::once(error())))
-            }
+        if self.cut.is_none() {
+            return Body::from_stream(pieces);
         }
+        let error = async { Err(io::Error::other("cut, as it was asked for")) };
+        Body::from_stream(pieces.chain(stream::once(error)))
     }
 }

@@ -111,7 +111,7 @@ impl Broken {
 
 /// Waits for the client's first octets; tells whether there were any.
 async fn begins(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<bool> {
-    Ok(stream.read(&mut [0; 16 << 10]).await? > 0)
+    Ok(stream.read(&mut vec![0; 16 << 10]).await? > 0)
 }
 
 fn reset(stream: TcpStream) -> io::Result<()> {
