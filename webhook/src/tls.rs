@@ -148,7 +148,9 @@ impl Tls {
         }
     }
 
-    /// What the next connection is accepted with.
+    /// What the next connection is accepted with. For the harness, which breaks connections; rustls is
+    /// no part of what this package promises.
+    #[doc(hidden)]
     pub fn config(&self) -> Arc<ServerConfig> {
         self.current().config
     }

@@ -5,7 +5,8 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, StatusCode, Version};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use serde_json::Value;
 use tokenlab_webhook::BODY_LIMIT;
 use tokenlab_webhook::review::decode;
@@ -23,7 +24,7 @@ pub struct Posted {
     pub path: String,
     /// The version of HTTP.
     pub version: Version,
-    /// The headers.
+    /// The headers, without what `authorization` says.
     pub headers: HeaderMap,
     /// The body without the token; `null` where it is longer than 16 KiB.
     pub body: Value,
@@ -63,6 +64,15 @@ pub(crate) async fn stage(
     }
 }
 
+/// The apiserver may show a token of its own.
+fn without_credentials(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    if let Some(shown) = headers.get_mut(AUTHORIZATION) {
+        *shown = HeaderValue::from_static("[credentials]");
+    }
+    headers
+}
+
 impl Posted {
     fn new(head: &Parts, body: &[u8]) -> Self {
         let mut json = Value::Null;
@@ -76,7 +86,7 @@ impl Posted {
         Self {
             path: path.map(ToString::to_string).unwrap_or_default(),
             version: head.version,
-            headers: head.headers.clone(),
+            headers: without_credentials(&head.headers),
             body: json,
         }
     }
