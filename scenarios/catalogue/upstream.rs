@@ -23,7 +23,7 @@ fn sources(text: &str) -> Vec<Source<'_>> {
     let pieces: Vec<&str> = text.split('`').collect();
     let mut sources: Vec<Source<'_>> = Vec::new();
     for (at, piece) in pieces.iter().enumerate().skip(1).step_by(2) {
-        if piece.contains('/') && piece.ends_with(".go") {
+        if piece.contains('/') && Path::new(piece).extension().is_some_and(|its| its == "go") {
             let behind = pieces[at + 1..].iter().step_by(2);
             sources.push(Source {
                 file: piece,
