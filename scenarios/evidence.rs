@@ -10,6 +10,10 @@ use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use tokenlab_harness::{Call, Lab, LogMark, Poll, Probe, Scripted, Unauthenticated, until};
 use tokenlab_webhook::Token;
 
+/// The pauses between five attempts: 500 ms, and half as much again each time; jitter only adds
+/// (`apiserver/pkg/server/options/authentication.go`, `DefaultAuthWebhookRetryBackoff`, v0.37.2).
+pub(crate) const FOUR_PAUSES: Duration = Duration::from_millis(4_062);
+
 /// What came of one request under a token.
 #[derive(Clone)]
 #[must_use]
@@ -125,6 +129,13 @@ impl Asked {
     #[track_caller]
     pub(crate) fn took_at_least(self, least: Duration) -> Self {
         assert!(self.took >= least, "must take {least:?}: {self}");
+        self
+    }
+
+    /// The user knew it before the apiserver could have waited for four further attempts.
+    #[track_caller]
+    pub(crate) fn at_once(self) -> Self {
+        assert!(self.took < FOUR_PAUSES, "must be known at once: {self}");
         self
     }
 

@@ -1,5 +1,5 @@
-//! Ways to fail that take seconds: all of them are asked for side by side, by the scenario that comes first,
-//! and the others find theirs asked for.
+//! Ways to fail that take seconds. The scenario that comes first has a request made for each of them, side
+//! by side; it and all others wait for what came of their own.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokenlab_harness::{Act, Play, RawAnswer, SharedLab};
 use tokio::sync::OnceCell;
 
 use crate::evidence::Asked;
+use crate::support::review;
 
 /// How a webhook fails, each time that it is asked.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,11 +26,13 @@ pub(crate) enum Fails {
     Silent,
     /// By a body of which the second half comes after 40 seconds.
     HalfSilent,
-    /// With 500, each time after eight seconds.
+    /// With 500, each time after seven seconds.
     Late,
+    /// With the right answer, under a header that names no media type.
+    Untyped,
 }
 
-use Fails::{For, HalfSilent, Late, Silent, Told, With};
+use Fails::{For, HalfSilent, Late, Silent, Told, Untyped, With};
 
 impl Fails {
     fn play(self) -> Play {
@@ -39,10 +42,17 @@ impl Fails {
             Told(code, reason, delay) => told(code, reason, delay).into(),
             Silent => Act::hang(),
             HalfSilent => status(200).piecewise(6, Duration::from_secs(20)).into(),
-            Late => Act::from(status(500)).after(Duration::from_secs(8)),
+            Late => Act::from(status(500)).after(Duration::from_secs(7)),
+            Untyped => untyped().into(),
         };
         act.into()
     }
+}
+
+fn untyped() -> RawAnswer {
+    let ann = review(&json!({"authenticated": true, "user": {"username": "ann"}}));
+    let ann = RawAnswer::new(StatusCode::OK, ann.to_string());
+    with(ann, CONTENT_TYPE, "application/json;;")
 }
 
 fn told(code: u16, reason: &str, delay: u32) -> RawAnswer {
@@ -64,8 +74,8 @@ pub(crate) fn in_json(answer: RawAnswer) -> RawAnswer {
     with(answer, CONTENT_TYPE, "application/json")
 }
 
-/// A delay that is a date.
-pub(crate) const A_DATE: &str = "Thu, 26 Nov 2026 12:00:00 GMT";
+/// A delay that is a date, and not over.
+pub(crate) const A_DATE: &str = "Fri, 31 Dec 2100 12:00:00 GMT";
 
 /// What takes some five seconds.
 pub(crate) static SECONDS: SideBySide = SideBySide::of(&[
@@ -89,6 +99,7 @@ pub(crate) static SECONDS: SideBySide = SideBySide::of(&[
     Told(403, "InternalError", 0),
     Told(503, "Timeout", 0),
     Told(503, "ServiceUnavailable", 1),
+    Untyped,
 ]);
 
 /// What takes half a minute.

@@ -131,7 +131,7 @@ struct Counters(BTreeMap<String, u64>);
 
 impl Counters {
     /// Once no call of the webhook runs any more: what went before may have left one.
-    async fn at_rest(lab: &Lab) -> Self {
+    pub(crate) async fn at_rest(lab: &Lab) -> Self {
         let rests = until("no call runs", SOON, async || {
             let counters = Self::of(lab).await;
             let runs = "authentication_token_cache_active_fetch_count";

@@ -7,8 +7,8 @@ use tokenlab_harness::SharedLab;
 use crate::evidence::Asked;
 use crate::support::{answer, assert_reviewed, bare_only, lab, reviewed};
 
-/// What does not say `authenticated: true` is a refusal, and remembered: nothing at all, too. Whoever
-/// else is named in it is not looked at.
+/// A status that does not say `authenticated: true` is a refusal, and remembered, even one that says
+/// nothing. A user whom it names counts for nothing.
 ///
 /// - Source: `apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2
 /// - Upstream test: `TestV1WebhookTokenAuthenticator` (unit; the authenticator alone, no cache)
@@ -16,6 +16,7 @@ use crate::support::{answer, assert_reviewed, bare_only, lab, reviewed};
 #[case::saying_so(json!({ "authenticated": false }))]
 #[case::of_somebody(json!({ "authenticated": false, "user": { "username": "ann" } }))]
 #[case::by_no_word(json!({ "user": { "username": "ann" } }))]
+#[case::by_null_for_a_word(json!({ "authenticated": null, "user": { "username": "ann" } }))]
 #[case::by_an_empty_status(json!({}))]
 #[case::by_null(Value::Null)]
 #[tokio::test]
@@ -61,7 +62,11 @@ async fn no_error_keeps_out_who_is_known(#[future] lab: SharedLab, #[context] co
 /// - Source: `apimachinery/pkg/runtime/serializer/json/json.go`, v0.37.2
 /// - Upstream test: none
 #[rstest]
+#[case::a_text_for_a_word(json!({"authenticated": "true", "user": {"username": "ann"}}))]
 #[case::a_name_for_a_user(json!({"authenticated": true, "user": "ann"}))]
+#[case::a_text_for_groups(
+    json!({"authenticated": true, "user": {"username": "ann", "groups": "dev,ops"}})
+)]
 #[case::a_number_for_a_uid(json!({"authenticated": true, "user": {"username": "ann", "uid": 42}}))]
 #[case::a_value_for_values(
     json!({"authenticated": true, "user": {"username": "ann", "extra": {"a": "b"}}})

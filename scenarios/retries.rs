@@ -8,17 +8,13 @@ use serde_json::json;
 use tokenlab_harness::{Act, RawAnswer, SharedLab};
 use tokenlab_webhook::{Decision, User};
 
-use crate::evidence::{Asked, called};
+use crate::evidence::{Asked, FOUR_PAUSES, called};
 use crate::fails::{A_DATE, Fails, HALF_A_MINUTE, SECONDS, in_json, status};
 use crate::reached::assert_logged;
 use crate::serial::serial;
-use crate::support::{bare_only, lab, slow};
+use crate::support::{answer, bare_only, lab, slow};
 
 use Fails::{For, HalfSilent, Late, Silent, Told, With};
-
-/// The pauses between five attempts: 500 ms, and half as much again each time; jitter only adds
-/// (`apiserver/pkg/server/options/authentication.go`, `DefaultAuthWebhookRetryBackoff`, v0.37.2).
-const FOUR_PAUSES: Duration = Duration::from_millis(4_062);
 
 /// All that the apiserver gives the webhook, for all attempts together.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,12 +25,14 @@ fn ann() -> Decision {
 
 /// What will not pass is asked once, and the user knows at once; the log has a sentence for each status.
 ///
-/// A 503 is among them, unless it comes with a Retry-After. Of a 403 the log tells the body alone, and
-/// `unknown` where that is no text.
+/// A 503 is among them, unless it comes with a Retry-After. Of a 403 and a 415 the log tells the body
+/// alone, and `unknown` where that is not said to be a text.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2;
+///   `client-go/rest/request.go`, `newUnstructuredResponseError`, v0.37.2;
 ///   `apimachinery/pkg/api/errors/errors.go`, `NewGenericServerResponse`, v0.37.2
-/// - Upstream test: `TestV1WebhookCacheAndRetry` (unit; 404)
+/// - Upstream test: `TestV1WebhookCacheAndRetry` (unit; 404), `TestTransformUnstructuredError` (unit;
+///   no webhook)
 /// - Seen by users: kubernetes-sigs/aws-iam-authenticator#379, kubernetes/kubernetes#90462,
 ///   rancher/rancher#57218, P9, P14
 #[rstest]
@@ -57,7 +55,7 @@ async fn what_will_not_pass_is_asked_once(#[context] context: Context, #[case] a
 
     let seen = Asked::new(&lab, lab.scripted(), &token).await;
 
-    let seen = seen.unauthorized().asked(1);
+    let seen = seen.unauthorized().asked(1).at_once();
     assert_logged(&context, &seen);
 }
 
@@ -125,15 +123,13 @@ async fn a_user_who_gives_up_does_not_end_the_lookup(
     #[context] context: Context,
 ) {
     let lab = bare_only!(lab, context);
-    let ann = RawAnswer::json(&json!({
-        "apiVersion": "authentication.k8s.io/v1beta1",
-        "kind": "TokenReview",
-        "status": {"authenticated": true, "user": {"username": "ann"}},
-    }));
-    let token = (lab.scripted()).token(Act::from(ann).after(Duration::from_secs(1)));
+    let ann = answer(&json!({"authenticated": true, "user": {"username": "ann"}}));
+    let late = Act::from(ann).after(Duration::from_secs(2));
+    let token = lab.scripted().token(late);
     tokio::select! {
+        biased;
         () = called(lab.scripted(), std::slice::from_ref(&token)) => {}
-        _ = Asked::new(&lab, lab.scripted(), &token) => {}
+        seen = Asked::new(&lab, lab.scripted(), &token) => panic!("must not be answered yet: {seen}"),
     }
 
     let seen = Asked::new(&lab, lab.scripted(), &token).await;
@@ -150,7 +146,7 @@ async fn a_user_who_gives_up_does_not_end_the_lookup(
 /// - Source: `client-go/rest/with_retry.go`, `IsNextRetry` and `checkWait`, v0.37.2;
 ///   `client-go/rest/request.go` (`maxRetries` is 10), v0.37.2;
 ///   `apimachinery/pkg/api/errors/errors.go`, `SuggestsClientDelay`, v0.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestCheckRetryHandles429And5xx`, `TestIsNextRetry` (unit; one layer of two)
 #[rstest]
 #[case::too_many_requests(For(429, "0"), 55)]
 #[case::internal_error(For(500, "0"), 55)]
@@ -183,7 +179,7 @@ async fn retry_after_multiplies_the_reviews(
 /// - Source: `client-go/rest/with_retry.go`, `Before`, v0.37.2;
 ///   `apiserver/pkg/authentication/token/cache/cached_token_authenticator.go`,
 ///   `sharedLookupTimeout`, v0.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestRequestDoWithRetry` (unit; no webhook)
 /// - Class: slow
 #[rstest]
 #[case::too_many_requests_for_a_second(For(429, "1"), 12..=31)]
@@ -211,7 +207,7 @@ async fn retry_after_is_waited_for(
 /// A `Status` in the body overrules the HTTP status: its reason and its delay say whether to ask again.
 ///
 /// - Source: `client-go/rest/request.go`, `Result.Error` and `Result.Into`, v0.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestTransformUnstructuredError` (unit; a status of 404 in a 400)
 #[rstest]
 #[case::forbidden_as_500(Told(500, "Forbidden", 0), 1)]
 #[case::internal_error_as_403(Told(403, "InternalError", 0), 5)]

@@ -17,7 +17,7 @@ pub(crate) use conditions::{
     Kubernetes, bare_only, can_be_made, if_made, is_since, name, runs_bare_only, since, slow,
     slow_ones_run,
 };
-pub(crate) use reviews::{SOON, answer, reviewed};
+pub(crate) use reviews::{SOON, answer, review, reviewed};
 
 /// The lab that all scenarios share which need no flags of their own. `LAB_KUBERNETES` names
 /// the version of Kubernetes.
@@ -109,6 +109,8 @@ pub(crate) fn settings() -> insta::Settings {
     settings.add_filter(r"(?m)^([EW]\d{4} .*\n)+", "[KUBECTL'S LOG]\n");
     // Ports are drawn, and Go tells the time.
     settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]");
+    settings.add_filter(r"LastStreamID=\d+", "LastStreamID=[ID]");
+    settings.add_filter(r"stream ID \d+", "stream ID [ID]");
     settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[TIME]");
     settings
 }

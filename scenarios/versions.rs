@@ -51,6 +51,8 @@ async fn an_answer_is_read(#[context] context: Context, #[case] asked: &str, #[c
 #[case::v1beta1_in_v1(V1BETA1, json!({ "apiVersion": V1, "kind": "TokenReview" }))]
 #[case::v1_in_v1beta1(V1, json!({ "apiVersion": V1BETA1, "kind": "TokenReview" }))]
 #[case::without_the_group(V1BETA1, json!({ "apiVersion": "v1beta1", "kind": "TokenReview" }))]
+#[case::of_an_unknown_version(V1BETA1, json!({ "apiVersion": "authentication.k8s.io/v2", "kind": "TokenReview" }))]
+#[case::of_a_kind_in_lower_case(V1BETA1, json!({ "apiVersion": V1BETA1, "kind": "tokenreview" }))]
 #[case::of_another_kind(V1BETA1, json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview" }))]
 #[tokio::test]
 async fn an_answer_is_an_error(

@@ -16,11 +16,16 @@ pub(crate) const SOON: Poll = Poll {
 
 /// An answer with this status, in the version that the apiserver asks in by default.
 pub(crate) fn answer(status: &Value) -> RawAnswer {
-    RawAnswer::json(&json!({
+    RawAnswer::json(&review(status))
+}
+
+/// That answer's body.
+pub(crate) fn review(status: &Value) -> Value {
+    json!({
         "apiVersion": ApiVersion::V1Beta1.as_str(),
         "kind": "TokenReview",
         "status": status,
-    }))
+    })
 }
 
 /// Has the apiserver review a token for these audiences, as a server does that is shown tokens by

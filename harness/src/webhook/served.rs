@@ -12,6 +12,10 @@ use super::connection_fault::{Broken, ConnectionFault};
 use crate::ports::Port;
 use crate::runtime;
 
+/// How long a connection that is closed has for its last words: HTTP/2 tells its client by `GOAWAY`. A
+/// review that runs longer is lost.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 /// What serves a router on a port of 127.0.0.1. The port stays held while nothing listens.
 #[derive(Debug)]
 pub(super) struct Served {
@@ -124,7 +128,7 @@ impl Served {
             })
         } else {
             let server = Server::from_listener(listener, state.tls.clone())?
-                .with_drain_limit(Duration::ZERO);
+                .with_drain_limit(LAST_WORDS);
             let router = self.router.clone();
             runtime::handle().spawn(async move {
                 server.serve(router, stopped).await;
