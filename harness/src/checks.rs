@@ -13,10 +13,12 @@ mod transport;
 mod versions;
 
 use std::fmt;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde::Serialize;
 use tokenlab_webhook::Token;
+use tokio::time::timeout;
 
 use crate::assets::chain;
 use crate::kubeconfig::Kubeconfig;
@@ -26,6 +28,9 @@ use crate::webhook::PostError;
 use certificate::Served;
 use subject::Subject;
 pub use table::CHECKS;
+
+/// How long a check may take (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2).
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many characters of what was seen are told.
 const SHOWN: usize = 200;
@@ -133,6 +138,7 @@ pub struct Checks {
     known: Option<Token>,
     unknown: Token,
     audiences: Vec<String>,
+    patience: Duration,
 }
 
 impl Checks {
@@ -143,6 +149,7 @@ impl Checks {
             known: None,
             unknown: fresh_token(),
             audiences: Vec::new(),
+            patience: PATIENCE,
         }
     }
 
@@ -166,10 +173,22 @@ impl Checks {
         self
     }
 
+    /// How long each check may take: 30 seconds by default, which is what kube-apiserver gives a
+    /// webhook. One that takes longer has failed.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Makes all of them, one after the other. Of a webhook that does not answer the rest is skipped.
+    ///
+    /// It takes that patience for each of [`CHECKS`] at the most, and once more for a look at the
+    /// certificate.
     pub async fn run(self) -> Vec<Finding> {
         let subject = Subject::new(self);
-        let served = Served::of(&subject.config).await;
+        let late = format!("there was no answer within {:?}", subject.patience);
+        let served = timeout(subject.patience, Served::of(&subject.config)).await;
+        let served = served.unwrap_or_else(|_| Err(late.clone()));
         let mut answers = true;
         let mut findings = Vec::with_capacity(CHECKS.len());
         for check in CHECKS {
@@ -177,7 +196,10 @@ impl Checks {
                 (Run::Look(look), Ok(served)) => look(served),
                 (Run::Look(_), Err(why)) => Err(Not::Made(format!("it showed none: {why}"))),
                 (Run::Ask(_), _) if !answers => Err(Not::Made("it does not answer".to_owned())),
-                (Run::Ask(ask), _) => Box::pin(ask(&subject)).await,
+                (Run::Ask(ask), _) => {
+                    let asked = timeout(subject.patience, ask(&subject)).await;
+                    asked.unwrap_or_else(|_| Err(Not::But(late.clone())))
+                }
             };
             answers &= check.name != table::ANSWERS || seen.is_ok();
             findings.push(check.found(seen, &subject));

@@ -1,7 +1,11 @@
 //! The webhook that is looked at: what it is asked, and what it answers.
 
+use std::time::Duration;
+
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode, Version};
+use k8s_openapi::api::authentication::v1::TokenReviewStatus;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tokenlab_webhook::{ApiVersion, Token};
 
@@ -16,6 +20,7 @@ pub(super) struct Subject {
     pub(super) known: Option<Token>,
     pub(super) unknown: Token,
     pub(super) audiences: Vec<String>,
+    pub(super) patience: Duration,
 }
 
 /// A request.
@@ -60,12 +65,14 @@ impl Subject {
             known,
             unknown,
             audiences,
+            patience,
         } = checks;
         Self {
             config,
             known,
             unknown,
             audiences,
+            patience,
         }
     }
 
@@ -118,8 +125,9 @@ impl Subject {
 impl Way {
     pub(super) async fn ask(&self, question: &Question) -> Result<Reply, PostError> {
         let mut url = self.url.clone();
-        url.set_path(&format!("{}{}", url.path(), question.below));
-        // As the apiserver's client does.
+        // As the apiserver's client does: no slash at the end, and a limit of time.
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&(path + question.below));
         url.set_query(Some("timeout=30s"));
         let request = self
             .client
@@ -146,11 +154,34 @@ impl Reply {
             return Err(Not::But(format!("the HTTP status is {}", self.status)));
         }
         match serde_json::from_str::<Value>(&self.body) {
-            Ok(body) if body.is_object() => Ok(Answered(body)),
+            Ok(body) if body.is_object() => match misfit(&body["status"]) {
+                None => Ok(Answered(body)),
+                Some(field) => Err(Not::But(format!("`{field}` is of another type"))),
+            },
             // It is not shown: what repeats the token may write it in other ways than it is looked for.
             _ => Err(Not::But("the body is no JSON object".to_owned())),
         }
     }
+}
+
+/// Where a status is not what a TokenReview's is. It is not shown, either.
+fn misfit(status: &Value) -> Option<String> {
+    let fits = |status: &Value| Option::<TokenReviewStatus>::deserialize(status).is_ok();
+    if fits(status) {
+        return None;
+    }
+    let fields = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    let user = fields(&status["user"]).into_iter();
+    let user = user.map(|(name, value)| {
+        (
+            format!("status.user.{name}"),
+            json!({"user": {name: value}}),
+        )
+    });
+    let whole = fields(status).into_iter();
+    let whole = whole.map(|(name, value)| (format!("status.{name}"), json!({name: value})));
+    let wrong = user.chain(whole).find(|(_, part)| !fits(part));
+    Some(wrong.map_or("status".to_owned(), |(name, _)| name))
 }
 
 impl Answered {

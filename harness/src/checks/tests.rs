@@ -13,6 +13,7 @@ use tokenlab_webhook::pki::CertificateAuthority;
 use tokenlab_webhook::{Decision, Tls, User};
 
 use super::certificate::Served;
+use super::subject::Reply;
 use super::*;
 use crate::kubeconfig::Identity;
 use crate::scripted::Scripted;
@@ -33,7 +34,14 @@ const FLAWS: &[(&[&str], Flaw)] = &[
         answer.fails_where(asked.contains("creationTimestamp"));
     }),
     (&["newer-apiserver"], |asked, answer| {
-        answer.fails_where(asked.contains("notYetThought"));
+        if asked.contains("notYetThought") {
+            answer.says("authenticated", json!(false));
+        }
+    }),
+    (&OF_WHO_IS_KNOWN, |_, answer| {
+        if !answer.is_refusal() {
+            answer.says("user", json!({"username": "ann", "extra": {"team": "a"}}));
+        }
     }),
     (&["known-token"], |_, answer| {
         answer.says("user", json!({}));
@@ -77,6 +85,21 @@ const FLAWS: &[(&[&str], Flaw)] = &[
             answer.body = json!({"status": {"authenticated": false}});
         }
     }),
+];
+
+/// What a webhook does not pass whose answers are no TokenReviews to kube-apiserver when somebody is
+/// known.
+const OF_WHO_IS_KNOWN: [&str; 10] = [
+    "v1beta1",
+    "v1",
+    "version-and-kind",
+    "older-apiserver",
+    "newer-apiserver",
+    "known-token",
+    "escaped-token",
+    "token-not-repeated",
+    "audiences",
+    "together",
 ];
 
 /// What a webhook does not pass that refuses by a status of HTTP.
@@ -128,6 +151,18 @@ const OTHERS: &[&str] = &[
     "http1",
     "http2",
 ];
+
+impl Reply {
+    /// A good one, of this body.
+    fn of(body: &Value) -> Self {
+        Self {
+            status: StatusCode::OK,
+            version: http::Version::HTTP_2,
+            content_type: "application/json".to_owned(),
+            body: body.to_string(),
+        }
+    }
+}
 
 fn failed(findings: &[Finding]) -> Vec<&str> {
     let failed = findings.iter().filter(|finding| finding.has_failed());
@@ -268,6 +303,67 @@ async fn answered_is(#[case] wanted: bool) {
     );
     assert_eq!(passed, wanted, "{findings:#?}");
     assert!(!wanted || failed(&findings).is_empty(), "{findings:#?}");
+}
+
+#[rstest]
+#[case::status(json!("authenticated"), "status")]
+#[case::authenticated(json!({"authenticated": "true"}), "status.authenticated")]
+#[case::audiences(json!({"authenticated": true, "audiences": "a"}), "status.audiences")]
+#[case::error(json!({"error": {"code": 1}}), "status.error")]
+#[case::user(json!({"user": "ann"}), "status.user")]
+#[case::uid(json!({"user": {"username": "ann", "uid": 7}}), "status.user.uid")]
+#[case::groups(json!({"user": {"username": "ann", "groups": "dev"}}), "status.user.groups")]
+#[case::extra(json!({"user": {"extra": {"team": "a"}}}), "status.user.extra")]
+fn a_field_of_another_type(#[case] status: Value, #[case] field: &str) {
+    let but = Reply::of(&json!({ "status": status })).review();
+    let expected = format!("`{field}` is of another type");
+    assert!(
+        matches!(&but, Err(Not::But(but)) if *but == expected),
+        "{but:?}"
+    );
+}
+
+#[rstest]
+#[case::nothing(json!({}))]
+#[case::null(json!({"status": null}))]
+#[case::nulls(json!({"status": {
+    "authenticated": null, "audiences": null, "error": null,
+    "user": {"uid": null, "groups": null, "extra": null},
+}}))]
+#[case::unknown(json!({"status": {"mood": "good", "user": {"age": 42}}}))]
+fn what_the_apiserver_reads_is_read(#[case] body: Value) {
+    let read = Reply::of(&body).review();
+    assert!(read.is_ok(), "{read:?}");
+}
+
+#[rstest]
+#[case::no_url(|config: &mut Kubeconfig| config.server = "out of order".to_owned())]
+#[case::no_scheme(|config: &mut Kubeconfig| config.server = "webhook:443/x".to_owned())]
+#[case::no_name(|config: &mut Kubeconfig| config.tls_server_name = Some("a b".to_owned()))]
+#[case::a_bare_address(|config: &mut Kubeconfig| config.tls_server_name = Some("::1".to_owned()))]
+#[tokio::test]
+async fn what_cannot_be_reached_fails(#[case] spoil: fn(&mut Kubeconfig)) {
+    let mut wrong = Wrong::serve(Scripted::new(), |_, _| {}).await;
+    spoil(&mut wrong.config);
+    let findings = Checks::against(&wrong.config).run().await;
+    assert_eq!(failed(&findings), ["answers"], "{findings:#?}");
+}
+
+#[tokio::test]
+async fn who_hangs_is_not_waited_for() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("must listen");
+    let mut hangs = Wrong::serve(Scripted::new(), |_, _| {}).await;
+    let address = listener.local_addr().expect("must be known");
+    hangs.config.server = format!("https://{address}/");
+    let checks = Checks::against(&hangs.config).patience(std::time::Duration::from_millis(50));
+    let findings = checks.run().await;
+    assert_eq!(failed(&findings), ["answers"], "{findings:#?}");
+    let seen = outcome(&findings, "answers");
+    assert!(
+        matches!(seen, Outcome::Failed { seen } if seen.contains("within 50ms")),
+        "{seen:?}"
+    );
 }
 
 #[tokio::test]

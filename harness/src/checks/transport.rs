@@ -44,6 +44,7 @@ pub(super) async fn wants_a_certificate(subject: &Subject) -> Seen {
         known: None,
         unknown: subject.unknown.clone(),
         audiences: Vec::new(),
+        patience: subject.patience,
     };
     let way = anybody.way(Some(b"http/1.1")).await?;
     match way.ask(&Question::of(&review)).await {

@@ -43,6 +43,12 @@ pub enum CredentialError {
     /// The key is of another certificate.
     #[error("the key does not match the certificate")]
     Mismatch,
+    /// There is no host in the URL, or it is no URL.
+    #[error("its URL is not `https://`, a host and a path")]
+    Url,
+    /// The `tls-server-name` is none.
+    #[error("the name that its certificate is to have is no host's")]
+    ServerName,
 }
 
 /// The authorities in a CA file.

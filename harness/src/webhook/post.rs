@@ -160,24 +160,54 @@ async fn send(
     tls: rustls::ClientConfig,
     body: String,
 ) -> Result<Answer, PostError> {
-    let mut url = Url::parse(&config.server).expect("was checked");
-    let mut client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .timeout(PATIENCE)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy();
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let port = url.port_or_known_default().unwrap_or_default();
-    let found = tokio::net::lookup_host((host, port)).await;
-    let found = found.map_err(|source| PostError::Unknown {
-        host: host.to_owned(),
-        source,
-    })?;
-    let found: Vec<_> = found.collect();
-    let name = config.tls_server_name.as_deref();
-    client = client.resolve_to_addrs(name.unwrap_or(host), &found);
-    if let Some(name) = name {
-        url.set_host(Some(name)).expect("was checked");
+    let way = Way::open(config, tls).await?;
+    let mut request = way
+        .client
+        .post(way.url)
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(body);
+    if let Identity::Token(token) = &config.identity {
+        request = request.bearer_auth(token.expose());
+    }
+    let (head, body) = answer(request).await?;
+    Ok(Answer {
+        status: head.status,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
+}
+
+/// How a webhook is reached. Clones share their connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    /// Follows no redirect, asks no proxy, and waits as long as the apiserver does.
+    pub(crate) client: reqwest::Client,
+    /// The URL that TokenReviews are posted to.
+    pub(crate) url: Url,
+}
+
+impl Way {
+    /// Looks the address up; nothing is connected yet.
+    pub(crate) async fn open(
+        config: &Kubeconfig,
+        tls: rustls::ClientConfig,
+    ) -> Result<Self, PostError> {
+        let url = Url::parse(&config.server).ok().filter(Url::has_host);
+        let mut url = url.ok_or(CredentialError::Url)?;
+        let mut client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy();
+        let found = addresses(&url).await?;
+        let name = config.tls_server_name.as_deref();
+        let called = name.or(url.host_str()).unwrap_or_default();
+        client = client.resolve_to_addrs(called, &found);
+        if let Some(name) = name {
+            let set = url.set_host(Some(name));
+            set.map_err(|_no_host| CredentialError::ServerName)?;
+        }
+        let client = client.build().map_err(PostError::of)?;
+        Ok(Self { client, url })
     }
 }
 

@@ -127,8 +127,8 @@ impl Served {
                 }
             })
         } else {
-            let server = Server::from_listener(listener, state.tls.clone())?
-                .with_drain_limit(LAST_WORDS);
+            let server =
+                Server::from_listener(listener, state.tls.clone())?.with_drain_limit(LAST_WORDS);
             let router = self.router.clone();
             runtime::handle().spawn(async move {
                 server.serve(router, stopped).await;
