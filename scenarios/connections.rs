@@ -33,8 +33,8 @@ async fn broken(lab: &Serial, fault: ConnectionFault) -> (Asked, usize) {
 /// A connection that is reset is made anew, five times within a request; one that is closed, or on
 /// which something comes that is no HTTP, is not.
 ///
-/// Requests are of HTTP/1.1 here. A third end is not shown: a connection of HTTP/2 whose ping nobody
-/// answers is made anew as well.
+/// Requests are of HTTP/1.1 here. A third end is not shown: a connection of HTTP/2 whose ping
+/// nobody answers is made anew as well.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2;
 ///   `apimachinery/pkg/util/net/util.go`, `IsConnectionReset`, v0.37.2
@@ -87,8 +87,8 @@ async fn a_refused_connection(#[context] context: Context) {
     assert_logged(&context, &seen);
 }
 
-/// A handshake that does not go on is given up after ten seconds, and not begun anew; one that is reset
-/// is, five times in all.
+/// A handshake that does not go on is given up after ten seconds, and not begun anew; one that is
+/// reset is, five times in all.
 ///
 /// - Source: `client-go/transport/cache.go` (`TLSHandshakeTimeout` is 10 s), v0.37.2
 /// - Upstream test: none

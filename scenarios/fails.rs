@@ -1,5 +1,5 @@
-//! Ways to fail that take seconds. The scenario that comes first has a request made for each of them, side
-//! by side; it and all others wait for what came of their own.
+//! Ways to fail that take seconds. The scenario that comes first has a request made for each of
+//! them, side by side; it and all others wait for what came of their own.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A webhook that answers, and not as it should: which bodies the apiserver takes, and what it says of
-//! those that it does not.
+//! A webhook that answers, and not as it should: which bodies the apiserver takes, and what it says
+//! of those that it does not.
 
 use http::StatusCode;
 use rstest::{Context, rstest};
@@ -45,8 +45,8 @@ fn status(code: u16, body: impl Into<String>) -> RawAnswer {
     RawAnswer::new(StatusCode::from_u16(code).expect("is one"), body.into())
 }
 
-/// A body that the apiserver cannot read is an error to it: its user gets 401, and its log says what is
-/// wrong.
+/// A body that the apiserver cannot read is an error to it: its user gets 401, and its log says
+/// what is wrong.
 ///
 /// A body that is no JSON is taken for YAML: plain words are a text to it.
 ///
@@ -89,8 +89,8 @@ async fn a_second_answer_counts(#[future] lab: SharedLab, #[context] context: Co
 ///
 /// The names of fields are told apart by case.
 ///
-/// - Source: `apimachinery/pkg/runtime/serializer/json/json.go` (`UnmarshalCaseSensitivePreserveInts`),
-///   v0.37.2
+/// - Source: `apimachinery/pkg/runtime/serializer/json/json.go`
+///   (`UnmarshalCaseSensitivePreserveInts`), v0.37.2
 /// - Upstream test: `TestV1WebhookTokenAuthenticator` (unit; an empty status)
 #[rstest]
 #[case::null(json_text("null"))]
@@ -114,8 +114,9 @@ async fn a_body_that_says_nothing_is_a_refusal(
     let _ = seen.unauthorized().asked(0);
 }
 
-/// The apiserver takes much that is not quite as it should be: any media type, YAML, 201 or 206 for 200, a
-/// body of eight megabytes, fields that nobody knows; of a field that stands twice, the last.
+/// The apiserver takes much that is not quite as it should be: any media type, YAML, 201 or 206 for
+/// 200, a body of eight megabytes, fields that nobody knows; of a field that stands twice, the
+/// last.
 ///
 /// - Source: `client-go/rest/request.go`, `transformResponse`, v0.37.2;
 ///   `apiserver/pkg/util/webhook/webhook.go`, `NewGenericWebhook`, v0.37.2;
@@ -176,8 +177,8 @@ async fn a_slow_webhook_is_waited_for(
 
 const PAUSE: Duration = Duration::from_millis(600);
 
-/// A header that names no media type is taken for a fault of the server that may pass: the webhook is
-/// asked five times, although its answer is right.
+/// A header that names no media type is taken for a fault of the server that may pass: the webhook
+/// is asked five times, although its answer is right.
 ///
 /// - Source: `client-go/rest/request.go`, `transformResponse` (`mime.ParseMediaType`), v0.37.2
 /// - Upstream test: `TestTransformResponseNegotiate` (unit; no webhook, and an answer of 500)

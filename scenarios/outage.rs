@@ -32,7 +32,8 @@ async fn up(lab: &Serial) {
     lab.webhook().up().await.expect("must listen");
 }
 
-/// What the apiserver remembers outlives the webhook: who was let in goes on, who was refused is still.
+/// What the apiserver remembers outlives the webhook: who was let in goes on, who was refused is
+/// still.
 ///
 /// - Source: `apiserver/pkg/authentication/token/cache/cached_token_authenticator.go`, v0.37.2
 /// - Upstream test: `TestV1WebhookCacheAndRetry` (unit, one layer of two)
@@ -58,8 +59,8 @@ async fn what_is_remembered_outlives_the_webhook(
     );
 }
 
-/// An outage reaches those who were let in when they are not remembered any more: they get 401, although
-/// nobody has revoked anything.
+/// An outage reaches those who were let in when they are not remembered any more: they get 401,
+/// although nobody has revoked anything.
 ///
 /// Here that is a second for the webhook's answers, and ten seconds around all authenticators.
 ///
@@ -94,11 +95,13 @@ async fn an_outage_reaches_everybody_in_the_end(
     assert!(let_in.elapsed() >= Duration::from_secs(10), "{seen}");
 }
 
-/// A token that is not remembered gets 401 while the webhook is away, and is recognised as soon as it is
-/// back: no restart, no wait.
+/// A token that is not remembered gets 401 while the webhook is away, and is recognised as soon as
+/// it is back: no restart, no wait.
 ///
-/// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, `newWebhookTokenAuthenticator`
-///   (errors are not cached), v1.37.2
+/// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`,
+///   `newWebhookTokenAuthenticator`, v1.37.2
+/// - Source: `apiserver/pkg/authentication/token/cache/cached_token_authenticator.go`, `cacheErrs`,
+///   v0.37.2
 /// - Upstream test: none
 /// - Seen by users: rancher/rancher#38827, P13
 #[rstest]
@@ -138,7 +141,8 @@ async fn a_restart_of_the_webhook_is_not_noticed(#[context] context: Context) {
     let _ = seen.forbidden("ann").asked(1);
 }
 
-/// A webhook that ends while it is asked, and says so (GOAWAY), costs that user the request, and no other.
+/// A webhook that ends while it is asked, and says so (GOAWAY), costs that user the request, and no
+/// other.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2
 /// - Upstream test: none
@@ -162,11 +166,11 @@ async fn a_webhook_that_ends_while_it_is_asked(#[context] context: Context) {
     let _ = again.forbidden("ann").asked(1);
 }
 
-/// Who is known by something else than the webhook does not notice that it is away, and the apiserver
-/// stays ready.
+/// Who is known by something else than the webhook does not notice that it is away, and the
+/// apiserver stays ready.
 ///
-/// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, `New`: the webhook is the last one,
-///   v1.37.2
+/// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, `New`: the webhook is the last
+///   one, v1.37.2
 /// - Upstream test: none
 /// - Seen by users: kubernetes/cloud-provider-openstack#2575, P4
 #[rstest]

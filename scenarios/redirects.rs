@@ -6,6 +6,7 @@ use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use rstest::{Context, rstest};
 use tokenlab_harness::{Act, Play, RawAnswer, SERVICE_NAME, Scripted, SharedLab};
+use tokenlab_webhook::pki::CertificateAuthority;
 use tokenlab_webhook::{Decision, PATH, Server, Tls, User, router};
 
 use crate::evidence::Asked;
@@ -42,8 +43,8 @@ async fn a_redirect_is_followed(
     let _ = seen.forbidden("ann").asked(2);
 }
 
-/// A redirect that makes a GET of it loses the review, and so does one that leads in circles; the log
-/// names what went wrong.
+/// A redirect that makes a GET of it loses the review, and so does one that leads in circles; the
+/// log names what went wrong.
 ///
 /// - Source: `net/http/client.go`, `redirectBehavior` and `defaultCheckRedirect`, Go 1.26
 /// - Upstream test: none
@@ -68,39 +69,51 @@ async fn a_redirect_that_leads_nowhere(
     assert_logged(&context, &seen);
 }
 
-/// A redirect takes the token to whatever host it names, if only that has a certificate which the file
-/// trusts.
+/// A redirect takes the token to another host and port, if only a certificate is shown there which
+/// the file trusts.
 ///
 /// - Source: `net/http/client.go`, `Client.do`, Go 1.26
 /// - Upstream test: none
 #[rstest]
+#[case::that_the_file_trusts(true)]
+#[case::of_another_authority(false)]
 #[tokio::test]
 async fn a_redirect_takes_the_token_elsewhere(
     #[future] lab: SharedLab,
     #[context] context: Context,
+    #[case] trusted: bool,
 ) {
     let lab = bare_only!(lab, context);
-    let (elsewhere, bob) = elsewhere(&lab).await;
+    let other = CertificateAuthority::new("another").expect("must be made");
+    let authority = match trusted {
+        true => lab.webhook().authority().expect("is ours"),
+        false => &other,
+    };
+    let (elsewhere, bob) = elsewhere(authority).await;
     let token = lab.scripted().token(redirect(307, &elsewhere));
     bob.script(&token, Decision::authenticated(User::new("bob")));
 
     let seen = Asked::new(&lab, lab.scripted(), &token).await;
 
-    let seen = seen.forbidden("bob").asked(1);
-    assert_eq!(bob.calls(&token).len(), 1, "{seen}");
+    let seen = seen.asked(1);
+    assert_eq!(bob.calls(&token).len(), usize::from(trusted), "{seen}");
+    let _ = match trusted {
+        true => seen.forbidden("bob"),
+        false => seen.unauthorized(),
+    };
 }
 
-/// Another webhook of the same authority: its URL, and its script. It ends with the test.
-async fn elsewhere(lab: &SharedLab) -> (String, Scripted) {
+/// Another webhook with a certificate of this authority: its URL, and its script. It ends with the
+/// test.
+async fn elsewhere(authority: &CertificateAuthority) -> (String, Scripted) {
     let scripted = Scripted::new();
-    let authority = lab.webhook().authority().expect("is ours");
     let names = [SERVICE_NAME];
     let certificate = authority.serving(&names).expect("must be made");
     let tls = Tls::from_certificate(&certificate).expect("must be usable");
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = Server::bind(address, Some(tls)).await;
     let server = server.expect("must listen");
-    let url = format!("https://{}{}", server.local_addr(), PATH);
+    let url = format!("https://localhost:{}{PATH}", server.local_addr().port());
     let router = router(scripted.clone());
     tokio::spawn(server.serve(router, std::future::pending()));
     (url, scripted)

@@ -7,8 +7,8 @@ use tokenlab_harness::SharedLab;
 use crate::evidence::Asked;
 use crate::support::{answer, assert_reviewed, bare_only, lab, reviewed};
 
-/// A status that does not say `authenticated: true` is a refusal, and remembered, even one that says
-/// nothing. A user whom it names counts for nothing.
+/// A status that does not say `authenticated: true` is a refusal, and remembered, even one that
+/// says nothing. A user whom it names counts for nothing.
 ///
 /// - Source: `apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2
 /// - Upstream test: `TestV1WebhookTokenAuthenticator` (unit; the authenticator alone, no cache)
@@ -59,8 +59,8 @@ async fn no_error_keeps_out_who_is_known(#[future] lab: SharedLab, #[context] co
 /// An answer whose fields have other types than a TokenReview's is an error: the apiserver logs
 /// which one, the user is unauthorized, and the next request asks again.
 ///
-/// - Source: `apimachinery/pkg/runtime/serializer/json/json.go`, v0.37.2
-/// - Upstream test: none
+/// - Source: `apimachinery/pkg/runtime/serializer/json/json.go`, `Decode`, v0.37.2
+/// - Upstream test: `TestDecode` (unit; another object, and a number that is too large)
 #[rstest]
 #[case::a_text_for_a_word(json!({"authenticated": "true", "user": {"username": "ann"}}))]
 #[case::a_name_for_a_user(json!({"authenticated": true, "user": "ann"}))]

@@ -1,5 +1,5 @@
-//! How often one request asks the webhook, and how long its user waits: for what may pass up to five
-//! times, and much more often where a Retry-After is sent.
+//! How often one request asks the webhook, and how long its user waits: for what may pass up to
+//! five times, and much more often where a Retry-After is sent.
 
 use std::time::Duration;
 
@@ -23,16 +23,17 @@ fn ann() -> Decision {
     Decision::authenticated(User::new("ann"))
 }
 
-/// What will not pass is asked once, and the user knows at once; the log has a sentence for each status.
+/// What will not pass is asked once, and the user knows at once; the log has a sentence for each
+/// status.
 ///
-/// A 503 is among them, unless it comes with a Retry-After. Of a 403 and a 415 the log tells the body
-/// alone, and `unknown` where that is not said to be a text.
+/// A 503 is among them, unless it comes with a Retry-After. Of a 403 and a 415 the log tells the
+/// body alone, and `unknown` where that is not said to be a text.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2;
 ///   `client-go/rest/request.go`, `newUnstructuredResponseError`, v0.37.2;
 ///   `apimachinery/pkg/api/errors/errors.go`, `NewGenericServerResponse`, v0.37.2
-/// - Upstream test: `TestV1WebhookCacheAndRetry` (unit; 404), `TestTransformUnstructuredError` (unit;
-///   no webhook)
+/// - Upstream test: `TestV1WebhookCacheAndRetry` (unit; 404), `TestTransformUnstructuredError`
+///   (unit; no webhook)
 /// - Seen by users: kubernetes-sigs/aws-iam-authenticator#379, kubernetes/kubernetes#90462,
 ///   rancher/rancher#57218, P9, P14
 #[rstest]
@@ -111,7 +112,8 @@ async fn the_attempt_that_is_answered_counts(
     };
 }
 
-/// A user who gives up does not end the lookup: who comes next shares it, and its answer is remembered.
+/// A user who gives up does not end the lookup: who comes next shares it, and its answer is
+/// remembered.
 ///
 /// - Source: `apiserver/pkg/authentication/token/cache/cached_token_authenticator.go`,
 ///   `doAuthenticateToken`, v0.37.2
@@ -129,7 +131,7 @@ async fn a_user_who_gives_up_does_not_end_the_lookup(
     tokio::select! {
         biased;
         () = called(lab.scripted(), std::slice::from_ref(&token)) => {}
-        seen = Asked::new(&lab, lab.scripted(), &token) => panic!("must not be answered yet: {seen}"),
+        seen = Asked::new(&lab, lab.scripted(), &token) => panic!("must not end: {seen}"),
     }
 
     let seen = Asked::new(&lab, lab.scripted(), &token).await;
@@ -139,9 +141,9 @@ async fn a_user_who_gives_up_does_not_end_the_lookup(
 
 /// A Retry-After has each attempt repeated ten times: up to 55 reviews for one request.
 ///
-/// With `0` they come without a pause. 503 is repeated but not attempted anew, as `0` is no delay that
-/// is suggested. On any status but 429 and 5xx the header does the opposite: no repetition, but new
-/// attempts, where it is more than 0. A date in the header counts for nothing.
+/// With `0` they come without a pause. 503 is repeated but not attempted anew, as `0` is no delay
+/// that is suggested. On any status but 429 and 5xx the header does the opposite: no repetition,
+/// but new attempts, where it is more than 0. A date in the header counts for nothing.
 ///
 /// - Source: `client-go/rest/with_retry.go`, `IsNextRetry` and `checkWait`, v0.37.2;
 ///   `client-go/rest/request.go` (`maxRetries` is 10), v0.37.2;
@@ -172,7 +174,8 @@ async fn retry_after_multiplies_the_reviews(
     let _ = seen.unauthorized().asked(times);
 }
 
-/// A Retry-After is waited for, as long as the 30 seconds of the whole lookup last; the user with it.
+/// A Retry-After is waited for, as long as the 30 seconds of the whole lookup last; the user with
+/// it.
 ///
 /// With `1` that is a review each second, with `30` one alone.
 ///
@@ -204,7 +207,8 @@ async fn retry_after_is_waited_for(
     assert!(times.contains(&seen.calls.len()), "{seen}");
 }
 
-/// A `Status` in the body overrules the HTTP status: its reason and its delay say whether to ask again.
+/// A `Status` in the body overrules the HTTP status: its reason and its delay say whether to ask
+/// again.
 ///
 /// - Source: `client-go/rest/request.go`, `Result.Error` and `Result.Into`, v0.37.2
 /// - Upstream test: `TestTransformUnstructuredError` (unit; a status of 404 in a 400)
@@ -227,8 +231,8 @@ async fn a_status_in_the_body_overrules_the_http_status(
     let _ = seen.unauthorized().asked(times);
 }
 
-/// The webhook has 30 seconds, all its attempts and the last octet of the body included: then the user
-/// gets 401. There is no flag for it.
+/// The webhook has 30 seconds, all its attempts and the last octet of the body included: then the
+/// user gets 401. There is no flag for it.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2;
 ///   `apiserver/pkg/authentication/token/cache/cached_token_authenticator.go`,

@@ -29,7 +29,8 @@ use certificate::Served;
 use subject::Subject;
 pub use table::CHECKS;
 
-/// How long a check may take (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2).
+/// How long a check may take (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`,
+/// v0.37.2).
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many characters of what was seen are told.
@@ -180,7 +181,8 @@ impl Checks {
         self
     }
 
-    /// Makes all of them, one after the other. Of a webhook that does not answer the rest is skipped.
+    /// Makes all of them, one after the other. Of a webhook that does not answer the rest is
+    /// skipped.
     ///
     /// It takes that patience for each of [`CHECKS`] at the most, and once more for a look at the
     /// certificate.

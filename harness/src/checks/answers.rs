@@ -78,8 +78,8 @@ pub(super) async fn not_repeated(subject: &Subject) -> Seen {
     Ok("it is not".to_owned())
 }
 
-/// None at all is right too: it means those of the apiserver. And so is a refusal, of a token that is
-/// for others.
+/// None at all is right too: it means those of the apiserver. And so is a refusal, of a token that
+/// is for others.
 pub(super) async fn audiences(subject: &Subject) -> Seen {
     let asked = "https://nobody-asked-for-this-before.example";
     let mut review = subject.review(ApiVersion::V1Beta1, subject.known()?);

@@ -63,8 +63,8 @@ async fn with(subject: &Subject, field: &str, value: &str) -> Seen {
     told(subject, &Question::of(&review), StatusCode::BAD_REQUEST).await
 }
 
-/// More than an apiserver can be made to send: six times its limit for headers, when each octet of a
-/// token becomes an escape.
+/// More than an apiserver can be made to send: six times its limit for headers, when each octet of
+/// a token becomes an escape.
 pub(super) async fn too_large(subject: &Subject) -> Seen {
     let mut question = good(subject);
     question.body += &" ".repeat(8 * 1024 * 1024);

@@ -158,7 +158,8 @@ impl Reply {
                 None => Ok(Answered(body)),
                 Some(field) => Err(Not::But(format!("`{field}` is of another type"))),
             },
-            // It is not shown: what repeats the token may write it in other ways than it is looked for.
+            // It is not shown: what repeats the token may write it in other ways than it is looked
+            // for.
             _ => Err(Not::But("the body is no JSON object".to_owned())),
         }
     }

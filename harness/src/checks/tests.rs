@@ -87,8 +87,8 @@ const FLAWS: &[(&[&str], Flaw)] = &[
     }),
 ];
 
-/// What a webhook does not pass whose answers are no TokenReviews to kube-apiserver when somebody is
-/// known.
+/// What a webhook does not pass whose answers are no TokenReviews to kube-apiserver when somebody
+/// is known.
 const OF_WHO_IS_KNOWN: [&str; 10] = [
     "v1beta1",
     "v1",

@@ -28,8 +28,8 @@ pub(super) async fn speaks(subject: &Subject, alpn: &[u8], version: Version) -> 
     Ok("it does".to_owned())
 }
 
-/// A caller whose certificate is refused hears of it when the handshake is over, which HTTP/2 has lost by
-/// then; HTTP/1.1 tells.
+/// A caller whose certificate is refused hears of it when the handshake is over, which HTTP/2 has
+/// lost by then; HTTP/1.1 tells.
 pub(super) async fn wants_a_certificate(subject: &Subject) -> Seen {
     if matches!(subject.config.identity, Identity::Anonymous) {
         let why = "the file has no client certificate to leave out";
@@ -62,7 +62,8 @@ pub(super) async fn wants_a_certificate(subject: &Subject) -> Seen {
     }
 }
 
-/// Over one connection where it speaks HTTP/2. With a token that it knows, every other one is of that.
+/// Over one connection where it speaks HTTP/2. With a token that it knows, every other one is of
+/// that.
 pub(super) async fn together(subject: &Subject) -> Seen {
     let way = subject.way(None).await?;
     let asked = (0..TOGETHER).map(async |turn| {

@@ -12,8 +12,8 @@ use super::connection_fault::{Broken, ConnectionFault};
 use crate::ports::Port;
 use crate::runtime;
 
-/// How long a connection that is closed has for its last words: HTTP/2 tells its client by `GOAWAY`. A
-/// review that runs longer is lost.
+/// How long a connection that is closed has for its last words: HTTP/2 tells its client by
+/// `GOAWAY`. A review that runs longer is lost.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What serves a router on a port of 127.0.0.1. The port stays held while nothing listens.
