@@ -45,8 +45,9 @@ async fn asked_about_a_token(
     assert_eq!(calls[0].audiences, asked);
 }
 
-/// Somebody else's token is refused to who asks for audiences that it does not have. A webhook that
-/// knows of no audiences speaks for the apiserver's alone: other servers cannot use it.
+/// A server that asks about a token for an audience of its own is told that nobody knows it, unless
+/// the webhook names that audience. One that names none speaks for the apiserver's alone: other
+/// servers cannot use it.
 ///
 /// - Source: `apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2
 /// - Upstream test: `TestV1WebhookTokenAuthenticator` (unit; the authenticator alone)

@@ -34,7 +34,7 @@ async fn a_token_of_the_token_file_does_not_reach_the_webhook(
     let _ = seen.known_as("carl").asked(0);
 }
 
-/// Nor is a bootstrap token.
+/// A bootstrap token is not the webhook's to contradict.
 ///
 /// - Source: `kubernetes/plugin/pkg/auth/authenticator/token/bootstrap/bootstrap.go`, v1.37.2
 /// - Upstream test: none

@@ -7,6 +7,7 @@ use tokenlab_harness::Port;
 use tokio::io::{self, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// A test's runtime ends with it; a proxy is there as long as the plane that knows its port.
@@ -22,7 +23,15 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 pub(crate) struct ConnectProxy {
     port: Port,
     state: Arc<Mutex<State>>,
-    listening: Option<JoinHandle<()>>,
+    listening: Option<Listening>,
+}
+
+#[derive(Debug)]
+struct Listening {
+    /// Dropped, it ends the task.
+    stop: oneshot::Sender<()>,
+    /// It has ended when the last tunnel has.
+    task: JoinHandle<()>,
 }
 
 #[derive(Debug)]
@@ -71,24 +80,32 @@ impl ConnectProxy {
         socket.bind(address).expect("must be its own");
         let listener = socket.listen(128).expect("must listen");
         let state = Arc::clone(&self.state);
-        self.listening = Some(tokio::spawn(async move {
-            // Dropped with this task, it ends the tunnels.
+        let (stop, mut stopped) = oneshot::channel();
+        let task = tokio::spawn(async move {
             let mut tunnels = JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
+            loop {
+                let client = tokio::select! {
+                    client = listener.accept() => client,
+                    _ = &mut stopped => break,
+                };
+                let (client, _) = client.expect("must be taken");
                 tunnels.spawn(tunnel(client, Arc::clone(&state)));
             }
-        }));
+            drop(listener);
+            tunnels.shutdown().await;
+        });
+        self.listening = Some(Listening { stop, task });
     }
 
-    /// From now on who connects is refused. Ends the tunnels.
+    /// From now on who connects is refused. No tunnel is left.
     pub(crate) async fn down(&mut self) {
-        if let Some(listening) = self.listening.take() {
-            listening.abort();
-            let _cancelled = listening.await;
+        if let Some(Listening { stop, task }) = self.listening.take() {
+            drop(stop);
+            task.await.expect("must end");
         }
     }
 
-    /// From now on who wants a tunnel gets this status line; `None` opens it. Ends the tunnels.
+    /// From now on who wants a tunnel gets this status line; `None` opens it. No tunnel is left.
     pub(crate) async fn refuse(&mut self, status: Option<&'static str>) {
         self.down().await;
         self.state().refusal = status;

@@ -58,7 +58,7 @@ async fn a_token_that_the_issuer_would_not_give_reaches_the_webhook(
     let _ = seen.known_as("bob-of-the-webhook").asked(1);
 }
 
-/// So does one that somebody else signed.
+/// A token that names the issuer and is signed by somebody else reaches the webhook, too.
 ///
 /// - Source: `apiserver/plugin/pkg/authenticator/token/oidc/oidc.go`, v0.37.2
 /// - Upstream test: none

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::Uri;
 use tokenlab_harness::{SERVICE_NAME, Webhook};
 use tokenlab_webhook::Tls;
-use tokio::io::copy_bidirectional;
+use tokio::io;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::tls_client::connect;
@@ -16,6 +17,8 @@ use crate::tls_client::connect;
 pub(crate) struct OldProxy {
     port: u16,
     connections: Arc<AtomicUsize>,
+    /// Whether the webhook's answers go on to who asked.
+    answers: watch::Sender<bool>,
 }
 
 /// What is behind it.
@@ -42,18 +45,34 @@ impl OldProxy {
         let port = listener.local_addr().expect("must be bound").port();
         let connections = Arc::<AtomicUsize>::default();
         let count = connections.clone();
+        let (answers, are_given) = watch::channel(true);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(relay(stream, tls.clone(), behind.clone()));
+                let relay = relay(stream, tls.clone(), behind.clone(), are_given.clone());
+                tokio::spawn(relay);
             }
         });
-        Self { port, connections }
+        Self {
+            port,
+            connections,
+            answers,
+        }
     }
 
     /// Where a webhook's file finds it.
     pub(crate) fn url(&self) -> String {
         format!("https://127.0.0.1:{}{}", self.port, tokenlab_webhook::PATH)
+    }
+
+    /// From now on who connects gets no answer.
+    pub(crate) fn withhold_answers(&self) {
+        self.answers.send_replace(false);
+    }
+
+    /// Everybody gets all the answers that there are.
+    pub(crate) fn give_answers(&self) {
+        self.answers.send_replace(true);
     }
 
     /// How many connections were made to it.
@@ -62,9 +81,24 @@ impl OldProxy {
     }
 }
 
-async fn relay(stream: TcpStream, tls: TlsAcceptor, behind: Arc<Behind>) -> std::io::Result<()> {
-    let mut before = tls.accept(stream).await?;
-    let mut behind = connect(behind.port, &behind.authority, SERVICE_NAME).await?;
-    copy_bidirectional(&mut before, &mut behind).await?;
-    Ok(())
+async fn relay(
+    stream: TcpStream,
+    tls: TlsAcceptor,
+    behind: Arc<Behind>,
+    mut are_given: watch::Receiver<bool>,
+) -> io::Result<u64> {
+    let before = tls.accept(stream).await?;
+    let behind = connect(behind.port, &behind.authority, SERVICE_NAME).await?;
+    let (mut requests, mut to_before) = io::split(before);
+    let (mut answers, mut to_behind) = io::split(behind);
+    let back = async {
+        let given = are_given.wait_for(|given| *given).await;
+        given.map_err(io::Error::other)?;
+        io::copy(&mut answers, &mut to_before).await
+    };
+    // Whichever side is done, so is the other.
+    tokio::select! {
+        ended = io::copy(&mut requests, &mut to_behind) => ended,
+        ended = back => ended,
+    }
 }

@@ -110,7 +110,8 @@ async fn a_proxy_in_the_file(#[context] context: Context) {
     };
     let credentials = STANDARD.encode(format!("lab:{PASSWORD}"));
     let name = format!("CONNECT {SERVICE_NAME}:443 HTTP/1.1\r\n");
-    assert!(head.starts_with(&name), "{head}");
+    // No text: the head has the password.
+    assert!(head.starts_with(&name));
     assert!(head.contains(&format!("Proxy-Authorization: Basic {credentials}\r\n")));
     // The handshake's beginning is all that one can read.
     assert!(holds(&through.passed, SERVICE_NAME), "no name of a server");

@@ -66,7 +66,10 @@ pub(super) fn plan(
 }
 
 /// Waits until `/readyz` answers `ok` to the admin: with `--anonymous-auth=false` it answers
-/// nobody else, and before the RBAC roles are there it is not ready.
+/// nobody else, and before the RBAC roles are there it is not ready. Then until the namespace
+/// `default` is there, which `/readyz` does not wait for
+/// (`kubernetes/pkg/controlplane/apiserver/server.go`, v1.37.2, `start-system-namespaces-controller`):
+/// whoever made something in it first would be told that it was not found.
 pub(super) async fn ready(apiserver: &Process, client: &kube::Client) -> Result<(), StartError> {
     let poll = Poll {
         every: Duration::from_millis(20),
@@ -74,23 +77,31 @@ pub(super) async fn ready(apiserver: &Process, client: &kube::Client) -> Result<
     };
     apiserver
         .ready(poll, async || -> Probe<(), Infallible> {
-            let request = http::Request::get("/readyz?verbose")
-                .body(Vec::new())
-                .expect("a constant request is valid");
-            // A connection that was accepted and never answered must not hold the wait.
-            // Boxed: it is some kilobytes large, and part of every future that starts a lab.
-            let answer = Box::pin(client.request_text(request));
-            let answer = tokio::time::timeout(Duration::from_secs(5), answer).await;
-            match answer {
-                Ok(Ok(_)) => Probe::Ready(()),
-                Ok(Err(kube::Error::Api(status))) => {
-                    Probe::NotYet(format!("`/readyz`: {}", unready(&status.message)).into())
+            for path in ["/readyz?verbose", "/api/v1/namespaces/default"] {
+                if let Err(unready) = answers(client, path).await {
+                    return Probe::NotYet(unready.into());
                 }
-                Ok(Err(error)) => Probe::NotYet(format!("`/readyz`: {}", root(&error)).into()),
-                Err(_elapsed) => Probe::NotYet("`/readyz` did not answer within 5 s".into()),
             }
+            Probe::Ready(())
         })
         .await
+}
+
+/// Whether the apiserver answers a request for this path with a success; else what it does.
+async fn answers(client: &kube::Client, path: &'static str) -> Result<(), String> {
+    let request = http::Request::get(path)
+        .body(Vec::new())
+        .expect("a constant request is valid");
+    let (path, _query) = path.split_once('?').unwrap_or((path, ""));
+    // A connection that was accepted and never answered must not hold the wait.
+    // Boxed: it is some kilobytes large, and part of every future that starts a lab.
+    let answer = Box::pin(client.request_text(request));
+    match tokio::time::timeout(Duration::from_secs(5), answer).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(kube::Error::Api(status))) => Err(format!("`{path}`: {}", unready(&status.message))),
+        Ok(Err(error)) => Err(format!("`{path}`: {}", root(&error))),
+        Err(_elapsed) => Err(format!("`{path}` did not answer within 5 s")),
+    }
 }
 
 /// The checks of a verbose `/readyz` that failed: its lines that begin with `[-]`.
