@@ -109,8 +109,8 @@ async fn what_is_remembered_is_for_these_audiences(
         .asked(0);
 }
 
-/// Only who has the right to ask is answered: a user of the webhook may not even ask about the token
-/// that they hold.
+/// Only who has the right to ask is answered: a user of the webhook may not even ask about the
+/// token that they hold.
 ///
 /// - Source: `kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go`, v1.37.2
 ///   (`system:auth-delegator`)

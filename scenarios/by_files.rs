@@ -72,8 +72,8 @@ impl ByFiles {
         write(self.plane.folder(), client);
     }
 
-    /// From now on the webhook serves a certificate of this authority for its address; when `clients`
-    /// is one, to those alone that show a certificate of it. Connections are closed.
+    /// From now on the webhook serves a certificate of this authority for its address; when
+    /// `clients` is one, to those alone that show a certificate of it. Connections are closed.
     pub(crate) async fn serve(
         &self,
         by: &CertificateAuthority,
@@ -85,9 +85,10 @@ impl ByFiles {
         served.expect("must serve");
     }
 
-    /// Serves clients with a certificate of this authority alone, until it comes to that; all that it
-    /// came to before, and that. The apiserver reads its files at a new connection, and not within a
-    /// second of the last time (`client-go/transport/transport.go`, `cachingCertificateLoader`).
+    /// Serves clients with a certificate of this authority alone, until it comes to that; all that
+    /// it came to before, and that. The apiserver reads its files at a new connection, and not
+    /// within a second of the last time (`client-go/transport/transport.go`,
+    /// `cachingCertificateLoader`).
     pub(crate) async fn takes(
         &self,
         clients: &CertificateAuthority,

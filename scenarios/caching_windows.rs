@@ -15,13 +15,14 @@ use crate::support::{bare_only, lab, slow};
 /// (`kubernetes/pkg/kubeapiserver/options/authentication.go`, v1.37.2,
 /// `NewBuiltInAuthenticationOptions`).
 const OVERALL: Duration = Duration::from_secs(10);
-/// How long by default the apiserver remembers what the webhook said (the same file, `WithWebHook`).
+/// How long by default the apiserver remembers what the webhook said (the same file,
+/// `WithWebHook`).
 const WEBHOOKS: Duration = Duration::from_secs(120);
 /// When that is almost over: as late as a busy machine can be sure to be in time.
 const ALMOST: Duration = Duration::from_secs(110);
 
-/// A refusal is forgotten after the time that the flag says, here one second, and not before: a user
-/// who is known by now waits that long.
+/// A refusal is forgotten after the time that the flag says, here one second, and not before: a
+/// user who is known by now waits that long.
 ///
 /// - Source: `apiserver/pkg/authentication/token/cache/cached_token_authenticator.go`, v0.37.2
 /// - Upstream test: `TestCachedTokenAuthenticator` (unit; a clock that is made up)
@@ -94,8 +95,9 @@ async fn a_success_stays_for_ten_seconds(
 }
 
 /// A token that was revoked lets its bearer in for up to 2 minutes and 10 seconds: shown shortly
-/// before the webhook's answer is forgotten, it is good for the ten seconds that any success is. (Here
-/// it is shown ten seconds before, and lives for two minutes: later is not sure to be in time.)
+/// before the webhook's answer is forgotten, it is good for the ten seconds that any success is.
+/// (Here it is shown ten seconds before, and lives for two minutes: later is not sure to be in
+/// time.)
 ///
 /// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, v1.37.2 (a cache in a cache)
 /// - Upstream test: none

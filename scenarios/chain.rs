@@ -82,8 +82,8 @@ async fn a_client_certificate_beats_a_token(#[context] context: Context, #[futur
     let _ = seen.known_as("dora").asked(0);
 }
 
-/// A client certificate that is nobody's is no more than an error on the way to the token. Alone it is
-/// one that nobody gets past: not even as anonymous.
+/// A client certificate that is nobody's is no more than an error on the way to the token. Alone it
+/// is one that nobody gets past: not even as anonymous.
 ///
 /// - Source: `apiserver/pkg/authentication/request/x509/x509.go`, v0.37.2
 /// - Upstream test: `TestAuthenticateRequestSecondPasses` (unit, the union alone)
@@ -143,8 +143,8 @@ async fn a_proxys_header_without_its_certificate_is_nothing(
     let _ = seen.known_as("mallory").asked(1);
 }
 
-/// Without anonymous access who shows no token is refused, and the webhook is not asked; who shows one is
-/// who the webhook says, as ever.
+/// Without anonymous access who shows no token is refused, and the webhook is not asked; who shows
+/// one is who the webhook says, as ever.
 ///
 /// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, `Config.New`, v1.37.2
 /// - Upstream test: `TestToAuthenticationConfig_Anonymous` (unit, the options alone)

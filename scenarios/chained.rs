@@ -1,5 +1,5 @@
-//! The plane that has every authenticator that kube-apiserver has, the webhook among them, but for the
-//! one for who shows nothing: nobody is anonymous there.
+//! The plane that has every authenticator that kube-apiserver has, the webhook among them, but for
+//! the one for who shows nothing: nobody is anonymous there.
 
 use std::convert::Infallible;
 

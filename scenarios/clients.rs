@@ -30,8 +30,8 @@ fn subprotocol(token: &str) -> String {
     format!("base64url.bearer.authorization.k8s.io.{token}")
 }
 
-/// A browser cannot set a WebSocket's headers, but its subprotocols: one of them is the token, which is
-/// answered with the other.
+/// A browser cannot set a WebSocket's headers, but its subprotocols: one of them is the token,
+/// which is answered with the other.
 ///
 /// - Source: `apiserver/pkg/authentication/request/websocket/protocol.go`, v0.37.2
 /// - Upstream test: `TestBearerToken` (unit, one layer)
@@ -88,11 +88,12 @@ async fn a_subprotocol_must_show_its_token_well(
     assert_eq!(lab.scripted().calls(&token).len(), 0);
 }
 
-/// The scheme may be written in any case, blanks around it and words behind the token do not matter, and
-/// the first header counts.
+/// The scheme may be written in any case, blanks around it and words behind the token do not
+/// matter, and the first header counts.
 ///
 /// - Source: `apiserver/pkg/authentication/request/bearertoken/bearertoken.go`, v0.37.2
-/// - Upstream test: `TestAuthenticateRequestIncludingValueAfterToken`, `TestBearerToken` (unit, one layer)
+/// - Upstream test: `TestAuthenticateRequestIncludingValueAfterToken`, `TestBearerToken` (unit, one
+///   layer)
 #[rstest]
 #[case::as_it_should_be(&["Bearer {token}"])]
 #[case::lower_case(&["bearer {token}"])]

@@ -76,8 +76,9 @@ async fn whoami(#[future] lab: SharedLab, #[context] context: Context, #[case] u
     assert_output!(context, output);
 }
 
-/// What the webhook says of a user arrives as it said it: groups in their order and as often as they
-/// stand there, keys and values of extra as they are written, those of Kubernetes' own domains too.
+/// What the webhook says of a user arrives as it said it: groups in their order and as often as
+/// they stand there, keys and values of extra as they are written, those of Kubernetes' own domains
+/// too.
 ///
 /// - Source: `apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2
 /// - Upstream test: `TestV1WebhookTokenAuthenticator` (unit; the authenticator alone)

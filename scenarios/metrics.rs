@@ -86,7 +86,8 @@ async fn an_attempt_is_counted_as(
 /// There is no metric of the webhook's own, but the one of all of the apiserver's clients tells by
 /// its address how often it was asked, and what it answered.
 ///
-/// - Source: `kubernetes/cmd/kube-apiserver/apiserver.go`, v1.37.2 (it registers client-go's metrics)
+/// - Source: `kubernetes/cmd/kube-apiserver/apiserver.go`, v1.37.2 (it registers client-go's
+///   metrics)
 /// - Upstream test: none
 /// - Seen by users: kubernetes/kubernetes#117167, P16
 #[rstest]

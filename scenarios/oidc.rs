@@ -28,8 +28,8 @@ async fn a_token_of_the_issuer_does_not_reach_the_webhook(
     let _ = seen.known_as("oidc:ann").asked(0);
 }
 
-/// What the issuer's authenticator refuses goes on to the webhook, whole: whoever runs the webhook sees
-/// it, and what it says counts, the expiry notwithstanding.
+/// What the issuer's authenticator refuses goes on to the webhook, whole: whoever runs the webhook
+/// sees it, and what it says counts, the expiry notwithstanding.
 ///
 /// - Source: `apiserver/pkg/authentication/token/union/union.go`, v0.37.2
 /// - Upstream test: none
@@ -76,8 +76,8 @@ async fn a_forged_token_reaches_the_webhook(
     let _ = seen.unauthorized().asked(1);
 }
 
-/// While an issuer is away its tokens go to the webhook, and what that does not know is refused for both
-/// reasons.
+/// While an issuer is away its tokens go to the webhook, and what that does not know is refused for
+/// both reasons.
 ///
 /// - Source: `apiserver/plugin/pkg/authenticator/token/oidc/oidc.go`, `AuthenticateToken`, v0.37.2
 /// - Upstream test: none

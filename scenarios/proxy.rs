@@ -24,6 +24,10 @@ struct Proxied {
     plane: Rewired,
     of_the_file: ConnectProxy,
     of_the_environment: ConnectProxy,
+    /// The webhook by its name, which only proxies can resolve here; without a proxy in the file,
+    /// and with one and a password for it.
+    by_name: String,
+    by_proxy_url: String,
 }
 
 impl Borrow<Lab> for Proxied {
@@ -86,9 +90,9 @@ impl Proxied {
     }
 }
 
-/// `proxy-url` in the webhook's file is the way to it. The proxy gets its user and password, resolves
-/// the webhook's name, which the apiserver need not, and sees nothing of the token, for TLS goes
-/// through it. `HTTPS_PROXY` in the apiserver's environment counts no more.
+/// `proxy-url` in the webhook's file is the way to it. The proxy gets its user and password,
+/// resolves the webhook's name, which the apiserver need not, and sees nothing of the token, for
+/// TLS goes through it. `HTTPS_PROXY` in the apiserver's environment counts no more.
 ///
 /// - Source: `client-go/tools/clientcmd/client_config.go` (`ClientConfig`) and
 ///   `client-go/transport/cache.go` (`get`), v0.37.2
@@ -147,8 +151,8 @@ async fn a_proxy_that_fails(#[context] context: Context, #[case] refusal: Option
     let _ = lab.plane.asks().await.forbidden("mock").asked(1);
 }
 
-/// `HTTPS_PROXY` in the environment of kube-apiserver is a proxy for its webhook, too. But never for
-/// one at an address of the loopback, which is asked directly whatever that variable says.
+/// `HTTPS_PROXY` in the environment of kube-apiserver is a proxy for its webhook, too. But never
+/// for one at an address of the loopback, which is asked directly whatever that variable says.
 ///
 /// - Source: `apimachinery/pkg/util/net/http.go` (`NewProxierWithNoProxyCIDR`), v0.37.2; Go's
 ///   `net/http/transport.go` (`ProxyFromEnvironment`), Go 1.26

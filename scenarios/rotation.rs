@@ -20,9 +20,9 @@ use crate::serial::serial;
 use crate::support::{bare_only, config, slow};
 use crate::webhook_file::WebhookFile;
 
-/// The webhook's certificate matters when a connection is made. The apiserver keeps the one that it has:
-/// whatever is served since, an expired certificate too, it meets with the next. A new certificate of
-/// the same authority needs no restart.
+/// The webhook's certificate matters when a connection is made. The apiserver keeps the one that it
+/// has: whatever is served since, an expired certificate too, it meets with the next. A new
+/// certificate of the same authority needs no restart.
 ///
 /// - Source: `client-go/transport/cache.go` (`get`), v0.37.2;
 ///   `crypto/tls/handshake_client.go` (`verifyServerCertificate`), Go 1.26
@@ -53,8 +53,8 @@ async fn a_new_certificate_of_the_same_authority(#[context] context: Context) {
     let _ = lab.asks().await.forbidden("mock").asked(1);
 }
 
-/// Two authorities in the file make the change from one to the other seamless. Whichever has made the
-/// webhook's certificate, it is taken.
+/// Two authorities in the file make the change from one to the other seamless. Whichever has made
+/// the webhook's certificate, it is taken.
 ///
 /// - Source: `client-go/transport/transport.go` (`rootCertPool`), v0.37.2
 /// - Upstream test: none
@@ -68,8 +68,8 @@ async fn two_authorities_in_the_file(#[context] context: Context) {
     }
 }
 
-/// The webhook's file is read once, and an authority inline in it with it. Another one there changes
-/// nothing until the apiserver is started anew.
+/// The webhook's file is read once, and an authority inline in it with it. Another one there
+/// changes nothing until the apiserver is started anew.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go` (`LoadKubeconfig`), v0.37.2
 /// - Upstream test: none
@@ -97,9 +97,9 @@ async fn an_authority_inline(#[context] context: Context) {
     let _ = lab.asks().await.forbidden("mock").asked(1);
 }
 
-/// A client certificate that the file names by its path is read again at each new connection. No restart;
-/// but who meets the new one first is Unauthorized: the apiserver finds it in the middle of a handshake,
-/// and closes all connections, this one too.
+/// A client certificate that the file names by its path is read again at each new connection. No
+/// restart; but who meets the new one first is Unauthorized: the apiserver finds it in the middle
+/// of a handshake, and closes all connections, this one too.
 ///
 /// - Source: `client-go/transport/cert_rotation.go` (`loadClientCert`), v0.37.2
 /// - Upstream test: `TestCertRotation` (integration; a client of the apiserver, not of a webhook)
@@ -125,8 +125,8 @@ async fn a_new_client_certificate(#[context] context: Context) {
 ///
 /// - Source: `client-go/transport/ca_rotation.go` and `client-go/features/known_features.go`
 ///   (`ClientsAllowCARotation`), v0.37.2
-/// - Upstream test: `TestCARotationConnectionBehavior` (unit; the transport alone, by a clock of its
-///   own)
+/// - Upstream test: `TestCARotationConnectionBehavior` (unit; the transport alone, by a clock of
+///   its own)
 /// - Seen by users: kubernetes/kubernetes#119483, P12
 /// - Since: 1.36
 /// - Class: slow

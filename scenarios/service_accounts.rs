@@ -35,8 +35,8 @@ async fn a_service_accounts_token_does_not_reach_the_webhook(
     let _ = seen.known_as(&account.name()).asked(0);
 }
 
-/// A service account's token that is not valid any more, or never was, reaches the webhook, although
-/// kube-apiserver's own key signed it: a webhook that knows everybody lets it in.
+/// A service account's token that is not valid any more, or never was, reaches the webhook,
+/// although kube-apiserver's own key signed it: a webhook that knows everybody lets it in.
 ///
 /// - Source: `kubernetes/pkg/serviceaccount/jwt.go`, `AuthenticateToken`, v1.37.2;
 ///   `apiserver/pkg/authentication/token/union/union.go`, v0.37.2

@@ -101,8 +101,8 @@ async fn tls_that_does_not_hold(#[context] context: Context, #[case] shown: Show
     let _ = lab.asks().await.forbidden("mock").asked(1);
 }
 
-/// A certificate whose only name is its common name does not hold since Go 1.15. The apiserver counts
-/// it, and its log names the host.
+/// A certificate whose only name is its common name does not hold since Go 1.15. The apiserver
+/// counts it, and its log names the host.
 ///
 /// - Source: `apiserver/pkg/util/x509metrics/server_cert_deprecations.go` and
 ///   `apiserver/pkg/util/webhook/metrics.go`, v0.37.2
@@ -116,8 +116,8 @@ async fn a_common_name_alone(#[context] context: Context) {
     given_up_by_go(&context, &lab, shown, "missing-san").await;
 }
 
-/// A certificate that is signed with SHA-1 does not hold since Go 1.18. The apiserver counts it, and
-/// its log names the host.
+/// A certificate that is signed with SHA-1 does not hold since Go 1.18. The apiserver counts it,
+/// and its log names the host.
 ///
 /// - Source: `apiserver/pkg/util/x509metrics/server_cert_deprecations.go` and
 ///   `apiserver/pkg/util/webhook/metrics.go`, v0.37.2
@@ -183,10 +183,10 @@ async fn a_client_certificate(#[context] context: Context) {
     let _ = lab.plane.asks().await.forbidden("mock").asked(1);
 }
 
-/// What the webhook does not take of the apiserver is one more way to be Unauthorized. In TLS 1.3 it
-/// says so when for the apiserver the handshake is over: the log has the alert that it sent or, when
-/// that comes before the request is on its way, only that HTTP/2 `client conn could not be
-/// established`.
+/// What the webhook does not take of the apiserver is one more way to be Unauthorized. In TLS 1.3
+/// it says so when for the apiserver the handshake is over: the log has the alert that it sent or,
+/// when that comes before the request is on its way, only that HTTP/2
+/// `client conn could not be established`.
 ///
 /// - Source: Go's `crypto/tls/alert.go`, Go 1.26; `golang.org/x/net/http2/transport.go`
 ///   (`awaitOpenSlotForStreamLocked`), v0.57.0
@@ -238,8 +238,8 @@ async fn no_client_certificate(#[context] context: Context) {
     comes_to(alert, SOON, attempt, |seen| errors(seen).contains(alert)).await;
 }
 
-/// A file that asks for no certificate gets none: by `http://` the token goes in the clear, and with
-/// `insecure-skip-tls-verify` to whoever answers. The apiserver starts with both.
+/// A file that asks for no certificate gets none: by `http://` the token goes in the clear, and
+/// with `insecure-skip-tls-verify` to whoever answers. The apiserver starts with both.
 ///
 /// - Source: `client-go/transport/transport.go` (`TLSConfigFor`), v0.37.2
 /// - Upstream test: none

@@ -1,5 +1,5 @@
-//! What kube-apiserver does with the webhook's file once it has it: who it is to the webhook, and how it
-//! gets there.
+//! What kube-apiserver does with the webhook's file once it has it: who it is to the webhook, and
+//! how it gets there.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -20,8 +20,8 @@ fn ann() -> Decision {
     Decision::authenticated(User::new("ann"))
 }
 
-/// Without a user, or with one that the file does not have, kube-apiserver starts, and is nobody to the
-/// webhook. One that wants no credentials answers it.
+/// Without a user, or with one that the file does not have, kube-apiserver starts, and is nobody to
+/// the webhook. One that wants no credentials answers it.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go`, `LoadKubeconfig`, v0.37.2
 /// - Upstream test: `TestKubeConfigFile` (unit, one layer: it starts)
@@ -48,9 +48,9 @@ async fn whom_the_file_does_not_name_is_nobody_to_the_webhook(
     lab.stop().await;
 }
 
-/// The webhook is shown a client certificate if it asks for one, and a token besides, from wherever a
-/// kubeconfig may have them: the file itself, other files, whose paths begin where it is, or a plugin. A
-/// timeout nobody reads.
+/// The webhook is shown a client certificate if it asks for one, and a token besides, from wherever
+/// a kubeconfig may have them: the file itself, other files, whose paths begin where it is, or a
+/// plugin. A timeout nobody reads.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go`, `LoadKubeconfig`;
 ///   `client-go/tools/clientcmd/loader.go`, `ResolveLocalPaths`;
@@ -88,11 +88,11 @@ async fn a_certificate_and_a_token_are_shown_to_the_webhook(
     lab.stop().await;
 }
 
-/// When kube-apiserver starts the file must be there and the webhook need not; later it is the other way
-/// round. A webhook that comes up is asked at once.
+/// When kube-apiserver starts the file must be there and the webhook need not; later it is the
+/// other way round. A webhook that comes up is asked at once.
 ///
-/// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, `newWebhookTokenAuthenticator`,
-///   v1.37.2
+/// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`,
+///   `newWebhookTokenAuthenticator`, v1.37.2
 /// - Upstream test: none
 /// - Seen by users: kubernetes/cloud-provider-openstack#2575, kubernetes/kops#8992, P3, P4
 #[rstest]
@@ -118,8 +118,8 @@ async fn the_file_is_read_once_and_the_webhook_may_come_later(#[context] context
 /// A webhook that speaks HTTP/1.1 alone will do: kube-apiserver opens a connection for each review
 /// that is under way at once, here ten, and keeps them.
 ///
-/// - Source: `apimachinery/pkg/util/net/http.go`, `SetTransportDefaults`; `client-go/transport/cache.go`,
-///   `idleConnsPerHost`, v0.37.2
+/// - Source: `apimachinery/pkg/util/net/http.go`, `SetTransportDefaults`;
+///   `client-go/transport/cache.go`, `idleConnsPerHost`, v0.37.2
 /// - Upstream test: none
 #[rstest]
 #[tokio::test]
