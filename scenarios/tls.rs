@@ -145,9 +145,9 @@ async fn given_up_by_go(context: &Context, lab: &Serial, shown: Shown, id: &str)
     let line = format!("{line} connecting to \"127.0.0.1\"");
     assert!(seen.log.contains(&line), "{seen}");
     let counter = format!("apiserver_webhooks_x509_{}_total", id.replace('-', "_"));
-    let counted = Counters::of(lab).await;
-    let counted = counted.since(&before, "apiserver_webhooks_x509_");
-    assert_eq!(counted, [(counter.as_str(), 1)].into(), "{seen}");
+    let after = Counters::of(lab).await;
+    let grown = after.since(&before, "apiserver_webhooks_x509_");
+    assert_eq!(grown, [(counter.as_str(), 1)].into(), "{seen}");
 }
 
 /// A webhook at an address is taken for its own if its certificate has that address among the
