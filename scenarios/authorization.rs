@@ -74,7 +74,7 @@ async fn rights_come_and_go_with_a_binding(
 /// Each of a user's groups counts, the last of a thousand as the first.
 ///
 /// - Source: `kubernetes/pkg/registry/rbac/validation/rule.go`, v1.37.2 (`appliesToUser`)
-/// - Upstream test: none
+/// - Upstream test: `TestAppliesTo` (unit; the subjects of a binding)
 #[rstest]
 #[tokio::test]
 async fn the_thousandth_group_counts(#[future] lab: SharedLab, #[context] context: Context) {

@@ -37,7 +37,7 @@ async fn a_token_of_the_token_file_does_not_reach_the_webhook(
 /// A bootstrap token is not the webhook's to contradict.
 ///
 /// - Source: `kubernetes/plugin/pkg/auth/authenticator/token/bootstrap/bootstrap.go`, v1.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestBootstrapTokenAuth` (integration; no webhook)
 #[rstest]
 #[tokio::test]
 async fn a_bootstrap_token_does_not_reach_the_webhook(
@@ -109,7 +109,7 @@ async fn a_token_counts_beside_a_certificate_of_another_authority(
 /// Who comes through a front proxy is who that says, whatever token is shown beside it.
 ///
 /// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, `Config.New`, v1.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestAuthenticateRequestFirstPasses` (unit, the union alone)
 #[rstest]
 #[tokio::test]
 async fn a_front_proxy_beats_a_token(#[context] context: Context, #[future] chained: Chained) {

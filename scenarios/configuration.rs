@@ -1,5 +1,5 @@
-//! What kube-apiserver makes of its webhook's file and flags when it starts: what stops it, and what it
-//! says then.
+//! What kube-apiserver makes of its webhook's file and flags when it starts: what stops it, and
+//! what it says then.
 
 use std::time::Duration;
 
@@ -33,9 +33,9 @@ async fn refusal(plan: &LabPlan) -> String {
     told.replace(plan.folder().path().as_str(), "[run folder]")
 }
 
-/// What the webhook's file names and what is in it is looked at when kube-apiserver starts, and stops
-/// it: a file that is missing is named, and its entry. The webhook's own file and its flag are not;
-/// where no usable context is, kube-apiserver even asks for an environment variable.
+/// What the webhook's file names and what is in it is looked at when kube-apiserver starts, and
+/// stops it: a file that is missing is named, and its entry. The webhook's own file and its flag
+/// are not; where no usable context is, kube-apiserver even asks for an environment variable.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go`, `LoadKubeconfig`;
 ///   `client-go/tools/clientcmd/validation.go`, v0.37.2
@@ -104,7 +104,7 @@ async fn a_file_that_is_not_sound_stops_the_apiserver(
 /// A file that is no kubeconfig stops kube-apiserver; only broken YAML is told with its line.
 ///
 /// - Source: `client-go/tools/clientcmd/loader.go`, `LoadFromFile`, v0.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestErrorReadingFile` (unit, one layer)
 #[rstest]
 #[case::broken_yaml("apiVersion: v1\nkind: Config\nclusters:\n- name: a\n   cluster: {}\n")]
 #[case::a_tab("apiVersion: v1\nkind: Config\n\tclusters: []\n")]
@@ -126,11 +126,11 @@ async fn a_file_that_is_no_kubeconfig_stops_the_apiserver(
     assert_reviewed!(context, told);
 }
 
-/// A file that is not there stops kube-apiserver, which then names it; so does a folder. In a Pod that is
-/// what a file looks like that is not mounted.
+/// A file that is not there stops kube-apiserver, which then names it; so does a folder. In a Pod
+/// that is what a file looks like that is not mounted.
 ///
 /// - Source: `client-go/tools/clientcmd/loader.go`, `ClientConfigLoadingRules.Load`, v0.37.2
-/// - Upstream test: `TestMissingKubeConfigFile` (unit, one layer)
+/// - Upstream test: `TestMissingKubeConfigFile`, `TestErrorReadingNonFile` (unit, one layer)
 /// - Seen by users: kubernetes-sigs/kind#2209, kubernetes-sigs/aws-iam-authenticator#31, P1, P3
 #[rstest]
 #[case::missing("missing.yml")]
@@ -165,8 +165,8 @@ async fn of_two_files_the_last_is_read(#[context] context: Context) {
     );
 }
 
-/// A flag that is not as it should be stops kube-apiserver, which names what it would take. The version is
-/// the bare one, without its group.
+/// A flag that is not as it should be stops kube-apiserver, which names what it would take. The
+/// version is the bare one, without its group.
 ///
 /// - Source: `kubernetes/pkg/kubeapiserver/options/authentication.go`, `AddFlags`, v1.37.2;
 ///   `apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2
@@ -187,7 +187,8 @@ async fn a_flag_that_is_not_sound_stops_the_apiserver(
     assert_reviewed!(context, told);
 }
 
-/// A webhook has no place in the structured configuration of authentication: flags alone tell of it.
+/// A webhook has no place in the structured configuration of authentication: flags alone tell of
+/// it.
 ///
 /// - Source: `apiserver/pkg/apis/apiserver/v1/types.go`, `AuthenticationConfiguration`, v0.37.2
 /// - Upstream test: none

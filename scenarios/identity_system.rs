@@ -16,7 +16,7 @@ use crate::support::{bare_only, lab, reviewed};
 ///
 /// - Source: `apiserver/pkg/authorization/authorizerfactory/builtin.go`, v0.37.2
 ///   (`NewPrivilegedGroups`)
-/// - Upstream test: none
+/// - Upstream test: `TestPrivilegedGroupAuthorizer` (unit; the authorizer alone)
 #[rstest]
 #[tokio::test]
 async fn a_master_may_everything(#[future] lab: SharedLab, #[context] context: Context) {

@@ -88,7 +88,8 @@ async fn an_attempt_is_counted_as(
 ///
 /// - Source: `kubernetes/cmd/kube-apiserver/apiserver.go`, v1.37.2 (it registers client-go's
 ///   metrics)
-/// - Upstream test: none
+/// - Source: `component-base/metrics/prometheus/restclient/metrics.go`, v0.37.2 (`requestResult`)
+/// - Upstream test: `TestClientGOMetrics` (unit; the metric alone)
 /// - Seen by users: kubernetes/kubernetes#117167, P16
 #[rstest]
 #[case::a_success(let_in(), "200")]

@@ -11,7 +11,7 @@ use crate::support::bare_only;
 /// Who the issuer says one is, the webhook is not asked about.
 ///
 /// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, `Config.New`, v1.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestAuthenticateTokenFirstPasses` (unit, the union alone)
 #[rstest]
 #[tokio::test]
 async fn a_token_of_the_issuer_does_not_reach_the_webhook(
@@ -32,7 +32,7 @@ async fn a_token_of_the_issuer_does_not_reach_the_webhook(
 /// sees it, and what it says counts, the expiry notwithstanding.
 ///
 /// - Source: `apiserver/pkg/authentication/token/union/union.go`, v0.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestAuthenticateTokenSuppressUnnecessaryErrors` (unit, the union alone)
 /// - Seen by users: kubernetes/kubernetes#65874
 #[rstest]
 #[case::expired(|claims: &mut Value| claims["exp"] = an_hour_ago().into())]
@@ -80,7 +80,7 @@ async fn a_forged_token_reaches_the_webhook(
 /// both reasons.
 ///
 /// - Source: `apiserver/plugin/pkg/authenticator/token/oidc/oidc.go`, `AuthenticateToken`, v0.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestAuthenticateTokenAdditiveErrors` (unit, the union alone)
 #[rstest]
 #[tokio::test]
 async fn a_token_of_an_issuer_that_is_away_reaches_the_webhook(

@@ -96,7 +96,7 @@ impl Proxied {
 ///
 /// - Source: `client-go/tools/clientcmd/client_config.go` (`ClientConfig`) and
 ///   `client-go/transport/cache.go` (`get`), v0.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestHTTPProxy` (unit; plain HTTP, no CONNECT)
 /// - Seen by users: kubernetes/kubernetes#72936, P5
 #[rstest]
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn a_proxy_that_fails(#[context] context: Context, #[case] refusal: Option
 ///
 /// - Source: `apimachinery/pkg/util/net/http.go` (`NewProxierWithNoProxyCIDR`), v0.37.2; Go's
 ///   `net/http/transport.go` (`ProxyFromEnvironment`), Go 1.26
-/// - Upstream test: none
+/// - Upstream test: `TestProxierWithNoProxyCIDR` (unit; which host has a proxy)
 #[rstest]
 #[tokio::test]
 async fn the_proxy_of_the_environment(#[context] context: Context) {

@@ -19,7 +19,7 @@ use crate::whoami::SOON;
 /// A service account's token is not the webhook's to contradict.
 ///
 /// - Source: `kubernetes/pkg/serviceaccount/jwt.go`, v1.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestAuthenticateTokenFirstPasses` (unit, the union alone)
 #[rstest]
 #[tokio::test]
 async fn a_service_accounts_token_does_not_reach_the_webhook(
@@ -40,7 +40,7 @@ async fn a_service_accounts_token_does_not_reach_the_webhook(
 ///
 /// - Source: `kubernetes/pkg/serviceaccount/jwt.go`, `AuthenticateToken`, v1.37.2;
 ///   `apiserver/pkg/authentication/token/union/union.go`, v0.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestServiceAccountTokenCreate` (integration; no webhook)
 /// - Seen by users: kubernetes/kubernetes#65874
 #[rstest]
 #[case::expired(|claims: &mut Value| claims["exp"] = an_hour_ago().into())]
@@ -74,7 +74,7 @@ async fn a_service_accounts_token_that_is_not_valid_reaches_the_webhook(
 /// The token of a service account that was deleted reaches the webhook.
 ///
 /// - Source: `kubernetes/pkg/serviceaccount/claims.go`, `Validate`, v1.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestValidatePrivateClaims` (unit; the claims alone)
 #[rstest]
 #[tokio::test]
 async fn the_token_of_a_deleted_account_reaches_the_webhook(

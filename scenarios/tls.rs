@@ -242,7 +242,7 @@ async fn no_client_certificate(#[context] context: Context) {
 /// with `insecure-skip-tls-verify` to whoever answers. The apiserver starts with both.
 ///
 /// - Source: `client-go/transport/transport.go` (`TLSConfigFor`), v0.37.2
-/// - Upstream test: none
+/// - Upstream test: `TestNew` (unit; what the client is made of)
 #[rstest]
 #[tokio::test]
 async fn a_file_that_asks_for_no_certificate(#[context] context: Context) {
