@@ -85,6 +85,7 @@ async fn a_certificate_and_a_token_are_shown_to_the_webhook(
     let posted = seen.calls[0].posted.as_ref().expect("must be posted");
     let shown = posted.headers.get(AUTHORIZATION).expect("must be shown");
     assert!(shown == &format!("Bearer {}", secret.expose()));
+    assert_eq!(format!("{shown:?}"), "Sensitive");
     lab.stop().await;
 }
 

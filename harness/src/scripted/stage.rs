@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, StatusCode, Version};
+use http::{HeaderMap, StatusCode, Version};
 use serde_json::Value;
 use tokenlab_webhook::BODY_LIMIT;
 use tokenlab_webhook::review::decode;
@@ -24,7 +24,7 @@ pub struct Posted {
     pub path: String,
     /// The version of HTTP.
     pub version: Version,
-    /// The headers, without what `authorization` says.
+    /// The headers. What `authorization` says is marked as sensitive: `Debug` does not show it.
     pub headers: HeaderMap,
     /// The body without the token; `null` where it is longer than 16 KiB.
     pub body: Value,
@@ -65,10 +65,10 @@ pub(crate) async fn stage(
 }
 
 /// The apiserver may show a token of its own.
-fn without_credentials(headers: &HeaderMap) -> HeaderMap {
+fn with_credentials_hidden(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
-    if let Some(shown) = headers.get_mut(AUTHORIZATION) {
-        *shown = HeaderValue::from_static("[credentials]");
+    for (name, value) in &mut headers {
+        value.set_sensitive(*name == AUTHORIZATION);
     }
     headers
 }
@@ -86,7 +86,7 @@ impl Posted {
         Self {
             path: path.map(ToString::to_string).unwrap_or_default(),
             version: head.version,
-            headers: without_credentials(&head.headers),
+            headers: with_credentials_hidden(&head.headers),
             body: json,
         }
     }
