@@ -102,6 +102,20 @@ impl fmt::Display for Source {
     }
 }
 
+/// What others say, with its control characters as escapes: it forges no line of ours, and does
+/// nothing to a terminal.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for char in text.chars() {
+        if char.is_control() {
+            line.extend(char.escape_debug());
+        } else {
+            line.push(char);
+        }
+    }
+    line
+}
+
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -112,12 +126,12 @@ impl fmt::Display for Diagnosis {
             unseen,
             ..
         } = self;
-        writeln!(f, "{answered}: {summary}")?;
+        writeln!(f, "{}: {summary}", one_line(&answered.to_string()))?;
         for Evidence { source, says } in evidence {
-            writeln!(f, "  {source:<11}  {says}")?;
+            writeln!(f, "  {source:<11}  {}", one_line(says))?;
         }
         for Evidence { source, says } in unseen {
-            writeln!(f, "  {source:<11}  not seen: {says}")?;
+            writeln!(f, "  {source:<11}  not seen: {}", one_line(says))?;
         }
         match remedy {
             Some(remedy) => writeln!(f, "what to do: {remedy}"),
@@ -127,8 +141,12 @@ impl fmt::Display for Diagnosis {
 }
 
 impl Lab {
-    /// Makes one request that shows this, and says what came of it and why. It may take as long as the
-    /// apiserver waits for its webhook, half a minute.
+    /// Makes one request that shows this, and says what came of it and why. With a webhook that does
+    /// not answer it takes half a minute, as long as the apiserver waits; where nothing answers, each
+    /// look has an end, and all of them together take less than four minutes.
+    ///
+    /// The webhook is asked twice: by the apiserver, and past it. Both are calls on record, and take
+    /// an act each of a [`Play`](crate::Play), in no order.
     pub async fn diagnose(&self, shown: &Shown) -> Diagnosis {
         diagnose(Eyes::Bare(self), shown).await
     }
@@ -150,5 +168,33 @@ impl MockLab {
             Self::Existing(existing, operator) => Eyes::Existing(existing, operator),
         };
         diagnose(eyes, shown).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_say_forges_no_line() {
+        let said = "no\n\nwhat to do: rm -rf\u{1b}[31m".to_owned();
+        let diagnosis = Diagnosis {
+            healthy: false,
+            answered: Answered::Other { said: said.clone() },
+            cause: None,
+            summary: "it is so".to_owned(),
+            evidence: vec![Evidence {
+                source: Source::Record,
+                says: said.clone(),
+            }],
+            remedy: None,
+            unseen: vec![Evidence {
+                source: Source::Log,
+                says: said,
+            }],
+        };
+        let text = diagnosis.to_string();
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
     }
 }

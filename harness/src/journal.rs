@@ -28,8 +28,8 @@ use crate::webhook::Fault;
 use audit::Memory;
 use hash::HashKey;
 
-/// Who waits no longer has said so: to anybody else a lab's router gives a day.
-const IMPATIENT: Duration = Duration::from_secs(3600);
+/// Who waits no longer than this has said so. A deadline that is farther is the router's own, a day.
+const LONG_WAIT: Duration = Duration::from_secs(3600);
 
 /// How many events are kept, and how many a slow reader may be behind.
 const CAPACITY: usize = 1000;
@@ -137,7 +137,7 @@ impl Journal {
             .deadline
             .map(|deadline| deadline - tokio::time::Instant::now());
         let source = match patience {
-            Some(patience) if patience < IMPATIENT => Source::Asked,
+            Some(patience) if patience < LONG_WAIT => Source::Asked,
             _ => Source::Direct,
         };
         let mut state = self.state();
@@ -225,6 +225,13 @@ impl Running {
     pub(crate) fn end(mut self, decision: &Decision, fault: Option<Fault>) {
         self.outcome = decision.into();
         self.fault = fault;
+    }
+
+    /// It was answered past the product.
+    pub(crate) fn played(mut self, status: http::StatusCode) {
+        self.outcome = Outcome::Played {
+            status: status.as_u16(),
+        };
     }
 }
 

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
 
 pub use tokenlab_webhook::kubeconfig::{Identity, Kubeconfig};
 
@@ -16,10 +17,16 @@ pub enum AdminError {
     Lacks(&'static str),
 }
 
+/// Reads YAML that may hold secrets. An error says where it is, and shows no line of the text, as
+/// those of serde-saphyr do by default.
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Box<serde_saphyr::Error>> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(Box::new)
+}
+
 /// The admin of the first cluster, from a file with inline data, as kind and k3s write it.
 pub(crate) fn admin(text: &str) -> Result<Kubeconfig, AdminError> {
-    let file: serde_json::Value =
-        serde_saphyr::from_str(text).map_err(|error| AdminError::NotYaml(Box::new(error)))?;
+    let file: serde_json::Value = read(text).map_err(AdminError::NotYaml)?;
     let cluster = &file["clusters"][0]["cluster"];
     let user = &file["users"][0]["user"];
     let plain = |entry: &serde_json::Value, key| {
@@ -63,6 +70,8 @@ pub async fn client(kubeconfig: &Kubeconfig) -> Result<kube::Client, kube::Error
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     #[test]
@@ -80,6 +89,21 @@ mod tests {
         };
         let read = admin(&written.yaml()).expect("must be read");
         assert_eq!(read.yaml(), written.yaml());
+    }
+
+    #[rstest]
+    #[case::broken("users:\n- user:\n    token: CANARY-1: x\n    password: [CANARY-2\n")]
+    #[case::of_another_form("CANARY-1")]
+    #[case::with_an_alias("password: *CANARY-1\n")]
+    #[case::with_a_tab("token: CANARY-1\n\tpassword: CANARY-2\n")]
+    #[case::in_quotes("token: \"CANARY-1\\q\"\npassword: 'CANARY-2\n")]
+    fn what_is_wrong_with_a_file_shows_nothing_of_it(#[case] text: &str) {
+        let admin = admin(text).expect_err("must fail");
+        let told = format!("{} {admin:?}", crate::assets::chain(&admin));
+        assert!(!told.contains("CANARY"), "{told}");
+        let typed = read::<std::collections::BTreeMap<String, Vec<bool>>>(text);
+        let told = typed.expect_err("must fail").to_string();
+        assert!(!told.contains("CANARY"), "{told}");
     }
 
     #[test]

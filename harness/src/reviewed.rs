@@ -105,11 +105,14 @@ impl Verdict {
         if !http.is_success() {
             return failed(format!("HTTP status {http}"));
         }
-        if answer["kind"] != "TokenReview" {
+        // Kind and version may be left out: client-go knows what it asked for.
+        let said = |key: &str| answer[key].as_str().filter(|text| !text.is_empty());
+        if !answer.is_object() || said("kind").is_some_and(|kind| kind != "TokenReview") {
             return failed("it is no TokenReview".to_owned());
         }
-        let version = answer["apiVersion"].as_str().unwrap_or_default();
-        if version != asked.as_str() {
+        if let Some(version) = said("apiVersion")
+            && version != asked.as_str()
+        {
             return failed(format!(
                 "its apiVersion is `{version}`, not that of the question"
             ));
@@ -228,6 +231,17 @@ mod tests {
                 "{verdict:?}"
             ),
         }
+    }
+
+    #[test]
+    fn kind_and_version_may_be_left_out() {
+        let read = |answer| Verdict::new(ApiVersion::V1, &[], StatusCode::OK, &answer);
+        let good = read(json!({"status": {"authenticated": true}}));
+        assert!(matches!(good, Verdict::Authenticated { .. }), "{good:?}");
+        let reason = "it is no TokenReview".to_owned();
+        let none = Verdict::Failed { reason };
+        assert_eq!(read(json!("hello")), none);
+        assert_eq!(read(json!({"kind": "Status"})), none);
     }
 
     #[test]

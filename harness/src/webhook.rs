@@ -156,26 +156,27 @@ fn config(server: String, certificate_authority: &str) -> Kubeconfig {
 impl Webhook {
     /// Makes a CA and a serving certificate, listens on a free port of 127.0.0.1, and serves.
     pub fn serve(authenticator: BoxAuthenticator) -> Result<Self, WebhookError> {
-        Self::start(authenticator, |router| router)
+        Self::start(authenticator, |router, _| router)
     }
 
     /// The same, with what is scripted: raw answers, too.
     pub fn scripted(scripted: Scripted) -> Result<Self, WebhookError> {
-        Self::start(BoxAuthenticator::new(scripted.clone()), |router| {
-            router.layer(from_fn_with_state(scripted, stage))
-        })
+        Self::start(
+            BoxAuthenticator::new(scripted.clone()),
+            |router, journal| router.layer(from_fn_with_state((scripted, journal.clone()), stage)),
+        )
     }
 
     fn start(
         authenticator: BoxAuthenticator,
-        around: impl FnOnce(Router) -> Router,
+        around: impl FnOnce(Router, &Journal) -> Router,
     ) -> Result<Self, WebhookError> {
         let authority = CertificateAuthority::new("tokenlab-webhook")?;
         let tls = Tls::from_certificate(&authority.serving(&[SERVICE_NAME])?)?;
         let switches = Switches::default();
         let journal = Journal::new();
         let observed = Observed::new(authenticator, switches.clone(), journal.clone());
-        let router = around(observed.router());
+        let router = around(observed.router(), &journal);
         let served = Served::start(router, tls).map_err(WebhookError::Listen)?;
         let url = format!(
             "https://127.0.0.1:{}{}",

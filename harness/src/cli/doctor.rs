@@ -1,5 +1,6 @@
 //! `tokenlab doctor`: why a token is not known, and what to do.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -35,7 +36,7 @@ from outside alone.
 
 It succeeds (exit status 0) only if the webhook did its part.";
 
-/// Make one request, and say why it is not the webhook's user who makes it, if so
+/// Say whose a token is, or why it is 401, and what to do
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
@@ -90,6 +91,19 @@ impl Args {
             Some(path) => Some(token::read(&path)?),
             None => as_token,
         };
+        if lab.is_given() && webhook_config.is_some() {
+            conflict("`--webhook-config` is for a cluster that is no lab: a lab knows its own");
+        }
+        if lab.is_given() && kubeconfig.is_some() && token.is_some() {
+            conflict("either the token or the kubeconfig says who makes the request");
+        }
+        if let Some(path) = &webhook_config
+            && let Err(error) = File::open(path)
+        {
+            conflict(&format!(
+                "`--webhook-config {path}` cannot be read: {error}"
+            ));
+        }
         let outside = match kubeconfig {
             Some(kubeconfig) => {
                 let cluster = ExistingCluster {
@@ -100,12 +114,6 @@ impl Args {
             }
             None => None,
         };
-        if lab.is_given() && webhook_config.is_some() {
-            conflict("`--webhook-config` is for a cluster that is no lab: a lab knows its own");
-        }
-        if lab.is_given() && outside.is_some() && token.is_some() {
-            conflict("either the token or the kubeconfig says who makes the request");
-        }
         let shown = match (&token, &outside) {
             (Some(token), _) => Shown::from(token),
             (None, Some(outside)) => outside.shown(),
@@ -156,6 +164,9 @@ impl Report<'_> {
     }
 }
 
+/// What the remedy begins with; what others say begins no line.
+const REMEDY: &str = "what to do:";
+
 /// Its own text, with the first line and the remedy marked.
 fn text(diagnosis: &Diagnosis) -> String {
     let color = if diagnosis.healthy {
@@ -167,6 +178,12 @@ fn text(diagnosis: &Diagnosis) -> String {
     let bold = Style::new().bold();
     let text = diagnosis.to_string();
     let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
-    let rest = rest.replace("what to do:", &format!("{bold}what to do:{bold:#}"));
-    format!("{color}{head}{color:#}\n{rest}")
+    let mut marked = format!("{color}{head}{color:#}\n");
+    for line in rest.split_inclusive('\n') {
+        match line.strip_prefix(REMEDY) {
+            Some(remedy) => marked += &format!("{bold}{REMEDY}{bold:#}{remedy}"),
+            None => marked += line,
+        }
+    }
+    marked
 }

@@ -58,6 +58,10 @@ pub enum Cause {
     OtherMethod,
     /// The webhook refused by an HTTP status: 401 or 403.
     RefusedByStatus,
+    /// The webhook sends whoever asks elsewhere.
+    Redirected,
+    /// The webhook could not be asked, for a reason that has no name here.
+    Unreached,
     /// The webhook answered, and not with success.
     Failed,
     /// The webhook answered in another version of TokenReview than it was asked in.
@@ -72,6 +76,8 @@ pub enum Cause {
     Refused,
     /// The same, and the webhook was not asked now: the apiserver remembered.
     CachedRefusal,
+    /// The webhook was not asked, and it cannot be seen whether it is wired in.
+    NotAsked,
     /// A client certificate was shown beside the token, and counted alone.
     CertificateWon,
     /// The request had no token.
@@ -159,6 +165,14 @@ impl Cause {
                  kube-apiserver that it does not let in, give the user in the webhook's file what \
                  it wants"
             }
+            Self::Redirected => {
+                "give the webhook's file the URL that the webhook itself answers at: a redirect \
+                 makes another request of the question"
+            }
+            Self::Unreached => {
+                "look at the log's words, and ask the webhook from kube-apiserver's machine by the \
+                 webhook's file"
+            }
             Self::Failed => {
                 "look at the URL's path in the webhook's file, and at the webhook's log"
             }
@@ -182,6 +196,11 @@ impl Cause {
             Self::CachedRefusal => {
                 "wait: kube-apiserver remembers a refusal for two minutes, or as long as \
                  `--authentication-token-webhook-cache-ttl` says; started again, it has forgotten"
+            }
+            Self::NotAsked => {
+                "look whether `--authentication-token-webhook-config-file` of the running \
+                 kube-apiserver names this file; if it does, an earlier refusal is remembered, for \
+                 two minutes: wait"
             }
             Self::CertificateWon => {
                 "take the client certificate out of the kubeconfig's user: it is looked at first"
@@ -228,6 +247,8 @@ impl fmt::Display for Cause {
             Self::OtherPath => "the webhook has nothing at the URL's path",
             Self::OtherMethod => "what is at the URL's path takes no POST",
             Self::RefusedByStatus => "the webhook answered 401 or 403, which is no refusal",
+            Self::Redirected => "the webhook's URL leads elsewhere",
+            Self::Unreached => "the webhook could not be asked",
             Self::Failed => "the webhook answered with an error",
             Self::OtherVersion => {
                 "the webhook answered in another version of TokenReview than it was asked in"
@@ -240,6 +261,7 @@ impl fmt::Display for Cause {
                 "the token was refused before, and kube-apiserver remembers: the webhook was not \
                  asked"
             }
+            Self::NotAsked => "kube-apiserver did not ask the webhook",
             Self::CertificateWon => "the token was not looked at: a client certificate won",
             Self::NoToken => "no token was sent",
             Self::NeverAsked => "the webhook was never asked: somebody before it knew the token",

@@ -10,14 +10,17 @@ use serde_json::Value;
 use tokenlab_webhook::Token;
 use url::{Host, Url};
 
-use super::sight::Eyes;
-use crate::kubeconfig::{Identity, Kubeconfig};
+use super::sight::{Eyes, Unread};
+use crate::kubeconfig::{self, Identity, Kubeconfig};
 
 /// What the file comes to.
 #[derive(Debug)]
 pub(super) struct ConfigFile {
     /// How the webhook is reached, with all data inline.
     pub(super) config: Kubeconfig,
+    /// The host and port in the URL, as they are written: so client-go counts calls
+    /// (`client-go/rest/request.go`, `sanitize`, v0.37.2).
+    pub(super) host: String,
     proxy: Option<String>,
     /// Why it cannot be asked from here as the apiserver asks it.
     pub(super) unlike: Option<&'static str>,
@@ -27,7 +30,7 @@ pub(super) struct ConfigFile {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConfigFileError {
     #[error("it cannot be read: {0}")]
-    Unread(String),
+    Unread(Unread),
     #[error("it is not YAML: {0}")]
     NotYaml(Box<serde_saphyr::Error>),
     #[error("its `current-context` is `{0}`, and there is no such context in it")]
@@ -42,7 +45,7 @@ pub(super) enum ConfigFileError {
     File {
         field: String,
         path: Utf8PathBuf,
-        why: String,
+        why: Unread,
     },
     #[error("its `{0}` is not base64 of PEM")]
     Data(String),
@@ -51,9 +54,21 @@ pub(super) enum ConfigFileError {
 }
 
 impl ConfigFileError {
-    /// Whether a file is not there, this one or one that it names.
+    /// Whether a file is not there, this one or one that it names, for the apiserver too.
     pub(super) fn is_of_a_missing_file(&self) -> bool {
-        matches!(self, Self::Unread(_) | Self::File { .. })
+        matches!(
+            self,
+            Self::Unread(Unread::Missing(_))
+                | Self::File {
+                    why: Unread::Missing(_),
+                    ..
+                }
+        )
+    }
+
+    /// Whether it is what stands in it that is wrong.
+    pub(super) fn is_of_the_content(&self) -> bool {
+        !matches!(self, Self::Unread(_) | Self::File { .. })
     }
 }
 
@@ -73,8 +88,7 @@ impl ConfigFile {
     /// Reads it where the apiserver does, with the files that it names.
     pub(super) async fn read(eyes: &Eyes<'_>, path: &Utf8Path) -> Result<Self, ConfigFileError> {
         let file = eyes.file(path).await.map_err(ConfigFileError::Unread)?;
-        let file: Value = serde_saphyr::from_str(&file)
-            .map_err(|error| ConfigFileError::NotYaml(Box::new(error)))?;
+        let file: Value = kubeconfig::read(&file).map_err(ConfigFileError::NotYaml)?;
         let current = text(&file, "current-context").unwrap_or_default();
         let context = match entry(&file, "contexts", current, "context") {
             Some(context) => context,
@@ -89,10 +103,6 @@ impl ConfigFile {
         let user = entry(&file, "users", user, "user").unwrap_or(&Value::Null);
         let server = text(cluster, "server");
         let server = server.ok_or_else(|| ConfigFileError::NoServer(name.to_owned()))?;
-        let server = Url::parse(server).map_err(|_| ConfigFileError::Url)?;
-        if !matches!(server.scheme(), "http" | "https") || !server.has_host() {
-            return Err(ConfigFileError::Url);
-        }
         let server_name = text(cluster, "tls-server-name").map(str::to_owned);
         if let Some(name) = &server_name
             && Host::parse(name).is_err()
@@ -103,11 +113,17 @@ impl ConfigFile {
         let authority = pem(eyes, folder, cluster, "certificate-authority").await?;
         let certificate = pem(eyes, folder, user, "client-certificate").await?;
         let key = pem(eyes, folder, user, "client-key").await?;
+        let secured = authority.is_some()
+            || certificate.is_some()
+            || cluster["insecure-skip-tls-verify"] == true;
+        let (server, host) = address(server, secured).ok_or(ConfigFileError::Url)?;
         let identity = match (certificate, key, text(user, "token")) {
             (Some(certificate), Some(key), _) => Identity::ClientCertificate { certificate, key },
             (_, _, Some(token)) => Identity::Token(Token::from(token)),
             _ => Identity::Anonymous,
         };
+        /// What only client-go knows to show.
+        const MORE: [&str; 5] = ["tokenFile", "username", "password", "exec", "auth-provider"];
         let proxy = text(cluster, "proxy-url").map(str::to_owned);
         let unlike = if cluster["insecure-skip-tls-verify"] == true {
             Some("the file has `insecure-skip-tls-verify`, and a token is not sent to just anybody")
@@ -115,6 +131,8 @@ impl ConfigFile {
             Some("the file has an `http` URL, over which everybody reads the token")
         } else if proxy.is_some() {
             Some("the file has a `proxy-url`, which only kube-apiserver goes by")
+        } else if MORE.iter().any(|key| !user[key].is_null()) {
+            Some("the file's user has more than a certificate or a token to show")
         } else if authority.is_none() {
             Some("the file has no certificate authority: kube-apiserver's machine has its own")
         } else {
@@ -129,20 +147,38 @@ impl ConfigFile {
                 tls_server_name: server_name,
                 identity,
             },
+            host,
             proxy,
             unlike,
         })
     }
 
-    /// The URL's host and port, as the apiserver's metrics name it.
-    pub(super) fn host(&self) -> Option<String> {
-        let url = Url::parse(&self.config.server).ok()?;
-        let host = url.host_str()?;
-        Some(match url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        })
+    /// What of it is secret.
+    pub(super) fn secrets(&self) -> Vec<&str> {
+        match &self.config.identity {
+            Identity::ClientCertificate { key, .. } => vec![key],
+            Identity::Token(token) => vec![token.expose()],
+            _ => Vec::new(),
+        }
     }
+}
+
+/// The URL, and its host and port as they are written. What has no scheme gets one, by whether there
+/// is anything of TLS (`client-go/rest/url_utils.go`, `DefaultServerURL`, v0.37.2).
+fn address(server: &str, secured: bool) -> Option<(Url, String)> {
+    let scheme = if secured { "https" } else { "http" };
+    let server = match server.contains("://") {
+        true => server.to_owned(),
+        false => format!("{scheme}://{server}"),
+    };
+    let url = Url::parse(&server).ok()?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return None;
+    }
+    let (_, rest) = server.split_once("://")?;
+    let written = rest.split(['/', '?', '#']).next()?;
+    let written = written.rsplit('@').next()?;
+    Some((url, written.to_owned()))
 }
 
 /// PEM that stands in the file, or in one that it names; what stands in it counts first.
@@ -188,5 +224,45 @@ impl fmt::Display for ConfigFile {
             Identity::Token(_) => ", with a token",
             Identity::Anonymous => ", without a client certificate",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// client-go counts calls by the host as it is written.
+    #[rstest]
+    #[case(
+        "https://LOCALHOST:8443/authenticate",
+        "LOCALHOST:8443",
+        "https://localhost:8443/authenticate"
+    )]
+    #[case(
+        "https://my-authn.kube-system.svc:443/x",
+        "my-authn.kube-system.svc:443",
+        "https://my-authn.kube-system.svc/x"
+    )]
+    #[case("https://[::1]:8443", "[::1]:8443", "https://[::1]:8443/")]
+    #[case("https://me@a/b@c", "a", "https://me@a/b@c")]
+    #[case("a:8443", "a:8443", "https://a:8443/")]
+    fn a_host_is_named_as_it_is_written(
+        #[case] server: &str,
+        #[case] host: &str,
+        #[case] url: &str,
+    ) {
+        let (read, written) = address(server, true).expect("must be one");
+        assert_eq!((read.as_str(), &*written), (url, host));
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_webhook() {
+        for server in ["", "ftp://a", "unix:///a", "https://"] {
+            assert_eq!(address(server, true), None, "{server}");
+        }
+        let (plain, _) = address("a:80", false).expect("must be one");
+        assert_eq!(plain.scheme(), "http");
     }
 }

@@ -64,7 +64,7 @@ impl Findings {
         }
         Diagnosis {
             healthy: judged.healthy,
-            answered: self.answered.clone(),
+            answered: self.answered.map(|text| redaction.text(text)),
             cause: judged.cause,
             summary: judged.summary,
             evidence,
@@ -75,6 +75,7 @@ impl Findings {
 
     fn user(&self) -> Option<String> {
         let Answered::User {
+            name,
             credential: Some(credential),
             ..
         } = &self.answered
@@ -83,7 +84,12 @@ impl Findings {
         };
         let by = match credential.split_once('=') {
             Some(("X509SHA256", _)) => "a client certificate",
-            Some(("JTI", _)) => "a token that kube-apiserver issued",
+            Some(("JTI", _)) if name.starts_with("system:serviceaccount:") => {
+                "a token that kube-apiserver issued"
+            }
+            // OIDC's have one, too
+            // (`apiserver/plugin/pkg/authenticator/token/oidc/oidc.go`, v0.37.2).
+            Some(("JTI", _)) => "a token with an ID of its own, such as OIDC's",
             _ => credential,
         };
         Some(format!("known by {by}"))
@@ -145,6 +151,7 @@ fn word(outcome: &Outcome) -> String {
         Outcome::Undecided { reason } => format!("undecided: {reason}"),
         Outcome::Unavailable { reason } => format!("unavailable: {reason}"),
         Outcome::Overloaded { reason } => format!("overloaded: {reason}"),
+        Outcome::Played { status } => format!("answered {status}, as it was told to"),
         Outcome::Panicked => "panicked".to_owned(),
         Outcome::Unanswered => "no answer".to_owned(),
     }

@@ -1,9 +1,10 @@
 //! What the findings come to.
 
+use super::config_file::ConfigFileError;
 use super::findings::{Findings, Record};
 use super::metrics::Calls;
 use super::probe::Probed;
-use super::sight::values;
+use super::sight::{Sight, values};
 use super::{Answered, Cause};
 use crate::journal::Outcome;
 use crate::lab::CONFIG_FILE_FLAG;
@@ -117,8 +118,17 @@ fn known(findings: &Findings, name: &str) -> Judged {
             Some(_) => "the webhook knows the token, and kube-apiserver remembers that it does",
             None => "the webhook knows the token",
         }),
-        _ => Cause::NeverAsked.into(),
+        vouched if asked == Some(false) && (vouched.is_some() || refuses(findings)) => {
+            Cause::NeverAsked.into()
+        }
+        _ => Judged::unknown("it could not be seen who knew the token"),
     }
+}
+
+/// Whether the webhook refuses the token when it is asked past the apiserver.
+fn refuses(findings: &Findings) -> bool {
+    let probe = findings.probe.as_ref().ok();
+    probe.and_then(Probed::cause) == Some(Cause::Refused)
 }
 
 /// Whom the webhook takes the token for when it is asked past the apiserver.
@@ -137,27 +147,35 @@ fn unauthorized(findings: &Findings) -> Judged {
     if is_wired(findings) == Some(false) {
         return Cause::FlagNotSet.into();
     }
-    let probe = findings.probe.as_ref().ok();
     let cause = match &findings.log {
         Ok(Some(found)) => match found.cause {
             Some(Cause::Refused) => refused(findings),
+            // In its own words, which may be anybody's.
+            _ if undecided(&findings.record, &findings.probe, &found.error) => Cause::Undecided,
             Some(Cause::Failed) => failed(findings),
-            Some(Cause::Closed) => closed(findings),
+            Some(cause @ (Cause::Closed | Cause::Unreached)) => closed(findings, cause),
             Some(cause) => cause,
-            None if undecided(findings, &found.error) => Cause::Undecided,
             None => return Judged::unknown("the log has an error that is not known here"),
         },
         // Without a log, it is what the webhook itself says.
-        _ => match probe.and_then(Probed::cause) {
+        _ => match findings.probe.as_ref().ok().and_then(Probed::cause) {
             Some(Cause::Refused) => refused(findings),
             Some(cause) => cause,
-            None if vouched(findings).is_some() && was_asked(findings) == Some(false) => {
-                Cause::CachedRefusal
-            }
+            None if vouched(findings).is_some() => match was_asked(findings) {
+                Some(false) => not_asked(findings),
+                Some(true) if findings.flags.is_err() => return other_audiences(),
+                _ => return Judged::unknown("it could not be seen why"),
+            },
             None => return Judged::unknown("it could not be seen why"),
         },
     };
     if cause == Cause::Refused && findings.fresh {
+        if was_asked(findings) != Some(true) && is_wired(findings).is_none() {
+            return Judged::unknown(
+                "the webhook refuses a token that nobody has, as it should; it could not be seen \
+                 whether kube-apiserver asks it",
+            );
+        }
         return Judged {
             cause: Some(cause),
             ..Judged::healthy(
@@ -188,13 +206,33 @@ fn refused(findings: &Findings) -> Cause {
     if probed == Some(Cause::OtherAudiences) {
         return Cause::OtherAudiences;
     }
+    match was_asked(findings) {
+        Some(false) => not_asked(findings),
+        _ => Cause::Refused,
+    }
+}
+
+/// 401, and the webhook was not asked. That a refusal is remembered is known where the webhook told of
+/// it, or else where it is the webhook that must have been asked, and the token was shown before.
+fn not_asked(findings: &Findings) -> Cause {
     let record = findings.record.as_ref().ok();
     let remembered = record.and_then(|record| record.remembered.as_ref());
     let remembers = matches!(remembered, Some((Outcome::Refused, _)));
-    if was_asked(findings) == Some(false) && (remembers || findings.calls.is_ok()) {
+    let must = is_wired(findings) == Some(true) && findings.calls.is_ok() && !findings.fresh;
+    if remembers || must {
         Cause::CachedRefusal
     } else {
-        Cause::Refused
+        Cause::NotAsked
+    }
+}
+
+/// The webhook was asked and knows the token, and yet it is 401: nothing else is left.
+fn other_audiences() -> Judged {
+    Judged {
+        summary: "the webhook was asked, and knows the token: the audiences that it names are \
+                  likely none of kube-apiserver's"
+            .to_owned(),
+        ..Cause::OtherAudiences.into()
     }
 }
 
@@ -205,7 +243,9 @@ fn failed(findings: &Findings) -> Cause {
     let status = probe.and_then(Probed::status);
     let is =
         |code: u16| calls.is_some_and(|calls: &Calls| calls.all_are(code)) || status == Some(code);
-    if is(404) {
+    if [301, 302, 303, 307, 308].into_iter().any(is) {
+        Cause::Redirected
+    } else if is(404) {
         Cause::OtherPath
     } else if is(405) {
         Cause::OtherMethod
@@ -216,29 +256,28 @@ fn failed(findings: &Findings) -> Cause {
     }
 }
 
-/// The connection ended. Over HTTP/2 the apiserver does not see why, when the webhook said so.
-fn closed(findings: &Findings) -> Cause {
-    match findings.probe.as_ref().ok().and_then(Probed::cause) {
-        Some(Cause::ClientCertificate) => Cause::ClientCertificate,
-        _ => Cause::Closed,
+/// The connection ended, or was not made. Over HTTP/2 the apiserver does not see why, when the webhook
+/// said so; and TLS has one word for many faults. From here it may be seen.
+fn closed(findings: &Findings, cause: Cause) -> Cause {
+    let probe = findings.probe.as_ref().ok();
+    let probed = probe.filter(|probed| probed.outcome.is_err());
+    match probed.and_then(Probed::cause) {
+        Some(found @ (Cause::ClientCertificate | Cause::OldTls)) => found,
+        Some(found) if cause == Cause::Unreached => found,
+        _ => cause,
     }
 }
 
 /// Whether an error of the log is what the webhook said of itself.
-fn undecided(findings: &Findings, error: &str) -> bool {
-    let said = |record: &Record| {
-        let reasons = record.asked.iter().filter_map(|outcome| match outcome {
-            Outcome::Undecided { reason } => Some(reason.as_str()),
-            _ => None,
-        });
-        let reasons: Vec<_> = reasons.collect();
-        reasons.iter().any(|reason| error.contains(*reason))
-    };
-    findings.record.as_ref().is_ok_and(said)
-        || findings.probe.as_ref().is_ok_and(|probed| {
-            let reason = probed.undecided();
-            reason.is_some_and(|reason| error.contains(reason))
-        })
+pub(super) fn undecided(record: &Sight<Record>, probe: &Sight<Probed>, error: &str) -> bool {
+    let asked = record.as_ref().map_or(&[][..], |record| &record.asked);
+    let recorded = asked.iter().filter_map(|outcome| match outcome {
+        Outcome::Undecided { reason } => Some(reason.as_str()),
+        _ => None,
+    });
+    let probed = probe.as_ref().ok().and_then(Probed::undecided);
+    let mut reasons = recorded.chain(probed);
+    reasons.any(|reason| !reason.is_empty() && error.contains(reason))
 }
 
 /// What the apiserver ends with when it cannot use its webhook's file
@@ -258,20 +297,37 @@ fn down(findings: &Findings) -> Judged {
         let line = line.trim_start();
         line.starts_with("Error: ") || line.contains("\"command failed\"")
     });
+    // What an apiserver that runs has logged before is no reason.
+    let fatal = fatal.filter(|_| findings.flags.is_err());
+    if fatal.is_none() && !findings.answered.is_silence() {
+        return Judged::unknown("kubectl could not ask kube-apiserver");
+    }
     let says = |words: &str| fatal.is_some_and(|line| line.contains(words));
     let path = findings.path.as_ref().ok();
-    let missing = says("no such file or directory");
-    let file = findings.file.as_ref().ok();
-    let cause = match file.and_then(|file| file.as_ref().err()) {
-        Some(error) if error.is_of_a_missing_file() => Cause::FileNotVisible,
-        Some(_) => Cause::FileUnusable,
-        // It is there for who looks here, and not for the apiserver, which may run in a container.
-        None if missing && path.is_some_and(|path| says(path.as_str())) => Cause::FileNotVisible,
-        None if UNUSABLE.iter().any(|words| says(words)) => Cause::FileUnusable,
-        None => Cause::Down,
+    let named = path.is_some_and(|path| says(path.as_str()));
+    let error = findings.file.as_ref().ok();
+    let error = error.and_then(|file| file.as_ref().err());
+    let error = error.filter(|_| findings.sees_the_file);
+    let missing = error.is_some_and(ConfigFileError::is_of_a_missing_file);
+    let cause = if says("no such file or directory") && (named || missing) {
+        // It may be there for who looks here: the apiserver may run in a container.
+        Cause::FileNotVisible
+    } else if UNUSABLE.iter().any(|words| says(words)) {
+        Cause::FileUnusable
+    } else if fatal.is_some() {
+        Cause::Down
+    } else if missing {
+        Cause::FileNotVisible
+    } else if error.is_some_and(ConfigFileError::is_of_the_content) {
+        Cause::FileUnusable
+    } else {
+        Cause::Down
     };
     Judged {
         line: fatal.map(|line| line.trim().to_owned()),
         ..cause.into()
     }
 }
+
+#[cfg(test)]
+mod tests;

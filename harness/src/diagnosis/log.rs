@@ -1,6 +1,8 @@
 //! What the words of kube-apiserver's log mean: in the terms of whatever failed, which is the kernel,
 //! Go's TLS, Kubernetes' decoder.
 
+mod value;
+
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 
@@ -9,38 +11,47 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::Cause;
 
 /// What kube-apiserver logs for each request that it could not authenticate; behind it stands the
-/// error (`apiserver/pkg/endpoints/filters/authentication.go`, v0.37.2).
-pub(crate) const UNAUTHENTICATED: &str = "\"Unable to authenticate the request\" err=\"";
+/// error as klog writes values (`apiserver/pkg/endpoints/filters/authentication.go`, v0.37.2).
+pub(crate) const UNAUTHENTICATED: &str = "\"Unable to authenticate the request\" err=";
 
 /// What the error of a token begins with that no authenticator knew
 /// (`apiserver/pkg/authentication/request/bearertoken/bearertoken.go`, v0.37.2).
 pub(crate) const INVALID_TOKEN: &str = "invalid bearer token";
 
-/// What it logs before that when the webhook gave no answer that it could use; what the webhook says
-/// itself (`status.error`) is not told so (`apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`,
-/// v0.37.2).
+/// The same where another error follows it.
+const INVALID_TOKEN_AND: &str = "[invalid bearer token, ";
+
+/// What it logs before that, with the same error, when the webhook gave no answer that it could use.
+/// What the webhook says itself (`status.error`) is not told so, whatever its words are: they may be
+/// those of Go for the webhook's own troubles
+/// (`apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2).
 const FAILED: &str = "Failed to make webhook authenticator request: ";
+
+/// What a proxy answers to CONNECT: the status' own words, and nothing else (Go's
+/// `net/http/transport.go`, `dialConn`).
+const PROXY: [&str; 5] = [
+    "Proxy Authentication Required",
+    "Bad Gateway",
+    "Gateway Timeout",
+    "Service Unavailable",
+    "Forbidden",
+];
 
 /// What went wrong on the way to the webhook, and what it means. The first that fits counts.
 ///
 /// Texts of Go's standard library are those of Go 1.26.
-const TRANSPORT: [(&str, Cause); 40] = [
+const TRANSPORT: [(&str, Cause); 38] = [
     // Go's `net/http/transport.go`, `dialConn`. It goes before what went wrong with the proxy.
     ("proxyconnect ", Cause::Proxy),
-    // The same: what a proxy answers to CONNECT, by the status' own words alone.
-    ("Proxy Authentication Required", Cause::Proxy),
-    ("Bad Gateway", Cause::Proxy),
-    ("Gateway Timeout", Cause::Proxy),
-    ("Service Unavailable", Cause::Proxy),
-    ("Forbidden", Cause::Proxy),
+    // Go's `net/http/client.go`, `defaultCheckRedirect`.
+    ("stopped after 10 redirects", Cause::Redirected),
+    // Go's `net/net.go`, `DNSError`. It goes before what went wrong with the server of names.
+    (": lookup ", Cause::NoAddress),
     // The kernel's ECONNREFUSED and others, in the words of Go's `syscall/zerrors_linux_amd64.go`.
     ("connect: connection refused", Cause::NothingListens),
     ("connection reset by peer", Cause::Reset),
     ("no route to host", Cause::NoRoute),
     ("network is unreachable", Cause::NoRoute),
-    // Go's `net/net.go`, `errNoSuchHost` and `errServerMisbehaving`.
-    ("no such host", Cause::NoAddress),
-    ("server misbehaving", Cause::NoAddress),
     // Go's `crypto/x509/x509.go`, `InsecureAlgorithmError`: `UnknownAuthorityError` may hold it.
     ("insecure algorithm", Cause::WeakSignature),
     // Go's `crypto/x509/verify.go`, `UnknownAuthorityError`.
@@ -96,6 +107,7 @@ const TRANSPORT: [(&str, Cause); 40] = [
     // Go's `net/http/client.go`, `timeoutError`.
     ("Client.Timeout", Cause::TimedOut),
     ("i/o timeout", Cause::TimedOut),
+    ("connection timed out", Cause::TimedOut),
     ("TLS handshake timeout", Cause::TimedOut),
     // Go's `net/http/h2_bundle.go`. The first hides what the webhook said when it closed: that it
     // wants a client certificate, for example.
@@ -104,6 +116,8 @@ const TRANSPORT: [(&str, Cause); 40] = [
     ("http2: server sent GOAWAY", Cause::Closed),
     // Go's `net/http/transport.go`: what speaks there speaks no HTTP.
     ("malformed HTTP response", Cause::Closed),
+    ("stream error: ", Cause::Closed),
+    ("broken pipe", Cause::Closed),
     // Go's `io/io.go`, also as `unexpected EOF`.
     ("EOF", Cause::Closed),
 ];
@@ -144,45 +158,49 @@ const ANSWER: [(&str, Cause); 15] = [
 ];
 
 impl Cause {
-    /// What an error of the log means; `None` when that is not known.
-    ///
-    /// What a webhook says itself (`status.error`) stands at the same place, and may tell of the
-    /// webhook's own troubles in the same words: only what the apiserver puts around its own counts.
-    fn of(error: &str) -> Option<Self> {
+    /// What an error of the log means, by the failed calls that were logged before it; `None` when
+    /// that is not known.
+    fn of(error: &str, failures: &[&str]) -> Option<Self> {
         if error == INVALID_TOKEN {
             return Some(Self::Refused);
         }
-        // A certificate of the caller's that failed stands before it, and is not the webhook's.
-        let behind = error.split_once(INVALID_TOKEN);
-        let behind = behind.and_then(|(_, rest)| rest.strip_prefix(", "));
-        Self::of_failure(behind.map_or(error, |rest| rest.strip_suffix(']').unwrap_or(rest)))
+        // Of several authenticators, or with a certificate that failed too, it is one among others.
+        let holds = |failure: &&&str| !failure.is_empty() && error.contains(**failure);
+        if let Some(failure) = failures.iter().rev().find(holds) {
+            return Some(Self::of_failure(failure));
+        }
+        // The request's own time was over before the webhook's, whose call goes on.
+        let alone = error.strip_prefix(INVALID_TOKEN_AND).unwrap_or(error);
+        let alone = alone.strip_suffix(']').unwrap_or(alone);
+        (alone == "context deadline exceeded").then_some(Self::TimedOut)
     }
 
     /// What it means that the webhook gave no answer that could be used.
-    fn of_failure(error: &str) -> Option<Self> {
-        if let Some(failed) = transport(error) {
+    fn of_failure(failure: &str) -> Self {
+        if let Some(failed) = transport(failure) {
+            if PROXY.contains(&failed) {
+                return Self::Proxy;
+            }
             let known = TRANSPORT.iter().find(|(text, _)| failed.contains(text));
-            return known.map(|(_, cause)| *cause);
-        }
-        // The request's own time was over before the webhook's.
-        if error == "context deadline exceeded" {
-            return Some(Self::TimedOut);
+            return known.map_or(Self::Unreached, |(_, cause)| *cause);
         }
         // The answer is decoded by its own version, and then there is no way from there to the one
         // that was asked for (`apimachinery/pkg/runtime/converter.go`, v0.37.2).
-        if error.starts_with("converting (") && error.matches(".TokenReview)").count() == 2 {
-            return Some(Self::OtherVersion);
+        if failure.starts_with("converting (") && failure.matches(".TokenReview)").count() == 2 {
+            return Self::OtherVersion;
         }
-        let known = ANSWER.iter().find(|(text, _)| error.starts_with(text));
-        known.map(|(_, cause)| *cause)
+        if failure == "context deadline exceeded" {
+            return Self::TimedOut;
+        }
+        let known = ANSWER.iter().find(|(text, _)| failure.starts_with(text));
+        known.map_or(Self::Failed, |(_, cause)| *cause)
     }
 }
 
-/// What failed when the apiserver posted to the webhook: Go's `net/url.Error`, with the `timeout` that
-/// client-go adds to the URL.
-fn transport(error: &str) -> Option<&str> {
-    let (url, failed) = error.strip_prefix("Post \"")?.split_once("\": ")?;
-    url.contains("?timeout=").then_some(failed)
+/// What failed when the apiserver posted to the webhook: Go's `net/url.Error`.
+fn transport(failure: &str) -> Option<&str> {
+    let (_, failed) = failure.strip_prefix("Post \"")?.split_once("\": ")?;
+    Some(failed)
 }
 
 /// A request that kube-apiserver could not authenticate.
@@ -200,17 +218,16 @@ impl Unauthenticated {
     pub fn in_log(log: &str) -> Vec<Self> {
         let mut failures = Vec::new();
         let mut found = Vec::new();
-        for line in log.lines() {
-            if let Some((_, failure)) = line.split_once(FAILED) {
-                failures.push(failure);
-            } else if let Some((_, error)) = line.split_once(UNAUTHENTICATED) {
-                // As klog quotes it (`strconv.Quote`).
-                let error = error.trim_end().trim_end_matches('"').replace("\\\"", "\"");
-                let failed = failures.iter().any(|failure| error.contains(failure));
-                found.push(Self {
-                    cause: Cause::of(&error).or(failed.then_some(Cause::Failed)),
-                    error,
-                });
+        let mut lines = log.lines();
+        while let Some(line) = lines.next() {
+            // This one first: the webhook's own words stand in it, whatever they are.
+            if let Some((_, value)) = line.split_once(UNAUTHENTICATED) {
+                if let Some(error) = value::read(value, &mut lines) {
+                    let cause = Cause::of(&error, &failures);
+                    found.push(Self { error, cause });
+                }
+            } else if let Some((_, failure)) = line.split_once(FAILED) {
+                failures.push(failure.trim_end());
             }
         }
         found
@@ -244,112 +261,4 @@ impl LogMark {
 }
 
 #[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    /// Lines of kube-apiserver 1.37.2's log.
-    const LOG: &str = concat!(
-        r#"E1126 11:18:04.000001   21711 webhook.go:184] Failed to make webhook authenticator request: Post "https://127.0.0.1:53011/authenticate?timeout=30s": dial tcp 127.0.0.1:53011: connect: connection refused"#,
-        "\n",
-        r#"E1126 11:18:04.000002   21711 authentication.go:76] "Unable to authenticate the request" err="[invalid bearer token, Post \"https://127.0.0.1:53011/authenticate?timeout=30s\": dial tcp 127.0.0.1:53011: connect: connection refused]""#,
-        "\n",
-        r#"E1126 11:18:05.000003   21711 authentication.go:76] "Unable to authenticate the request" err="[invalid bearer token, converting (v1.TokenReview) to (v1beta1.TokenReview): unknown conversion]""#,
-        "\n",
-        r#"E1126 11:18:06.000004   21711 authentication.go:76] "Unable to authenticate the request" err="invalid bearer token""#,
-        "\n",
-        r#"E1126 11:18:07.000005   21711 authentication.go:76] "Unable to authenticate the request" err="[invalid bearer token, the reason of a webhook]""#,
-        "\n",
-        r#"E1126 11:18:08.000006   21711 authentication.go:76] "Unable to authenticate the request" err="[invalid bearer token, context deadline exceeded]""#,
-        "\n",
-    );
-
-    #[test]
-    fn what_the_log_says_is_told_in_order() {
-        let found = Unauthenticated::in_log(LOG);
-        let causes: Vec<_> = found.iter().map(|found| found.cause).collect();
-        let (listens, version) = (Cause::NothingListens, Cause::OtherVersion);
-        assert_eq!(
-            causes,
-            [
-                Some(listens),
-                Some(version),
-                Some(Cause::Refused),
-                None,
-                Some(Cause::TimedOut)
-            ]
-        );
-        assert_eq!(
-            found[0].error,
-            "[invalid bearer token, Post \"https://127.0.0.1:53011/authenticate?timeout=30s\": \
-             dial tcp 127.0.0.1:53011: connect: connection refused]"
-        );
-    }
-
-    /// Lines of the same log: what a webhook said of itself, and a certificate of the caller's.
-    #[rstest]
-    #[case::said_by_the_webhook(
-        "[invalid bearer token, ldap: dial tcp 10.0.0.1:389: connect: connection refused]"
-    )]
-    #[case::of_the_webhooks_own_webhook(
-        r#"[invalid bearer token, Post \"https://idp/introspect\": dial tcp: lookup idp: no such host]"#
-    )]
-    #[case::of_the_caller(
-        "verifying certificate SN=6958, SKID=FE:CE, AKID=FE:CE failed: x509: certificate signed by unknown authority"
-    )]
-    fn what_is_no_fault_on_the_way_to_the_webhook_is_not_told_as_one(#[case] error: &str) {
-        let line = format!(
-            "E1126 12:26:14.465872    7698 authentication.go:76] {UNAUTHENTICATED}{error}\""
-        );
-        let found = Unauthenticated::in_log(&line);
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].cause, None, "{}", found[0].error);
-    }
-
-    /// What no setup of the table in `tests/lab/diagnosis.rs` brings about.
-    #[rstest]
-    #[case::tls_1_1("remote error: tls: protocol version not supported", Cause::OldTls)]
-    #[case::tls_1_1_chosen("tls: server selected unsupported protocol version 302", Cause::OldTls)]
-    #[case::sha_1(
-        "tls: failed to verify certificate: x509: certificate signed by unknown authority (possibly because of \\\"x509: cannot verify signature: insecure algorithm SHA1-RSA\\\" while trying to verify candidate authority certificate \\\"ca\\\")",
-        Cause::WeakSignature
-    )]
-    #[case::no_route("dial tcp 10.96.0.9:443: connect: no route to host", Cause::NoRoute)]
-    #[case::behind_a_proxy(
-        "proxyconnect tcp: dial tcp 127.0.0.1:1: connect: connection refused",
-        Cause::Proxy
-    )]
-    #[case::slow_to_connect("dial tcp 10.96.0.9:443: i/o timeout", Cause::TimedOut)]
-    #[case::cut("unexpected EOF", Cause::Closed)]
-    fn what_is_rare_is_known(#[case] failed: &str, #[case] cause: Cause) {
-        let line = format!(
-            r#"E1126 11:18:04.0 1 authentication.go:76] {UNAUTHENTICATED}[invalid bearer token, Post \"https://a/b?timeout=30s\": {failed}]""#
-        );
-        let found = Unauthenticated::in_log(&line);
-        assert_eq!(found[0].cause, Some(cause), "{}", found[0].error);
-    }
-
-    /// The webhook's own words for an error, told apart from `status.error` by another line.
-    #[test]
-    fn what_the_webhook_answered_with_an_error_is_known_as_that() {
-        let line = format!(
-            "E1126 11:18:04.0 1 authentication.go:76] {UNAUTHENTICATED}[invalid bearer token, no such path]\""
-        );
-        assert_eq!(Unauthenticated::in_log(&line)[0].cause, None);
-        let log = format!("E1126 11:18:04.0 1 webhook.go:184] {FAILED}no such path\n{line}\n");
-        assert_eq!(Unauthenticated::in_log(&log)[0].cause, Some(Cause::Failed));
-    }
-
-    #[test]
-    fn only_what_came_since_counts() {
-        let file = tempfile::NamedTempFile::new().expect("must be made");
-        let path = Utf8Path::from_path(file.path()).expect("must be UTF-8");
-        std::fs::write(path, "before\n").expect("must be written");
-        let mark = LogMark::end_of(path).expect("must be there");
-        assert_eq!(mark.since().expect("must be read"), "");
-        std::fs::write(path, "before\nafter\n").expect("must be written");
-        assert_eq!(mark.since().expect("must be read"), "after\n");
-        assert!(LogMark::end_of("/nowhere/log".into()).is_err());
-    }
-}
+mod tests;

@@ -5,14 +5,14 @@ use std::fmt;
 use std::io;
 use std::time::Instant;
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 use serde_json::Value;
 use tokenlab_webhook::{ApiVersion, Token};
 
 use super::sight::Eyes;
 use super::{Cause, Certificate};
 use crate::assets::chain;
-use crate::kubeconfig::Kubeconfig;
+use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::reviewed::{Reviewed, Verdict, question};
 use crate::webhook::{PostError, Seen};
 
@@ -30,6 +30,17 @@ pub(super) struct Probed {
 pub(super) struct Unanswered {
     pub(super) cause: Option<Cause>,
     pub(super) said: String,
+    pub(super) is_handshake_failure: bool,
+}
+
+impl From<String> for Unanswered {
+    fn from(said: String) -> Self {
+        Self {
+            cause: None,
+            said,
+            is_handshake_failure: false,
+        }
+    }
 }
 
 impl Probed {
@@ -52,6 +63,11 @@ impl Probed {
                 Ok(Reviewed::new(version, token, &audiences, &answer, took))
             }
             Err(mut unanswered) => {
+                // To who shows no certificate OpenSSL says no more than that over TLS 1.2.
+                let shows = !matches!(config.identity, Identity::Anonymous | Identity::Token(_));
+                if unanswered.is_handshake_failure && !shows {
+                    unanswered.cause = Some(Cause::ClientCertificate);
+                }
                 // Of one without names rustls says no more than that it has not that one.
                 let nameless = certificate.as_ref().is_some_and(|it| it.names.is_empty());
                 if unanswered.cause == Some(Cause::OtherName) && nameless {
@@ -64,6 +80,16 @@ impl Probed {
             certificate,
             outcome,
             audiences,
+        }
+    }
+
+    /// With this outcome, for no audience.
+    #[cfg(test)]
+    pub(super) fn of(outcome: Result<Reviewed, Unanswered>) -> Self {
+        Self {
+            certificate: None,
+            outcome,
+            audiences: Vec::new(),
         }
     }
 
@@ -94,7 +120,8 @@ impl Probed {
 /// all that is said of the token.
 fn of_review(reviewed: &Reviewed, audiences: &[String]) -> Option<Cause> {
     match reviewed.status {
-        200..300 => {}
+        200..=299 => {}
+        301 | 302 | 303 | 307 | 308 => return Some(Cause::Redirected),
         404 => return Some(Cause::OtherPath),
         405 => return Some(Cause::OtherMethod),
         401 | 403 => return Some(Cause::RefusedByStatus),
@@ -131,6 +158,12 @@ impl From<PostError> for Unanswered {
     fn from(error: PostError) -> Self {
         Self {
             cause: of_error(&error),
+            is_handshake_failure: matches!(
+                error,
+                PostError::Tls(rustls::Error::AlertReceived(
+                    AlertDescription::HandshakeFailure
+                ))
+            ),
             said: chain(&error),
         }
     }
@@ -153,6 +186,16 @@ fn of_error(error: &PostError) -> Option<Cause> {
         PostError::Certificate(E::InvalidCertificate(
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. },
         )) => Cause::OtherUse,
+        PostError::Certificate(E::InvalidCertificate(
+            CertificateError::UnsupportedSignatureAlgorithmContext { .. },
+        )) => Cause::WeakSignature,
+        PostError::Tls(
+            E::AlertReceived(AlertDescription::ProtocolVersion)
+            | E::PeerIncompatible(
+                PeerIncompatible::ServerDoesNotSupportTls12Or13
+                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+            ),
+        ) => Cause::OldTls,
         PostError::Caller(_) => Cause::ClientCertificate,
         PostError::TooLarge => Cause::NoReview,
         PostError::Http(error) if error.is_timeout() => Cause::TimedOut,

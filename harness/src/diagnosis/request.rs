@@ -74,18 +74,24 @@ impl Shown {
     }
 
     /// The entry of a kubeconfig.
-    pub(crate) fn entry(&self) -> &Value {
-        &self.user
+    pub(crate) fn entry(&self) -> Value {
+        if !self.has_a_token() && !self.has_a_certificate() {
+            // kubectl would ask for one. kube-apiserver looks at no user names.
+            return json!({ "username": "nobody" });
+        }
+        self.user.clone()
+    }
+
+    /// What of it is secret.
+    pub(super) fn secrets(&self) -> Vec<&str> {
+        let keys = ["token", "password", "client-key-data"];
+        let secrets = keys.iter().filter_map(|key| self.user[key].as_str());
+        secrets.filter(|secret| !secret.is_empty()).collect()
     }
 
     /// A kubeconfig of the same cluster with this user. JSON is YAML, too.
     pub(super) fn kubeconfig(&self, admin: &Kubeconfig) -> String {
         let authority = STANDARD.encode(&admin.certificate_authority);
-        let mut user = self.user.clone();
-        if !self.has_a_token() && !self.has_a_certificate() {
-            // kubectl would ask for one. kube-apiserver looks at no user names.
-            user = json!({ "username": "nobody" });
-        }
         json!({
             "apiVersion": "v1",
             "kind": "Config",
@@ -93,7 +99,7 @@ impl Shown {
                 "name": "lab",
                 "cluster": { "server": admin.server, "certificate-authority-data": authority },
             }],
-            "users": [{ "name": "user", "user": user }],
+            "users": [{ "name": "user", "user": self.entry() }],
             "contexts": [{ "name": "lab", "context": { "cluster": "lab", "user": "user" } }],
             "current-context": "lab",
         })
@@ -117,7 +123,7 @@ pub enum Answered {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         groups: Vec<String>,
         /// What the apiserver knows it by, when it was no webhook: `X509SHA256=…` of a client
-        /// certificate, `JTI=…` of a token of its own.
+        /// certificate, `JTI=…` of a service account's token or of OIDC's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         credential: Option<String>,
     },
@@ -142,7 +148,49 @@ const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 /// Longer than the apiserver waits for its webhook, which is 30 s, and for itself, 60 s.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+const NO_ANSWER: &str = "no answer within";
+
 impl Answered {
+    /// Whether kube-apiserver itself gave no answer, and kubectl did ask.
+    pub(super) fn is_silence(&self) -> bool {
+        const SILENT: [&str; 7] = [
+            "was refused",
+            "connection refused",
+            "connection reset by peer",
+            "no route to host",
+            "i/o timeout",
+            "TLS handshake timeout",
+            NO_ANSWER,
+        ];
+        let silent = |said: &str| SILENT.iter().any(|words| said.contains(words));
+        match self {
+            Self::Nothing { said } => {
+                silent(said) || said == "Unable to connect to the server: EOF"
+            }
+            _ => false,
+        }
+    }
+
+    /// The same with each text as it is made there.
+    pub(super) fn map(&self, text: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::User {
+                name,
+                uid,
+                groups,
+                credential,
+            } => Self::User {
+                name: text(name),
+                uid: text(uid),
+                groups: groups.iter().map(|group| text(group)).collect(),
+                credential: credential.as_deref().map(&text),
+            },
+            Self::Unauthorized => Self::Unauthorized,
+            Self::Other { said } => Self::Other { said: text(said) },
+            Self::Nothing { said } => Self::Nothing { said: text(said) },
+        }
+    }
+
     /// Asks who one is, by `kubectl auth whoami`. Where the apiserver cannot be asked that, which came
     /// with Kubernetes 1.28, or this user may not ask it, a list that it may refuse tells.
     pub(super) async fn to(kubectl: &Kubectl) -> Self {
@@ -150,15 +198,20 @@ impl Answered {
             let output = run(kubectl, &["auth", "whoami", "--output=json"]).await?;
             let said = &output.stderr;
             let unanswered = said.contains("is not enabled in the cluster")
+                // An older kubectl.
+                || said.contains("unknown command")
                 || said.contains("(Forbidden)") && !said.contains("User \"");
             if unanswered {
                 return run(kubectl, &["get", "--raw", "/api/v1/namespaces?limit=1"]).await;
             }
             Ok(output)
         };
-        match ask.await {
-            Ok(output) => Self::of(&output),
-            Err(said) => Self::Nothing { said },
+        match tokio::time::timeout(PATIENCE, ask).await {
+            Ok(Ok(output)) => Self::of(&output),
+            Ok(Err(said)) => Self::Nothing { said },
+            Err(_elapsed) => Self::Nothing {
+                said: format!("{NO_ANSWER} {PATIENCE:?}"),
+            },
         }
     }
 
@@ -199,11 +252,8 @@ impl Answered {
 }
 
 async fn run(kubectl: &Kubectl, args: &[&str]) -> Result<Output, String> {
-    match tokio::time::timeout(PATIENCE, kubectl.run(args)).await {
-        Ok(Ok(output)) => Ok(output),
-        Ok(Err(error)) => Err(crate::assets::chain(&error)),
-        Err(_elapsed) => Err(format!("no answer within {PATIENCE:?}")),
-    }
+    let output = kubectl.run(args).await;
+    output.map_err(|error| crate::assets::chain(&error))
 }
 
 impl fmt::Display for Answered {

@@ -1,5 +1,8 @@
 //! What can be seen of a lab, or of a cluster from outside.
 
+use std::fmt;
+use std::io;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::probe::Unanswered;
@@ -24,6 +27,22 @@ pub(crate) enum Eyes<'a> {
     Cluster(&'a Cluster),
     Existing(&'a Existing, &'a Operator),
     Outside(&'a Outside),
+}
+
+/// Why a file was not read.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// It is not there, where the apiserver looks for it.
+    Missing(String),
+    /// That could not be seen.
+    Unseen(String),
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Missing(why) | Self::Unseen(why)) = self;
+        f.write_str(why)
+    }
 }
 
 /// A place in the apiserver's log.
@@ -120,15 +139,28 @@ impl Eyes<'_> {
     }
 
     /// A file, where the apiserver reads it.
-    pub(super) async fn file(&self, path: &Utf8Path) -> Sight<String> {
+    pub(super) async fn file(&self, path: &Utf8Path) -> Result<String, Unread> {
         match self {
             Self::Cluster(cluster) => match cluster.read(path.as_str()).await {
-                Ok(text) => text.ok_or_else(|| "it is not in the node".to_owned()),
-                Err(error) => Err(chain(&error)),
+                Ok(Some(text)) => Ok(text),
+                Ok(None) => Err(Unread::Missing("it is not in the node".to_owned())),
+                Err(error) => Err(Unread::Unseen(chain(&error))),
             },
-            Self::Bare(lab) => read(&lab.folder().path().join(path)),
-            Self::Existing(..) | Self::Outside(_) => read(path),
+            Self::Bare(lab) => {
+                let text = std::fs::read_to_string(lab.folder().path().join(path));
+                text.map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => Unread::Missing(error.to_string()),
+                    _ => Unread::Unseen(error.to_string()),
+                })
+            }
+            // A copy of it: the apiserver's is elsewhere.
+            Self::Existing(..) | Self::Outside(_) => read(path).map_err(Unread::Unseen),
         }
+    }
+
+    /// Whether the file that is read is the apiserver's own, and no copy.
+    pub(super) fn see_the_file_itself(&self) -> bool {
+        matches!(self, Self::Bare(_) | Self::Cluster(_))
     }
 
     /// The end that the apiserver's log has now.
@@ -151,7 +183,7 @@ impl Eyes<'_> {
             }
             Mark::Count(count) => {
                 let log = self.log().await?;
-                Ok(Unauthenticated::in_log(&log).split_off(*count))
+                Ok(later(Unauthenticated::in_log(&log), *count))
             }
         }
     }
@@ -188,20 +220,14 @@ impl Eyes<'_> {
                 Ok(Ok(answer)) => Ok(answer),
                 Ok(Err(unanswered)) => Err(match unanswered.error {
                     Some(error) => error.into(),
-                    None => Unanswered {
-                        cause: None,
-                        said: unanswered.said,
-                    },
+                    None => unanswered.said.into(),
                 }),
-                Err(error) => Err(Unanswered {
-                    cause: None,
-                    said: chain(&error),
-                }),
+                Err(error) => Err(chain(&error).into()),
             },
-            Self::Existing(existing, _) => existing.post(body).await.map_err(|error| Unanswered {
-                cause: None,
-                said: chain(&error),
-            }),
+            Self::Existing(existing, _) => {
+                let answer = existing.post(body).await;
+                answer.map_err(|error| chain(&error).into())
+            }
             Self::Bare(_) | Self::Outside(_) => {
                 Ok(Box::pin(post_seeing(config, body, seen)).await?)
             }
@@ -211,6 +237,14 @@ impl Eyes<'_> {
 
 fn of<E: std::error::Error>(made: Result<Kubectl, E>) -> Sight<Kubectl> {
     made.map_err(|error| chain(&error))
+}
+
+/// What came after so many. A log that has fewer is another one, of a container that was started since.
+fn later<T>(mut all: Vec<T>, count: usize) -> Vec<T> {
+    if all.len() < count {
+        return all;
+    }
+    all.split_off(count)
 }
 
 fn read(path: &Utf8Path) -> Sight<String> {
@@ -225,4 +259,16 @@ pub(super) fn values<'a>(flags: &'a [String], name: &str) -> Vec<&'a str> {
         flag.strip_prefix('=')
     });
     values.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_log_that_began_anew_all_is_later() {
+        assert_eq!(later(vec![1, 2, 3], 2), [3]);
+        assert!(later(vec![1, 2], 2).is_empty());
+        assert_eq!(later(vec![1], 2), [1]);
+    }
 }

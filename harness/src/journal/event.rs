@@ -80,6 +80,11 @@ pub enum Outcome {
         /// Of what.
         reason: String,
     },
+    /// An answer that is not the product's was played.
+    Played {
+        /// Its HTTP status.
+        status: u16,
+    },
     /// 500: the authenticator panicked.
     Panicked,
     /// The review got no answer: the caller went away first, or the webhook was taken down.

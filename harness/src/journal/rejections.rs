@@ -63,7 +63,7 @@ impl Rejection {
         let (seconds, micros): (i64, i64) = (seconds.parse().ok()?, micros.parse().ok()?);
         Some(Self {
             at: seconds * 1_000_000 + micros,
-            of_token: error.trim_end().strip_suffix('"') == Some(INVALID_TOKEN),
+            of_token: error.trim_end().trim_matches('"') == INVALID_TOKEN,
         })
     }
 }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     fn line(time: &str, error: &str) -> String {
-        format!("E1126 {time}    7698 authentication.go:76] {UNAUTHENTICATED}{error}\"")
+        format!("E1126 {time}    7698 authentication.go:76] {UNAUTHENTICATED}\"{error}\"")
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl Config {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        serde_saphyr::from_str(text).map_err(Box::new)
+        crate::kubeconfig::read(text)
     }
 
     /// The value of a flag of kube-apiserver.
@@ -134,6 +134,18 @@ mod tests {
                 "secrets-encryption": true,
             })
         );
+    }
+
+    #[test]
+    fn what_is_wrong_with_it_shows_nothing_of_it() {
+        for text in [
+            "token: CANARY: x\n",
+            "kube-apiserver-arg: {a: CANARY}\n",
+            "CANARY",
+        ] {
+            let error = Config::read(text).expect_err("must fail").to_string();
+            assert!(!error.contains("CANARY"), "{error}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Where plays are played: a layer around the product's routes.
 
+use std::time::Duration;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -8,10 +10,12 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode, Version};
 use serde_json::Value;
-use tokenlab_webhook::BODY_LIMIT;
 use tokenlab_webhook::review::decode;
+use tokenlab_webhook::{BODY_LIMIT, Review};
+use tokio::time::Instant;
 
 use super::{Act, Scripted};
+use crate::journal::Journal;
 
 /// A body that is longer is not on record.
 const RECORDED_BODY: usize = 16 << 10;
@@ -38,7 +42,7 @@ tokio::task_local! {
 /// Plays what the script has for a review's token. What is no review, or of a token without a
 /// script, is the routes' alone.
 pub(crate) async fn stage(
-    State(scripted): State<Scripted>,
+    State((scripted, journal)): State<(Scripted, Journal)>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -56,21 +60,32 @@ pub(crate) async fn stage(
         return next.run(request).await;
     };
     scripted.record(review, act.clone(), Some(posted));
+    // Of a decision the routes tell the journal.
+    let running = match act.decision() {
+        None => Some(journal.begin(&with_deadline(review, request.uri().query()))),
+        Some(_) => None,
+    };
     // Not a wait for something: the delay is what was asked for.
     tokio::time::sleep(act.delay()).await;
-    match act.played().await {
-        Some(response) => response,
-        None => CUE.scope(act, next.run(request)).await,
+    match (act.played().await, running) {
+        (Some(response), Some(running)) => {
+            running.played(response.status());
+            response
+        }
+        (Some(response), None) => response,
+        (None, _) => CUE.scope(act, next.run(request)).await,
     }
 }
 
-/// The apiserver may show a token of its own.
-fn with_credentials_hidden(headers: &HeaderMap) -> HeaderMap {
-    let mut headers = headers.clone();
-    for (name, value) in &mut headers {
-        value.set_sensitive(*name == AUTHORIZATION);
+/// The same with a deadline, where the query has one as kube-apiserver's does.
+fn with_deadline(review: &Review, query: Option<&str>) -> Review {
+    /// kube-apiserver's own.
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let review = review.clone();
+    if query.is_some_and(|query| query.contains("timeout=")) {
+        return review.with_deadline(Instant::now() + PATIENCE);
     }
-    headers
+    review
 }
 
 impl Posted {

@@ -100,6 +100,10 @@ impl PostError {
             E::AlertReceived(
                 AlertDescription::CertificateRequired
                 | AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateExpired
+                | AlertDescription::DecryptError
                 | AlertDescription::UnknownCA
                 | AlertDescription::CertificateUnknown
                 | AlertDescription::AccessDenied,
@@ -266,4 +270,22 @@ pub(super) fn question(version: ApiVersion) -> String {
         "spec": { "token": "is anybody there?" },
     })
     .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// Go's servers and rustls' say so of a certificate that has expired.
+    #[rstest]
+    #[case(AlertDescription::CertificateExpired)]
+    #[case(AlertDescription::CertificateRevoked)]
+    #[case(AlertDescription::UnsupportedCertificate)]
+    #[case(AlertDescription::DecryptError)]
+    fn what_is_said_of_the_callers_certificate(#[case] alert: AlertDescription) {
+        let error = PostError::of_tls(&rustls::Error::AlertReceived(alert));
+        assert!(matches!(error, PostError::Caller(_)), "{error:?}");
+    }
 }

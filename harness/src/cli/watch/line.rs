@@ -69,6 +69,7 @@ fn decision(event: &ReviewEvent) -> (String, Style) {
         Outcome::Undecided { .. } => ("? undecided".to_owned(), yellow),
         Outcome::Unavailable { .. } => ("? unavailable".to_owned(), yellow),
         Outcome::Overloaded { .. } => ("? overloaded".to_owned(), yellow),
+        Outcome::Played { status } => (format!("? HTTP {status}"), yellow),
         Outcome::Panicked => ("? panicked".to_owned(), yellow),
         _ => ("? unanswered".to_owned(), yellow),
     }

@@ -32,7 +32,7 @@ async fn help() {
       kubectl      Run the kubectl of a lab's version, as its admin or with a token
       shell        Open a shell in which kubectl talks to a lab
       review       Post a token straight to a lab's webhook, in both versions of TokenReview
-      doctor       Make one request, and say why it is not the webhook's user who makes it, if so
+      doctor       Say whose a token is, or why it is 401, and what to do
       flags        Show the flags of a lab's kube-apiserver, or change them
       set          Show or set what a lab's webhook answers to a token, how late, and whether it listens
       watch        Show each token that is decided about, as it happens

@@ -1,7 +1,10 @@
 //! The ways in which a setup is broken.
 
 use http::StatusCode;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    date_time_ymd,
+};
 use serde_json::{Value, json};
 use tokenlab_harness::{
     Act, Break, CONFIG_FILE_FLAG, ConnectionFault, Identity, Kubeconfig, RawAnswer, SERVICE_NAME,
@@ -36,6 +39,7 @@ pub(super) enum Setup {
     NotYet,
     WantsCertificate,
     OthersCertificate,
+    ExpiredCertificate,
     PlainHttp,
     Path,
     Status(u16),
@@ -43,6 +47,8 @@ pub(super) enum Setup {
     Html,
     Empty,
     Undecided,
+    UndecidedInWordsOfGo,
+    UndecidedOverLines,
     Audiences,
     Refused,
     RefusedBefore,
@@ -84,6 +90,7 @@ impl Setup {
             | Self::Expired
             | Self::NotYet
             | Self::OthersCertificate
+            | Self::ExpiredCertificate
             | Self::Path => self.break_file(plane).await,
             Self::Stopped | Self::Reset | Self::Closed => self.break_connections(plane).await,
             Self::OtherAuthority
@@ -149,6 +156,15 @@ impl Setup {
                     ..right
                 };
                 (shown.yaml(), true)
+            }
+            Self::ExpiredCertificate => {
+                let (authority, chain, key) = client_until(2021);
+                wants_certificates_of(plane, &authority).await;
+                let identity = Identity::ClientCertificate {
+                    certificate: chain,
+                    key,
+                };
+                (Kubeconfig { identity, ..right }.yaml(), true)
             }
             _ => {
                 let years = if self == Self::Expired {
@@ -232,6 +248,12 @@ impl Setup {
             Self::Undecided => Act::decide(Decision::Undecided {
                 reason: "the directory is away".to_owned(),
             }),
+            Self::UndecidedInWordsOfGo => Act::decide(Decision::Undecided {
+                reason: "context deadline exceeded".to_owned(),
+            }),
+            Self::UndecidedOverLines => Act::decide(Decision::Undecided {
+                reason: "DOMAIN\\ann\nis \"away\"".to_owned(),
+            }),
             Self::Refused | Self::RefusedBefore => Act::decide(Decision::Refused),
             _ => Act::decide(ann()),
         };
@@ -245,12 +267,17 @@ impl Setup {
 }
 
 async fn wants_certificates(plane: &Plane) {
+    let ours = plane.webhook().authority().expect("is served here");
+    wants_certificates_of(plane, &ours.certificate_pem()).await;
+}
+
+async fn wants_certificates_of(plane: &Plane, authority: &str) {
     let webhook = plane.webhook();
     let ours = webhook.authority().expect("is served here");
     let certificate = ours.serving(&[SERVICE_NAME]).expect("must be made");
     let (chain, key) = (certificate.certificate_pem(), certificate.key_pem());
     let tls = Tls::builder(chain.as_bytes(), key.as_bytes())
-        .client_ca(ours.certificate_pem().as_bytes())
+        .client_ca(authority.as_bytes())
         .build()
         .expect("must be usable");
     webhook.serve_with(Some(tls)).await.expect("must serve");
@@ -271,6 +298,21 @@ fn valid_in([from, until]: [i32; 2]) -> (String, Tls) {
     let (chain, own) = (certificate.pem(), own.serialize_pem());
     let tls = Tls::from_pem(chain.as_bytes(), own.as_bytes()).expect("must be usable");
     (authority.pem(), tls)
+}
+
+/// An authority, and a client's certificate and key of its that is valid until that year.
+fn client_until(year: i32) -> (String, String, String) {
+    let key = || KeyPair::generate().expect("must be made");
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, key()).expect("must be made");
+    let mut params = CertificateParams::default();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params.not_before = date_time_ymd(year - 1, 1, 1);
+    params.not_after = date_time_ymd(year, 1, 1);
+    let own = key();
+    let certificate = params.signed_by(&own, &authority).expect("must be made");
+    (authority.pem(), certificate.pem(), own.serialize_pem())
 }
 
 /// The admin's certificate, and beside it a token that the webhook knows.
