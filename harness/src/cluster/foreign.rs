@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+use super::reach::PATIENCE;
 use super::{Cluster, ClusterError, ClusterPlan};
 use crate::image::{ForeignImage, ImageName};
 
@@ -91,7 +92,12 @@ impl Cluster {
         }
         let address = *self.address.get().ok_or(ClusterError::UnknownAddress)?;
         let answer = self
-            .post_once(&self.plan.config_at(Some(address)), &body, &Seen::default())
+            .post_once(
+                &self.plan.config_at(Some(address)),
+                &body,
+                &Seen::default(),
+                PATIENCE,
+            )
             .await?;
         answer.map_err(|unanswered| ClusterError::Unreachable {
             seen: unanswered.said,

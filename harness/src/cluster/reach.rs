@@ -82,8 +82,8 @@ const POLL: Poll = Poll {
     within: Duration::from_secs(60),
 };
 
-/// How long one attempt may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one attempt may take, of many.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the node was not answered.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl Cluster {
         body: &str,
     ) -> Result<String, ClusterError> {
         let seen = Seen::default();
-        let look = async || match self.post_once(&config, body, &seen).await {
+        let look = async || match self.post_once(&config, body, &seen, PATIENCE).await {
             Ok(Ok(answer)) if answer.status.is_success() => Probe::Ready(answer.body),
             Ok(Ok(answer)) => Probe::NotYet(format!("{}: {}", answer.status, answer.body).into()),
             Ok(Err(unanswered)) => Probe::NotYet(unanswered.said.into()),
@@ -143,13 +143,14 @@ impl Cluster {
         config: &Kubeconfig,
         body: &str,
         seen: &Seen,
+        patience: Duration,
     ) -> Result<Result<Answer, Unanswered>, DockerError> {
         let url = Url::parse(&config.server).expect("must be a URL");
         let host = url.host_str().unwrap_or_default();
         let port = url.port_or_known_default().unwrap_or_default();
         let (stream, errors) = self.node.connect(host, port)?;
         let posted = post_through(stream, config, body.to_owned(), seen);
-        Ok(match tokio::time::timeout(PATIENCE, posted).await {
+        Ok(match tokio::time::timeout(patience, posted).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 // The node's own words, where it made no connection.
@@ -163,7 +164,7 @@ impl Cluster {
                 })
             }
             Err(_elapsed) => Err(Unanswered {
-                said: format!("no answer within {PATIENCE:?}"),
+                said: format!("no answer within {patience:?}"),
                 error: None,
             }),
         })

@@ -132,6 +132,9 @@ impl fmt::Display for Record {
             [said] => write!(f, "asked once: {}", word(said))?,
             [.., said] => write!(f, "asked {} times: {}", self.asked.len(), word(said))?,
         }
+        if let Some(fault) = self.fault {
+            write!(f, ", with the fault {fault}")?;
+        }
         match &self.remembered {
             Some((said, left)) if self.asked.is_empty() => write!(
                 f,

@@ -18,6 +18,7 @@ use crate::journal::{self, Journal, Outcome, TokenHash};
 use crate::kubectl::Kubectl;
 use crate::lab::VERSION_FLAG;
 use crate::wait::{Poll, Probe, until};
+use crate::webhook::Fault;
 
 /// What was found; what could not be seen says why.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(super) struct Findings {
 pub(super) struct Record {
     /// What it was asked while the request ran, and said.
     pub(super) asked: Vec<Outcome>,
+    /// The fault that the last answer was given.
+    pub(super) fault: Option<Fault>,
     /// What the apiserver remembered before that, and for how long.
     pub(super) remembered: Option<(Outcome, Duration)>,
 }
@@ -144,8 +147,8 @@ async fn find(eyes: Eyes<'_>, shown: &Shown) -> Findings {
     let record = match eyes.journal() {
         Ok(_) if token.is_none() && shown.has_a_token() => Err(MADE.to_owned()),
         Ok(journal) => Ok(Record {
-            asked: hash(journal).map_or_else(Vec::new, |hash| since(journal, &hash, began)),
             remembered,
+            ..hash(journal).map_or_else(Record::default, |hash| since(journal, &hash, began))
         }),
         Err(why) => Err(why),
     };
@@ -271,14 +274,18 @@ async fn metrics(admin: &Sight<Kubectl>, host: Option<&str>) -> Sight<Calls> {
 }
 
 /// What the apiserver asked about a token since then.
-fn since(journal: &Journal, token: &TokenHash, began: Timestamp) -> Vec<Outcome> {
+fn since(journal: &Journal, token: &TokenHash, began: Timestamp) -> Record {
     let of_it = |event: &journal::ReviewEvent| {
         event.source == journal::Source::Asked
             && event.when >= began
             && event.token.as_ref() == Some(token)
     };
-    let events = journal.events().into_iter().filter(of_it);
-    events.map(|event| event.outcome).collect()
+    let mut record = Record::default();
+    for event in journal.events().into_iter().filter(of_it) {
+        record.asked.push(event.outcome);
+        record.fault = event.fault;
+    }
+    record
 }
 
 /// The last lines.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -52,6 +53,10 @@ pub(super) enum Mark {
     /// In a log that is printed: so many requests it has told of.
     Count(usize),
 }
+
+/// How long the apiserver waits for its webhook
+/// (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2).
+const ANSWER: Duration = Duration::from_secs(30);
 
 const NOT_OURS: &str = "the cluster is somebody else's";
 
@@ -216,7 +221,7 @@ impl Eyes<'_> {
         seen: &Seen,
     ) -> Result<Answer, Unanswered> {
         match self {
-            Self::Cluster(cluster) => match cluster.post_once(config, &body, seen).await {
+            Self::Cluster(cluster) => match cluster.post_once(config, &body, seen, ANSWER).await {
                 Ok(Ok(answer)) => Ok(answer),
                 Ok(Err(unanswered)) => Err(match unanswered.error {
                     Some(error) => error.into(),

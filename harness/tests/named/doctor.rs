@@ -165,6 +165,33 @@ async fn a_cluster_is_seen_from_outside() {
       record       not seen: the cluster is somebody else's
     what to do: start the webhook, and look whether it listens at that address and port
     "#);
+    done(&home, &["set", "--up"]).await;
+
+    // A copy that is broken, or is not there, says nothing of the apiserver's, and shows no secret.
+    let broken = lab.folder.join("broken.yml");
+    let text = "users:\n- user:\n    token: CANARY: x\n    password: [CANARY\n";
+    std::fs::write(&broken, text).expect("must be written");
+    let told = doctor(&["--webhook-config", broken.as_str(), "--as-token", "third"]).await;
+    assert!(told.stdout.contains("it is not YAML"), "{told}");
+    assert!(!told.to_string().contains("CANARY"), "{told}");
+    std::fs::remove_file(&broken).expect("must be removed");
+    let missing = doctor(&["--webhook-config", broken.as_str()]).await;
+    assert_eq!(missing.status.code(), Some(2), "{missing}");
+
+    // A token that nobody showed before: no refusal of it is remembered.
+    done(
+        &home,
+        &[
+            "flags",
+            "--unset",
+            "authentication-token-webhook-config-file",
+        ],
+    )
+    .await;
+    let unset = [&config[..], &["--as-token", "fourth", "--json"]].concat();
+    let unset = doctor(&unset).await;
+    let report: Value = serde_json::from_str(&unset.stdout).expect("must be JSON");
+    assert_eq!(report["cause"], "not-asked", "{report}");
     done(&home, &["down"]).await;
     nothing_left(&home).await;
 }

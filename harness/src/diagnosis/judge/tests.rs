@@ -178,7 +178,7 @@ fn what_the_webhook_says_of_itself_is_not_the_apiservers(
         log: logged(words, cause),
         record: Ok(Record {
             asked,
-            remembered: None,
+            ..Record::default()
         }),
         ..unseen()
     };
