@@ -211,7 +211,8 @@ async fn a_broken_setup(
         evidence.any(|it| it.source == source && it.says.contains(words))
     };
     let contradicts = says(Source::Metrics, " answered ") && says(Source::Record, "not asked");
-    assert!(!contradicts, "{diagnosis}");
+    // At another path it is the routes that answer: nobody is asked about a token.
+    assert!(!contradicts || setup == Setup::Path, "{diagnosis}");
     is_the_same_in_json(&diagnosis);
     if let Some(token) = setups::token(&shown) {
         assert!(!diagnosis.to_string().contains(&token), "{diagnosis}");
