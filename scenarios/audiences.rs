@@ -4,8 +4,8 @@ use rstest::{Context, rstest};
 use serde_json::{Value, json};
 use tokenlab_harness::SharedLab;
 
-use crate::evidence::Asked;
-use crate::planes::{AUDIENCES, audiences};
+use crate::lab::evidence::Asked;
+use crate::lab::planes::{AUDIENCES, audiences};
 use crate::support::{answer, bare_only, lab};
 
 /// The apiserver asks for its own audiences, by default for the service account issuer.

@@ -5,8 +5,8 @@ use rstest::{Context, rstest};
 use serde_json::json;
 use tokenlab_harness::{RawAnswer, SharedLab};
 
-use crate::evidence::Asked;
-use crate::planes::{AUDIENCES, audiences};
+use crate::lab::evidence::Asked;
+use crate::lab::planes::{AUDIENCES, audiences};
 use crate::support::{answer, assert_reviewed, bare_only, reviewed};
 
 /// Whoever asks the apiserver about a token gets what the webhook made of it. Who names no

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokenlab_harness::{Lab, LabError, Probe, Scripted, until};
 use tokenlab_webhook::{Decision, User};
 
-use crate::evidence::Asked;
+use crate::lab::evidence::Asked;
 use crate::support::{SOON, assert_reviewed, bare_only, config};
 
 /// The audit log has all that the webhook said of a user, extra too: so no secret belongs there. Of

@@ -10,9 +10,9 @@ use serde_json::json;
 use tokenlab_harness::{Act, RawAnswer, SharedLab};
 use tokenlab_webhook::{Decision, User};
 
-use crate::evidence::Asked;
-use crate::planes::{short_lived, uncached};
-use crate::serial::serial;
+use crate::lab::evidence::Asked;
+use crate::lab::planes::{short_lived, uncached};
+use crate::lab::serial::serial;
 use crate::support::{answer, assert_reviewed, bare_only, lab};
 
 /// Who was let in or refused once is not asked about again.

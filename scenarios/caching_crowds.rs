@@ -8,7 +8,7 @@ use serde_json::json;
 use tokenlab_harness::{Act, SharedLab};
 use tokenlab_webhook::{Decision, User};
 
-use crate::evidence::Asked;
+use crate::lab::evidence::Asked;
 use crate::support::{answer, bare_only, lab};
 
 /// Twenty requests at once under one token are one call: those who come while the webhook is asked

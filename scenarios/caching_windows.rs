@@ -7,8 +7,8 @@ use rstest::{Context, rstest};
 use tokenlab_harness::{Act, Poll, Probe, SharedLab, until};
 use tokenlab_webhook::{Decision, Token, User};
 
-use crate::evidence::Asked;
-use crate::planes::{short_lived, uncached};
+use crate::lab::evidence::Asked;
+use crate::lab::planes::{short_lived, uncached};
 use crate::support::{bare_only, lab, slow};
 
 /// How long whoever was let in is known at the least

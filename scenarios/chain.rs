@@ -11,9 +11,9 @@ use tokenlab_harness::{Identity, Probe, SharedLab, until};
 use tokenlab_webhook::Token;
 use tokenlab_webhook::pki::CertificateAuthority;
 
-use crate::chained::{Chained, chained, mallory};
+use crate::lab::authenticators::{Chained, chained, mallory};
+use crate::lab::identities::{Header, SOON, bearer, nobody, whoami};
 use crate::support::{bare_only, lab};
-use crate::whoami::{Header, SOON, bearer, nobody, whoami};
 
 /// A line of `--token-auth-file` is not the webhook's to contradict.
 ///

@@ -11,10 +11,10 @@ use serde_json::Value;
 use tokenlab_harness::{SharedLab, client};
 use tokenlab_webhook::{Decision, Token, User};
 
-use crate::evidence::Asked;
+use crate::lab::evidence::Asked;
+use crate::lab::identities::{Header, nobody, whoami};
+use crate::lab::web_socket::open;
 use crate::support::{assert_reviewed, bare_only, lab};
-use crate::web_socket::open;
-use crate::whoami::{Header, nobody, whoami};
 
 const WATCH: &str = "/api/v1/namespaces?watch=1&fieldSelector=metadata.name%3Ddefault";
 

@@ -7,9 +7,9 @@ use rstest::{Context, rstest};
 use serde_json::{Value, json};
 use tokenlab_harness::{CONFIG_FILE, CONFIG_FILE_FLAG, LabPlan, Scripted, VERSION_FLAG};
 
-use crate::planes::CACHE_TTL;
+use crate::lab::planes::CACHE_TTL;
+use crate::lab::webhook_file::{WebhookFile, data, planned, write};
 use crate::support::{assert_reviewed, bare_only};
-use crate::webhook_file::{WebhookFile, data, planned, write};
 
 /// What kube-apiserver says when it does not start; it needs no etcd for that, and is given none.
 async fn refusal(plan: &LabPlan) -> String {

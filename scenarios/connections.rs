@@ -6,10 +6,10 @@ use rstest::{Context, rstest};
 use tokenlab_harness::{Break, ConnectionFault};
 use tokenlab_webhook::{Decision, PATH, User};
 
-use crate::evidence::Asked;
+use crate::lab::attempts::assert_logged;
+use crate::lab::evidence::Asked;
+use crate::lab::serial::{Serial, serial};
 use crate::metrics::Counters;
-use crate::reached::assert_logged;
-use crate::serial::{Serial, serial};
 use crate::support::{bare_only, slow};
 
 use ConnectionFault::{AtHandshake, AtRequest};

@@ -6,10 +6,10 @@ use rstest::{Context, rstest};
 use tokenlab_harness::{Act, Break, ConnectionFault, RawAnswer, SharedLab};
 use tokenlab_webhook::{Decision, User};
 
-use crate::evidence::Asked;
-use crate::fails::{Fails, SECONDS};
-use crate::reached::assert_logged;
-use crate::serial::serial;
+use crate::lab::attempts::assert_logged;
+use crate::lab::evidence::Asked;
+use crate::lab::failing::{Fails, SECONDS};
+use crate::lab::serial::serial;
 use crate::support::{self, bare_only, lab};
 
 /// What a webhook should say: the token is ann's.

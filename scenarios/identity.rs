@@ -6,7 +6,7 @@ use rstest::{Context, rstest};
 use tokenlab_harness::SharedLab;
 use tokenlab_webhook::{Decision, Token, User};
 
-use crate::evidence::Asked;
+use crate::lab::evidence::Asked;
 use crate::support::{
     MockLab, assert_output, assert_reviewed, bare_only, if_made, lab, mock_lab, since,
 };

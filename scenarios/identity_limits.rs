@@ -5,7 +5,7 @@ use serde_json::json;
 use tokenlab_harness::{SharedLab, fresh_token};
 use tokenlab_webhook::{Decision, Token, User};
 
-use crate::evidence::Asked;
+use crate::lab::evidence::Asked;
 use crate::support::{answer, assert_reviewed, bare_only, lab, reviewed};
 
 /// The apiserver asks for no name: a webhook that tells none has authenticated a user whose name is

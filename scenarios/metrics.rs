@@ -9,8 +9,8 @@ use rstest::{Context, rstest};
 use serde_json::json;
 use tokenlab_harness::{Lab, Probe, RawAnswer, until};
 
-use crate::evidence::Asked;
-use crate::serial::serial;
+use crate::lab::evidence::Asked;
+use crate::lab::serial::serial;
 use crate::support::{SOON, answer, bare_only};
 
 /// Both memories count in the same series: what nobody remembers is missed twice, a refusal that is

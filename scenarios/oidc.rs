@@ -4,8 +4,8 @@ use rstest::{Context, rstest};
 use serde_json::Value;
 use tokenlab_webhook::{Decision, User};
 
-use crate::chained::{Chained, chained, mallory};
-use crate::jwt::{SigningKey, an_hour_ago};
+use crate::lab::authenticators::{Chained, chained, mallory};
+use crate::lab::jwt::{SigningKey, an_hour_ago};
 use crate::support::bare_only;
 
 /// Who the issuer says one is, the webhook is not asked about.

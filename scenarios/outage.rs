@@ -10,10 +10,10 @@ use rstest::{Context, rstest};
 use tokenlab_harness::{Act, Identity, Poll, Probe, RawAnswer, SharedLab, until};
 use tokenlab_webhook::{Decision, Token, User};
 
-use crate::evidence::{Asked, called};
-use crate::planes::short_lived;
-use crate::reached::assert_logged;
-use crate::serial::{Serial, serial};
+use crate::lab::attempts::assert_logged;
+use crate::lab::evidence::{Asked, called};
+use crate::lab::planes::short_lived;
+use crate::lab::serial::{Serial, serial};
 use crate::support::{bare_only, lab};
 
 fn ann() -> Decision {

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use tokenlab_harness::{Lab, SERVICE_NAME};
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::connect_proxy::ConnectProxy;
-use crate::evidence::Asked;
-use crate::reached::errors;
-use crate::rewired::{CA, Rewired, Turn, file, port};
-use crate::support::{assert_reviewed, bare_only, mock};
+use crate::lab::attempts::assert_logged;
+use crate::lab::connect_proxy::ConnectProxy;
+use crate::lab::evidence::Asked;
+use crate::lab::rewiring::{Rewired, Turn};
+use crate::lab::webhook_file::WebhookFile;
+use crate::support::{bare_only, mock};
 
 /// The password that the file's proxy is told.
 const PASSWORD: &str = "opensesame";

@@ -9,9 +9,9 @@ use tokenlab_harness::{Act, Play, RawAnswer, SERVICE_NAME, Scripted, SharedLab};
 use tokenlab_webhook::pki::CertificateAuthority;
 use tokenlab_webhook::{Decision, PATH, Server, Tls, User, router};
 
-use crate::evidence::Asked;
-use crate::reached::assert_logged;
-use crate::serial::serial;
+use crate::lab::attempts::assert_logged;
+use crate::lab::evidence::Asked;
+use crate::lab::serial::serial;
 use crate::support::{bare_only, lab};
 
 fn redirect(code: u16, to: &str) -> RawAnswer {

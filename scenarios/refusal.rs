@@ -8,8 +8,8 @@ use serde_json::json;
 use tokenlab_harness::{Identity, RawAnswer, SharedLab, fresh_token};
 use tokenlab_webhook::Decision;
 
-use crate::evidence::Asked;
-use crate::serial::serial;
+use crate::lab::evidence::Asked;
+use crate::lab::serial::serial;
 use crate::support::{answer, assert_output, assert_reviewed, bare_only, lab};
 
 /// To the user a refusal and a webhook that cannot tell look alike.

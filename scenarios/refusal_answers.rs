@@ -4,7 +4,7 @@ use rstest::{Context, rstest};
 use serde_json::{Value, json};
 use tokenlab_harness::SharedLab;
 
-use crate::evidence::Asked;
+use crate::lab::evidence::Asked;
 use crate::support::{answer, assert_reviewed, bare_only, lab, reviewed};
 
 /// A status that does not say `authenticated: true` is a refusal, and remembered, even one that

@@ -8,10 +8,10 @@ use serde_json::json;
 use tokenlab_harness::{Act, RawAnswer, SharedLab};
 use tokenlab_webhook::{Decision, User};
 
-use crate::evidence::{Asked, FOUR_PAUSES, called};
-use crate::fails::{A_DATE, Fails, HALF_A_MINUTE, SECONDS, in_json, status};
-use crate::reached::assert_logged;
-use crate::serial::serial;
+use crate::lab::attempts::assert_logged;
+use crate::lab::evidence::{Asked, FOUR_PAUSES, called};
+use crate::lab::failing::{A_DATE, Fails, HALF_A_MINUTE, SECONDS, in_json, status};
+use crate::lab::serial::serial;
 use crate::support::{answer, bare_only, lab, slow};
 
 use Fails::{For, HalfSilent, Late, Silent, Told, With};

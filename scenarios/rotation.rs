@@ -10,15 +10,15 @@ use tokenlab_harness::{CONFIG_FILE, LabPlan, SERVICE_NAME};
 use tokenlab_webhook::Tls;
 use tokenlab_webhook::pki::CertificateAuthority;
 
-use crate::by_files::{apiservers, by_files};
-use crate::certificates::{AUTHORITY, serving, valid};
-use crate::evidence::Asked;
+use crate::lab::attempts::{comes_to, errors, passes};
+use crate::lab::certificates::{AUTHORITY, serving, valid};
+use crate::lab::evidence::Asked;
+use crate::lab::file_plane::{AUTHORITIES, apiservers, by_files};
+use crate::lab::rewiring::Rewired;
+use crate::lab::serial::serial;
+use crate::lab::webhook_file::WebhookFile;
 use crate::metrics::Counters;
-use crate::reached::{comes_to, errors, passes};
-use crate::rewired::Rewired;
-use crate::serial::serial;
 use crate::support::{bare_only, config, slow};
-use crate::webhook_file::WebhookFile;
 
 /// The webhook's certificate matters when a connection is made. The apiserver keeps the one that it
 /// has: whatever is served since, an expired certificate too, it meets with the next. A new

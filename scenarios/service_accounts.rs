@@ -10,11 +10,11 @@ use serde_json::Value;
 use tokenlab_harness::{Probe, SharedLab, fresh_token, until};
 use tokenlab_webhook::Token;
 
-use crate::chained::mallory;
-use crate::evidence::Asked;
-use crate::jwt::{SigningKey, an_hour_ago, claims};
+use crate::lab::authenticators::mallory;
+use crate::lab::evidence::Asked;
+use crate::lab::identities::SOON;
+use crate::lab::jwt::{SigningKey, an_hour_ago, claims};
 use crate::support::{bare_only, lab};
-use crate::whoami::SOON;
 
 /// A service account's token is not the webhook's to contradict.
 ///

@@ -6,14 +6,14 @@ use serde_json::json;
 use tokenlab_harness::{Break, ConnectionFault, Lab, SERVICE_NAME};
 use tokenlab_webhook::pki::CertificateAuthority;
 
-use crate::by_files::{ByFiles, apiservers, by_files};
-use crate::certificates::{AUTHORITY, Pair, serving, signed_with_sha1, valid};
-use crate::evidence::Asked;
+use crate::lab::attempts::{assert_logged, comes_to, errors, passes};
+use crate::lab::certificates::{AUTHORITY, Pair, serving, signed_with_sha1, valid};
+use crate::lab::evidence::Asked;
+use crate::lab::file_plane::{ByFiles, apiservers, by_files};
+use crate::lab::serial::{Serial, serial};
+use crate::lab::webhook_file::WebhookFile;
 use crate::metrics::Counters;
-use crate::reached::{assert_logged, comes_to, errors, passes};
-use crate::serial::{Serial, serial};
 use crate::support::{SOON, bare_only, name, skipped};
-use crate::webhook_file::WebhookFile;
 
 /// The beginning of a handshake in TLS 1.1, which rustls does not speak: a record with a
 /// `ServerHello` (RFC 4346, 7.4.1.3) of version 3.2, without a session, for

@@ -4,8 +4,8 @@ use rstest::{Context, rstest};
 use serde_json::{Value, json};
 use tokenlab_harness::RawAnswer;
 
-use crate::evidence::Asked;
-use crate::planes::v1;
+use crate::lab::evidence::Asked;
+use crate::lab::planes::v1;
 use crate::support::{assert_reviewed, bare_only, lab, reviewed};
 
 const V1: &str = "authentication.k8s.io/v1";

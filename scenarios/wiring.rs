@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tokenlab_harness::{CONFIG_FILE, LabPlan, RunFolder, SERVICE_NAME, Scripted, fresh_token};
 use tokenlab_webhook::{Decision, Tls, User};
 
-use crate::evidence::{Asked, called};
-use crate::old_proxy::OldProxy;
+use crate::lab::evidence::{Asked, called};
+use crate::lab::old_proxy::OldProxy;
+use crate::lab::webhook_file::{WebhookFile, planned, write};
 use crate::support::bare_only;
-use crate::webhook_file::{WebhookFile, planned, write};
 
 fn ann() -> Decision {
     Decision::authenticated(User::new("ann"))

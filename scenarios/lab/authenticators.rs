@@ -10,10 +10,10 @@ use tokenlab_webhook::pki::CertificateAuthority;
 use tokenlab_webhook::{Decision, Token, User};
 use tokio::sync::OnceCell;
 
-use crate::evidence::Asked;
-use crate::issuer::Issuer;
+use crate::lab::evidence::Asked;
+use crate::lab::identities::SOON;
+use crate::lab::issuer::Issuer;
 use crate::support::config;
-use crate::whoami::SOON;
 
 /// Who is known to all but the webhook.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 use tokenlab_harness::{Identity, Kubeconfig, Poll, SharedLab, client};
 use tokenlab_webhook::Token;
 
-use crate::evidence::{Asked, who_am_i};
+use crate::lab::evidence::{Asked, who_am_i};
 
 /// Longer than anything takes to get about in a control plane.
 pub(crate) const SOON: Poll = Poll {

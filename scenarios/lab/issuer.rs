@@ -11,7 +11,7 @@ use tokenlab_webhook::pki::CertificateAuthority;
 use tokenlab_webhook::{Server, Tls, Token};
 use tokio::net::TcpListener;
 
-use crate::jwt::{SigningKey, in_an_hour};
+use crate::lab::jwt::{SigningKey, in_an_hour};
 
 /// For whom its tokens are.
 pub(crate) const AUDIENCE: &str = "tokenlab";

@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, handshake::client::Response};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use crate::tls_client::connect;
+use crate::lab::tls_client::connect;
 
 /// One that is open.
 pub(crate) type WebSocket = WebSocketStream<TlsStream<TcpStream>>;

@@ -8,10 +8,12 @@ use tokenlab_harness::{Lab, RunFolder};
 use tokenlab_webhook::pki::CertificateAuthority;
 use tokio::sync::{Mutex, OnceCell};
 
-use crate::certificates::Pair;
-use crate::evidence::Asked;
-use crate::reached::{SOON, comes_to};
-use crate::rewired::{Rewired, Turn, file, port};
+use crate::lab::attempts::comes_to;
+use crate::lab::certificates::Pair;
+use crate::lab::evidence::Asked;
+use crate::lab::rewiring::{Rewired, Turn};
+use crate::lab::webhook_file::WebhookFile;
+use crate::support::SOON;
 
 /// The names of those files, beside the webhook's file, which names them so.
 const AUTHORITIES: &str = "authorities.crt";

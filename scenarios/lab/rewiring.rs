@@ -8,12 +8,9 @@ use serde_json::{Value, json};
 use tokenlab_harness::{CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabPlan, Scripted, Webhook};
 use tokio::sync::MutexGuard;
 
-use crate::evidence::Asked;
-use crate::reached::asks;
-use crate::support::config;
-
-/// The file with the authority of a lab's webhook, beside the webhook's file.
-pub(crate) const CA: &str = "webhook-ca.crt";
+use crate::lab::attempts::asks;
+use crate::lab::evidence::Asked;
+use crate::lab::webhook_file::planned;
 
 /// A lab and the file that its apiserver reaches the webhook by.
 pub(crate) struct Rewired {

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use crate::tls_client::connect;
+use crate::lab::tls_client::connect;
 
 /// It relays as long as the test runs that made it.
 pub(crate) struct OldProxy {

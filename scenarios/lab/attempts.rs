@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokenlab_harness::{Lab, Poll, Probe, Scripted, until};
 
-use crate::evidence::Asked;
-use crate::serial::Serial;
-use crate::support::mock;
+use crate::lab::evidence::Asked;
+use crate::lab::serial::Serial;
+use crate::support::{assert_reviewed, mock};
 
 /// What comes of a token that nobody has shown before.
 pub(crate) async fn asks(lab: &Lab, scripted: &Scripted) -> Asked {

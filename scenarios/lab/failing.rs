@@ -10,7 +10,7 @@ use serde_json::json;
 use tokenlab_harness::{Act, Play, RawAnswer, SharedLab};
 use tokio::sync::OnceCell;
 
-use crate::evidence::Asked;
+use crate::lab::evidence::Asked;
 use crate::support::review;
 
 /// How a webhook fails, each time that it is asked.
