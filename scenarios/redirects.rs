@@ -85,9 +85,10 @@ async fn a_redirect_takes_the_token_elsewhere(
 ) {
     let lab = bare_only!(lab, context);
     let other = CertificateAuthority::new("another").expect("must be made");
-    let authority = match trusted {
-        true => lab.webhook().authority().expect("is ours"),
-        false => &other,
+    let authority = if trusted {
+        lab.webhook().authority().expect("is ours")
+    } else {
+        &other
     };
     let (elsewhere, bob) = elsewhere(authority).await;
     let token = lab.scripted().token(redirect(307, &elsewhere));
@@ -97,9 +98,10 @@ async fn a_redirect_takes_the_token_elsewhere(
 
     let seen = seen.asked(1);
     assert_eq!(bob.calls(&token).len(), usize::from(trusted), "{seen}");
-    let _ = match trusted {
-        true => seen.forbidden("bob"),
-        false => seen.unauthorized(),
+    let _ = if trusted {
+        seen.forbidden("bob")
+    } else {
+        seen.unauthorized()
     };
 }
 
