@@ -100,6 +100,7 @@ impl Cause {
     }
 
     /// The remedy, as a sentence without its end.
+    #[expect(clippy::too_many_lines, reason = "it is a table")]
     pub fn remedy(self) -> &'static str {
         match self {
             Self::FlagNotSet => {

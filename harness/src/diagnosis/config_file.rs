@@ -72,6 +72,9 @@ impl ConfigFileError {
     }
 }
 
+/// What a user may have to show that only client-go knows how to.
+const MORE: [&str; 5] = ["tokenFile", "username", "password", "exec", "auth-provider"];
+
 /// The entry of this name in a list; without a name, nothing, as client-go has it.
 fn entry<'a>(file: &'a Value, list: &str, name: &str, what: &str) -> Option<&'a Value> {
     let entries = file[list].as_array()?;
@@ -122,8 +125,6 @@ impl ConfigFile {
             (_, _, Some(token)) => Identity::Token(Token::from(token)),
             _ => Identity::Anonymous,
         };
-        /// What only client-go knows to show.
-        const MORE: [&str; 5] = ["tokenFile", "username", "password", "exec", "auth-provider"];
         let proxy = text(cluster, "proxy-url").map(str::to_owned);
         let unlike = if cluster["insecure-skip-tls-verify"] == true {
             Some("the file has `insecure-skip-tls-verify`, and a token is not sent to just anybody")
@@ -167,9 +168,10 @@ impl ConfigFile {
 /// is anything of TLS (`client-go/rest/url_utils.go`, `DefaultServerURL`, v0.37.2).
 fn address(server: &str, secured: bool) -> Option<(Url, String)> {
     let scheme = if secured { "https" } else { "http" };
-    let server = match server.contains("://") {
-        true => server.to_owned(),
-        false => format!("{scheme}://{server}"),
+    let server = if server.contains("://") {
+        server.to_owned()
+    } else {
+        format!("{scheme}://{server}")
     };
     let url = Url::parse(&server).ok()?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {

@@ -22,6 +22,10 @@ use crate::webhook::Fault;
 
 /// What was found; what could not be seen says why.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a finding of its own"
+)]
 pub(super) struct Findings {
     pub(super) fresh: bool,
     pub(super) has_token: bool,

@@ -1,3 +1,5 @@
+#![expect(clippy::unnecessary_wraps, reason = "what is found is seen, or not")]
+
 use std::time::Duration;
 
 use http::StatusCode;
@@ -128,10 +130,10 @@ fn a_refusal_is_remembered_only_where_the_webhook_is_wired_in(
 ) {
     let calls = Ok(Calls::default());
     let judged = judge(&Findings {
-        flags,
-        probe,
         fresh,
+        flags,
         calls,
+        probe,
         ..unseen()
     });
     assert_eq!(judged.cause, Some(cause));
