@@ -178,10 +178,11 @@ fn text(diagnosis: &Diagnosis) -> String {
     let bold = Style::new().bold();
     let text = diagnosis.to_string();
     let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    let begin = format!("{bold}{REMEDY}{bold:#}");
     let mut marked = format!("{color}{head}{color:#}\n");
     for line in rest.split_inclusive('\n') {
         match line.strip_prefix(REMEDY) {
-            Some(remedy) => marked += &format!("{bold}{REMEDY}{bold:#}{remedy}"),
+            Some(remedy) => marked.extend([&*begin, remedy]),
             None => marked += line,
         }
     }
