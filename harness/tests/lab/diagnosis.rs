@@ -199,7 +199,6 @@ async fn a_broken_setup(
 
     let diagnosis = plane.diagnose(&shown).await;
 
-    println!("{diagnosis}");
     assert_eq!(diagnosis.cause, Some(cause), "{diagnosis}");
     assert!(!diagnosis.healthy, "{diagnosis}");
     assert!(diagnosis.remedy.is_some(), "{diagnosis}");

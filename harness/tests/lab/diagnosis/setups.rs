@@ -272,7 +272,7 @@ impl Setup {
 
 async fn wants_certificates(plane: &Plane) {
     let ours = plane.webhook().authority().expect("is served here");
-    wants_certificates_of(plane, &ours.certificate_pem()).await;
+    wants_certificates_of(plane, ours.certificate_pem()).await;
 }
 
 async fn wants_certificates_of(plane: &Plane, authority: &str) {
