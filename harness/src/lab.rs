@@ -2,10 +2,9 @@
 
 mod error;
 mod flags;
+mod plan;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt;
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
@@ -18,7 +17,6 @@ use crate::journal::audit;
 use crate::kubeconfig::{self, Identity, Kubeconfig};
 use crate::kubectl::Kubectl;
 use crate::named::Part;
-use crate::process::Plan;
 use crate::progress::Progress;
 use crate::run_folder::RunFolder;
 use crate::webhook::{Webhook, WebhookSource};
@@ -182,72 +180,6 @@ impl LabBuilder {
         }
         lab.stop().await;
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    }
-}
-
-impl LabPlan {
-    /// The programs that it will run.
-    pub fn assets(&self) -> &Assets {
-        &self.assets
-    }
-
-    /// The webhook, which answers already.
-    pub fn webhook(&self) -> &Webhook {
-        &self.webhook
-    }
-
-    /// The run folder.
-    pub fn folder(&self) -> &RunFolder {
-        &self.folder
-    }
-
-    /// kube-apiserver's flags.
-    pub fn flags(&mut self) -> &mut Flags {
-        self.control_plane.flags()
-    }
-
-    /// The environment of kube-apiserver, but for `PATH`, which is its owner's.
-    pub fn env(&mut self) -> &mut BTreeMap<&'static str, String> {
-        self.control_plane.env()
-    }
-
-    /// Starts the control plane, and returns when it is ready. When it does not start, the run
-    /// folder is kept: the logs are in it.
-    pub async fn start(self) -> Result<Lab, LabError> {
-        let Self {
-            control_plane,
-            mut webhook,
-            assets,
-            folder,
-            progress,
-        } = self;
-        let title = format!("starting etcd and kube-apiserver {}", assets.version);
-        let started = tokio::select! {
-            biased;
-            error = webhook.failed() => Err(error.into()),
-            started = progress.step(&title, control_plane.start()) => started.map_err(LabError::from),
-        };
-        match started {
-            Ok(control_plane) => {
-                folder.set_evidence(true);
-                Ok(Lab {
-                    control_plane,
-                    webhook,
-                    assets,
-                    folder,
-                })
-            }
-            Err(error) => {
-                folder.keep_evidence();
-                Err(error)
-            }
-        }
-    }
-}
-
-impl fmt::Display for LabPlan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.control_plane.fmt(f)
     }
 }
 
