@@ -7,7 +7,8 @@ use tokenlab_harness::{CONFIG_FILE, Flags, Lab, SERVICE_NAME, Scripted};
 use tokenlab_webhook::Tls;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::support::config;
+use crate::lab::attempts::{asks, comes_to, passes};
+use crate::support::{SOON, config};
 
 static SERIAL: OnceCell<Mutex<Plane>> = OnceCell::const_new();
 
@@ -63,6 +64,15 @@ impl Plane {
             let flags = self.flags.clone();
             self.configure(&file, |now| *now = flags).await;
         }
+        // kube-apiserver hears of a closed connection in its own time, and asks once more by it.
+        let (lab, scripted) = (&self.lab, &self.scripted);
+        let reached = comes_to(
+            "the webhook is reached",
+            SOON,
+            || asks(lab, scripted),
+            passes,
+        );
+        let _ = reached.await;
     }
 
     async fn configure(&mut self, file: &str, change: impl FnOnce(&mut Flags)) {

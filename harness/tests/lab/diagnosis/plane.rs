@@ -1,12 +1,15 @@
 //! The one lab that is broken in every way, one after the other.
 
+use std::convert::Infallible;
 use std::ops::{Deref, DerefMut};
 
-use tokenlab_harness::{CONFIG_FILE, Flags, Lab, SERVICE_NAME, Scripted};
-use tokenlab_webhook::Tls;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
+use tokenlab_harness::{CONFIG_FILE, Flags, Lab, Probe, SERVICE_NAME, Scripted, until};
+use tokenlab_webhook::{Decision, Tls, User};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use crate::home::turn;
+use crate::home::{SOON, turn};
 use crate::programs::wanted;
 
 static PLANE: OnceCell<Mutex<Whole>> = OnceCell::const_new();
@@ -63,6 +66,24 @@ impl Whole {
             let back = self.lab.control_plane_mut().restart(|now| *now = flags);
             back.await.expect("must come back");
         }
+        self.is_reached().await;
+    }
+
+    /// kube-apiserver hears of a closed connection in its own time, and asks once more by it.
+    async fn is_reached(&self) {
+        let look = async || {
+            let token = (self.scripted).token(Decision::authenticated(User::new("ann")));
+            let client = self.lab.client_as(&token).await.expect("must be made");
+            let namespaces = kube::Api::<Namespace>::all(client);
+            match namespaces.list(&ListParams::default()).await {
+                Err(kube::Error::Api(status)) if status.code == 403 => {
+                    Probe::<_, Infallible>::Ready(())
+                }
+                other => Probe::NotYet(format!("{:?}", other.err()).into()),
+            }
+        };
+        let reached = until("the webhook is reached", SOON, look).await;
+        reached.expect("must be");
     }
 }
 
