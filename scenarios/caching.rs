@@ -44,7 +44,9 @@ async fn is_remembered(
 /// An error is not remembered: the next request asks anew, and is let in when that goes well.
 ///
 /// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, v1.37.2
-///   (`newWebhookTokenAuthenticator`: errors are not cached)
+///   (`newWebhookTokenAuthenticator`)
+/// - Source: `apiserver/pkg/authentication/token/cache/cached_token_authenticator.go`, v0.37.2
+///   (`cacheErrs`)
 /// - Upstream test: `TestV1WebhookCacheAndRetry` (unit; one layer, status codes)
 #[rstest]
 #[case::in_the_answer(answer(&json!({ "error": "the directory is away" })))]

@@ -148,7 +148,7 @@ fn error() -> RawAnswer {
 }
 
 /// The apiserver's counters, by series.
-struct Counters(BTreeMap<String, u64>);
+pub(crate) struct Counters(BTreeMap<String, u64>);
 
 impl Counters {
     /// Once no call of the webhook runs any more: what went before may have left one.
@@ -170,7 +170,7 @@ impl Counters {
         rests.await.expect("must end")
     }
 
-    async fn of(lab: &Lab) -> Self {
+    pub(crate) async fn of(lab: &Lab) -> Self {
         let admin = lab.client().await.expect("must be made");
         let get = Request::get("/metrics").body(Vec::new()).expect("is one");
         let text = admin.request_text(get).await.expect("the admin may");
@@ -183,7 +183,7 @@ impl Counters {
     }
 
     /// By how much the counters have grown that begin so.
-    fn since<'a>(&'a self, before: &Self, name: &str) -> BTreeMap<&'a str, u64> {
+    pub(crate) fn since<'a>(&'a self, before: &Self, name: &str) -> BTreeMap<&'a str, u64> {
         let named = self.0.iter().filter(|(series, _)| series.starts_with(name));
         named
             .map(|(series, now)| {

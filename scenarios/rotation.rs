@@ -6,7 +6,7 @@ use rstest::{Context, rstest};
 use semver::Version;
 use tokenlab_harness::assets::Assets;
 use tokenlab_harness::progress::Progress;
-use tokenlab_harness::{CONFIG_FILE, LabPlan, SERVICE_NAME};
+use tokenlab_harness::{CONFIG_FILE, Poll, SERVICE_NAME};
 use tokenlab_webhook::Tls;
 use tokenlab_webhook::pki::CertificateAuthority;
 
@@ -139,7 +139,7 @@ async fn a_new_authority(#[context] context: Context) {
     let assets = bare_only!(assets(), context);
     let is_read = assets.version >= Version::new(1, 36, 0);
     let start = Instant::now();
-    let by_path = Rewired::start(by_path).await;
+    let by_path = Rewired::start(|plan| WebhookFile::of(plan).by_path(plan.folder()).text()).await;
     let inline = Rewired::start(|plan| plan.webhook().kubeconfig().yaml()).await;
     let other = CertificateAuthority::new(AUTHORITY).expect("must be made");
     for plane in [&by_path, &inline] {
@@ -147,7 +147,8 @@ async fn a_new_authority(#[context] context: Context) {
         let tls = Some(serving(&other, |_| ()).tls());
         plane.webhook().serve_with(tls).await.expect("must serve");
     }
-    let written = by_path.folder().write(CA, other.certificate_pem());
+    let before = Counters::of(&by_path).await;
+    let written = by_path.folder().write(AUTHORITIES, other.certificate_pem());
     written.expect("must be written");
 
     let attempt = async || by_path.asks().await;
@@ -175,14 +176,4 @@ async fn a_new_authority(#[context] context: Context) {
 async fn assets() -> Assets {
     let assets = Assets::ensure(&config().kubernetes, &Progress::hidden()).await;
     assets.expect("must be found")
-}
-
-/// The file of a lab's webhook, but for its authority, which is named by its path.
-fn by_path(plan: &mut LabPlan) -> String {
-    let cluster = json!({
-        "server": plan.webhook().url(),
-        "tls-server-name": SERVICE_NAME,
-        "certificate-authority": CA,
-    });
-    file(&cluster, &json!({}))
 }

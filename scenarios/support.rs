@@ -107,7 +107,9 @@ pub(crate) fn settings() -> insta::Settings {
     // kubectl's own log lines: dates and process numbers in each run, other words and line
     // numbers in each version. What it tells the user comes after them.
     settings.add_filter(r"(?m)^([EW]\d{4} .*\n)+", "[KUBECTL'S LOG]\n");
-    // Ports are drawn, and Go tells the time.
+    // Where Kubernetes' own source registers its types: another line in each version.
+    settings.add_filter(r"(runtime/scheme\.go):\d+", "$1:[LINE]");
+    // Ports are drawn, streams are counted, and Go tells the time.
     settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]");
     settings.add_filter(r"LastStreamID=\d+", "LastStreamID=[ID]");
     settings.add_filter(r"stream ID \d+", "stream ID [ID]");

@@ -164,8 +164,11 @@ impl ControlPlanePlan {
         run_folder::record(&self.folder.join(COMMAND_LINES), &what.to_string())
     }
 
+    /// kube-apiserver alone, with its flags as they are now: what it makes of them at its start needs no
+    /// etcd.
     pub(crate) fn apiserver(&self) -> Plan {
-        apiserver::plan(&self.apiserver, &self.folder, &self.logs, &self.flags)
+        let (program, folder) = (&self.apiserver, &self.folder);
+        apiserver::plan(program, folder, &self.logs, &self.flags, &self.env)
     }
 }
 

@@ -158,6 +158,7 @@ pub mod strays;
 
 mod backend;
 mod backup;
+mod checks;
 mod cluster;
 mod control_plane;
 mod diagnostics;
@@ -191,11 +192,12 @@ mod wait;
 mod webhook;
 
 pub use backend::{BACKEND, Backend, BackendError, MockLab, MockLabError, UnknownBackend};
+pub use checks::{CHECKS, Check, Checks, Finding, Outcome as CheckOutcome, Severity};
 pub use cluster::{
     Cluster, ClusterBuilder, ClusterError, ClusterPlan, ClusterWebhook, DeploymentError, Reach,
     ServiceAddress, ServiceAddressError, Wire, Wired,
 };
-pub use control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan};
+pub use control_plane::{ControlPlane, ControlPlaneError, ControlPlanePlan, Peer};
 pub use diagnosis::{Cause, Diagnosis, LogMark, Shown, Unauthenticated};
 pub use docker::DockerError;
 pub use existing::{Existing, ExistingCluster, ExistingError, Operator, Outside};

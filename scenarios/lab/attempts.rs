@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::time::Duration;
 
+use rstest::Context;
 use tokenlab_harness::{Lab, Poll, Probe, Scripted, until};
 
 use crate::lab::evidence::Asked;
@@ -61,13 +61,6 @@ pub(crate) fn errors(seen: &Asked) -> String {
 #[track_caller]
 #[expect(clippy::print_stdout, reason = "libtest shows it when the test fails")]
 pub(crate) fn assert_logged(context: &Context, seen: &Asked) {
-    let errors = seen.causes().into_iter().map(|found| found.error);
-    let errors = errors.collect::<Vec<_>>().join("\n");
     println!("{seen}");
-    let mut settings = settings();
-    settings.add_filter(r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]");
-    settings.add_filter(r"LastStreamID=\d+", "LastStreamID=[ID]");
-    settings.add_filter(r"scheme\.go:\d+", "scheme.go:[LINE]");
-    settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "[TIME]");
-    settings.bind(|| insta::assert_snapshot!(file(context), errors));
+    assert_reviewed!(context, errors(seen));
 }

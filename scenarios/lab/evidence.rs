@@ -159,6 +159,22 @@ pub(crate) fn who_am_i() -> Request<Vec<u8>> {
         .expect("is one")
 }
 
+/// Waits until the webhook has been asked about each of these tokens.
+pub(crate) async fn called(scripted: &Scripted, tokens: &[Token]) {
+    let poll = Poll {
+        every: Duration::from_millis(5),
+        within: Duration::from_secs(25),
+    };
+    let called = until("the webhook is asked about all", poll, async || {
+        let asked = |token: &&Token| !scripted.calls(token).is_empty();
+        match tokens.iter().filter(asked).count() {
+            all if all == tokens.len() => Probe::<_, Infallible>::Ready(()),
+            some => Probe::NotYet(format!("{some} of {}", tokens.len()).into()),
+        }
+    });
+    called.await.expect("must be asked");
+}
+
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { status, took, .. } = self;

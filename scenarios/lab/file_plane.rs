@@ -3,8 +3,8 @@
 
 use std::borrow::Borrow;
 
-use serde_json::json;
-use tokenlab_harness::{Lab, RunFolder};
+use serde_json::Value;
+use tokenlab_harness::Lab;
 use tokenlab_webhook::pki::CertificateAuthority;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -15,10 +15,10 @@ use crate::lab::rewiring::{Rewired, Turn};
 use crate::lab::webhook_file::WebhookFile;
 use crate::support::SOON;
 
-/// The names of those files, beside the webhook's file, which names them so.
-const AUTHORITIES: &str = "authorities.crt";
-const CERTIFICATE: &str = "webhook-client.crt";
-const KEY: &str = "webhook-client.key";
+/// The names of those files, as [`WebhookFile::by_path`] has them.
+pub(crate) const AUTHORITIES: &str = "certificate-authority.pem";
+const CERTIFICATE: &str = "client-certificate.pem";
+const KEY: &str = "client-key.pem";
 
 pub(crate) struct ByFiles {
     pub(crate) plane: Rewired,
@@ -47,16 +47,11 @@ impl ByFiles {
         let second = CertificateAuthority::new("tokenlab-second").expect("must be made");
         let plane = Rewired::start(|plan| {
             let (webhook, folder) = (plan.webhook(), plan.folder());
+            let file = WebhookFile::of(plan).by_path(folder);
             let authorities = [webhook.certificate_authority(), second.certificate_pem()];
             let written = folder.write(AUTHORITIES, &authorities.concat());
             written.expect("must be written");
-            let authority = webhook.authority().expect("is served here");
-            write(plan.folder(), &apiservers(authority));
-            let server = format!("https://127.0.0.1:{}/authenticate", port(webhook));
-            file(
-                &json!({ "server": server, "certificate-authority": AUTHORITIES }),
-                &json!({ "client-certificate": CERTIFICATE, "client-key": KEY }),
-            )
+            file.cluster("tls-server-name", Value::Null).text()
         });
         Self {
             plane: plane.await,
@@ -71,7 +66,10 @@ impl ByFiles {
 
     /// From now on the apiserver may show this.
     pub(crate) fn shows(&self, client: &Pair) {
-        write(self.plane.folder(), client);
+        for (name, text) in [(CERTIFICATE, &client.certificate), (KEY, &client.key)] {
+            let written = self.plane.folder().write(name, text);
+            written.expect("must be written");
+        }
     }
 
     /// From now on the webhook serves a certificate of this authority for its address; when
@@ -111,10 +109,4 @@ pub(crate) fn apiservers(authority: &CertificateAuthority) -> Pair {
         .client("kube-apiserver", &[])
         .expect("must be made")
         .into()
-}
-
-fn write(folder: &RunFolder, client: &Pair) {
-    for (name, text) in [(CERTIFICATE, &client.certificate), (KEY, &client.key)] {
-        folder.write(name, text).expect("must be written");
-    }
 }

@@ -4,8 +4,7 @@
 use std::borrow::Borrow;
 use std::ops::{Deref, DerefMut};
 
-use serde_json::{Value, json};
-use tokenlab_harness::{CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabPlan, Scripted, Webhook};
+use tokenlab_harness::{CONFIG_FILE, CONFIG_FILE_FLAG, Lab, LabPlan, Scripted};
 use tokio::sync::MutexGuard;
 
 use crate::lab::attempts::asks;
@@ -23,14 +22,11 @@ impl Rewired {
     /// Starts one; `arrange` may change the plan, and says what the file is.
     pub(crate) async fn start(arrange: impl FnOnce(&mut LabPlan) -> String) -> Self {
         let scripted = Scripted::new();
-        let builder = Lab::builder()
-            .kubernetes(config().kubernetes)
-            .webhook(scripted.clone());
-        let mut plan = builder.plan().await.expect("must be planned");
+        let mut plan = planned(scripted.clone()).await;
         let file = arrange(&mut plan);
         let path = plan.folder().write(CONFIG_FILE, &file);
-        plan.flags()
-            .set(CONFIG_FILE_FLAG, path.expect("must be written"));
+        let path = path.expect("must be written");
+        plan.flags().set(CONFIG_FILE_FLAG, path);
         Self {
             lab: plan.start().await.expect("must start"),
             scripted,
@@ -39,13 +35,13 @@ impl Rewired {
     }
 
     /// Starts the apiserver anew with this file, unless it has it.
-    pub(crate) async fn reach_by(&mut self, file: String) {
+    pub(crate) async fn reach_by(&mut self, file: &str) {
         if file != self.file {
-            let written = self.lab.folder().write(CONFIG_FILE, &file);
+            let written = self.lab.folder().write(CONFIG_FILE, file);
             written.expect("must be written");
             let restarted = self.lab.control_plane_mut().restart(|_| ()).await;
             restarted.expect("must come back");
-            self.file = file;
+            file.clone_into(&mut self.file);
         }
     }
 
@@ -65,12 +61,6 @@ impl Deref for Rewired {
 
     fn deref(&self) -> &Lab {
         &self.lab
-    }
-}
-
-impl Borrow<Lab> for Rewired {
-    fn borrow(&self) -> &Lab {
-        self
     }
 }
 
@@ -97,26 +87,4 @@ impl<T: Borrow<Lab>> Drop for Turn<T> {
             (*self.0).borrow().keep();
         }
     }
-}
-
-/// A webhook's file with this cluster and this user; JSON is YAML.
-pub(crate) fn file(cluster: &Value, user: &Value) -> String {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{ "name": "webhook", "cluster": cluster }],
-        "users": [{ "name": "apiserver", "user": user }],
-        "contexts": [{
-            "name": "webhook",
-            "context": { "cluster": "webhook", "user": "apiserver" },
-        }],
-        "current-context": "webhook",
-    })
-    .to_string()
-}
-
-/// The port of 127.0.0.1 that the webhook listens on.
-pub(crate) fn port(webhook: &Webhook) -> u16 {
-    let url: http::Uri = webhook.url().parse().expect("must be a URL");
-    url.port_u16().expect("must have a port")
 }

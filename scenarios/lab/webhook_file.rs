@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tokenlab_harness::{CONFIG_FILE_FLAG, Lab, LabPlan, RunFolder, Scripted};
+use tokenlab_harness::{CONFIG_FILE_FLAG, Lab, LabPlan, RunFolder, Scripted, Webhook};
 use tokenlab_webhook::pki::CertificateAuthority;
 
 use crate::support::config;
@@ -12,7 +12,7 @@ use crate::support::config;
 pub(crate) async fn planned(scripted: Scripted) -> LabPlan {
     let builder = Lab::builder()
         .kubernetes(config().kubernetes)
-        .authenticator(scripted);
+        .webhook(scripted);
     builder.plan().await.expect("must be planned")
 }
 
@@ -25,10 +25,15 @@ pub(crate) struct WebhookFile {
 impl WebhookFile {
     /// One that reaches the plan's webhook.
     pub(crate) fn of(plan: &LabPlan) -> Self {
+        Self::to(plan.webhook())
+    }
+
+    /// One that reaches this webhook.
+    pub(crate) fn to(webhook: &Webhook) -> Self {
         let authority = CertificateAuthority::new("apiserver-to-webhook").expect("must be made");
         let client = authority.client("kube-apiserver", &[]);
         let client = client.expect("must be made");
-        let webhook = plan.webhook().kubeconfig();
+        let webhook = webhook.kubeconfig();
         let yaml = json!({
             "apiVersion": "v1",
             "kind": "Config",

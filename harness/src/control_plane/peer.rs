@@ -25,6 +25,7 @@ impl ControlPlane {
             &self.plan.folder,
             &self.plan.logs,
             &flags,
+            &self.plan.env,
         );
         plan.log
             .set_file_name(format!("kube-apiserver-{}.log", port.number()));

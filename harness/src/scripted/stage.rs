@@ -77,6 +77,15 @@ pub(crate) async fn stage(
     }
 }
 
+/// The apiserver may show a token of its own.
+fn with_credentials_hidden(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    for (name, value) in &mut headers {
+        value.set_sensitive(*name == AUTHORIZATION);
+    }
+    headers
+}
+
 /// The same with a deadline, where the query has one as kube-apiserver's does.
 fn with_deadline(review: &Review, query: Option<&str>) -> Review {
     /// kube-apiserver's own.

@@ -138,9 +138,7 @@ pub(crate) async fn post_seeing(
     body: String,
     seen: &Seen,
 ) -> Result<Answer, PostError> {
-    runtime::install_crypto_provider();
-    let authorities = credentials::authorities(&config.certificate_authority)?;
-    let mut tls = credentials::client(authorities, &config.identity, seen)?;
+    let mut tls = tls_seeing(config, seen)?;
     match send(config, tls.clone(), body.clone()).await {
         // A server that refuses its caller's certificate says so when the handshake is over (TLS
         // 1.3), and HTTP/2 has lost that by then: HTTP/1.1 tells.
@@ -154,9 +152,13 @@ pub(crate) async fn post_seeing(
 
 /// What the apiserver speaks TLS by to the webhook of this file: HTTP/2, or else HTTP/1.1.
 pub(crate) fn tls_of(config: &Kubeconfig) -> Result<rustls::ClientConfig, CredentialError> {
+    tls_seeing(config, &Seen::default())
+}
+
+fn tls_seeing(config: &Kubeconfig, seen: &Seen) -> Result<rustls::ClientConfig, CredentialError> {
     runtime::install_crypto_provider();
     let authorities = credentials::authorities(&config.certificate_authority)?;
-    credentials::client(authorities, &config.identity)
+    credentials::client(authorities, &config.identity, seen)
 }
 
 async fn send(
@@ -232,14 +234,6 @@ pub(crate) async fn answer(
     request: reqwest::RequestBuilder,
 ) -> Result<(http::response::Parts, Vec<u8>), PostError> {
     let answered = async {
-        let mut request = client
-            .build()?
-            .post(url)
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(body);
-        if let Identity::Token(token) = &config.identity {
-            request = request.bearer_auth(token.expose());
-        }
         let mut response = request.send().await?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
