@@ -59,7 +59,7 @@ impl ConnectProxy {
             seen: Seen::default(),
         };
         let mut proxy = Self {
-            port: Port::reserve_for_another().expect("must be free"),
+            port: Port::reserve().expect("must be free"),
             state: Arc::new(Mutex::new(state)),
             listening: None,
         };
@@ -75,6 +75,8 @@ impl ConnectProxy {
     pub(crate) fn up(&mut self) {
         let _entered = RUNTIME.enter();
         let socket = TcpSocket::new_v4().expect("must be made");
+        // As `Port` holds it; and what is left of a tunnel must not keep it from listening again.
+        socket.set_reuseport(true).expect("must be set");
         socket.set_reuseaddr(true).expect("must be set");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()));
         socket.bind(address).expect("must be its own");
