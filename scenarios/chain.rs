@@ -12,8 +12,8 @@ use tokenlab_webhook::Token;
 use tokenlab_webhook::pki::CertificateAuthority;
 
 use crate::lab::authenticators::{Chained, chained, mallory};
-use crate::lab::identities::{Header, SOON, bearer, nobody, whoami};
-use crate::support::{bare_only, lab};
+use crate::lab::identities::{Header, bearer, nobody, whoami};
+use crate::support::{SOON, bare_only, lab};
 
 /// A line of `--token-auth-file` is not the webhook's to contradict.
 ///

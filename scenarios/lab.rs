@@ -1,6 +1,7 @@
 //! What the scenarios stand on: planes, one request with all that there is to see of it, and whoever may
 //! stand between kube-apiserver and its webhook, or be wrong.
 
+pub(crate) mod account;
 pub(crate) mod attempts;
 pub(crate) mod authenticators;
 pub(crate) mod certificates;

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use http::{Request, StatusCode};
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use kube::api::{ListParams, ObjectMeta, PostParams};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::ListParams;
 use rstest::{Context, rstest};
 use tokenlab_harness::{Act, Identity, Poll, Probe, RawAnswer, SharedLab, until};
-use tokenlab_webhook::{Decision, Token, User};
+use tokenlab_webhook::{Decision, User};
 
+use crate::lab::account::Account;
 use crate::lab::attempts::assert_logged;
 use crate::lab::evidence::{Asked, called};
 use crate::lab::planes::short_lived;
@@ -184,8 +184,8 @@ async fn nobody_else_notices(#[context] context: Context) {
     let by_certificate = namespaces.list(&ListParams::default()).await;
     let ready = Request::get("/readyz").body(Vec::new()).expect("is one");
     let ready = admin.request_text(ready).await;
-    let token = service_account(&admin).await;
-    let by_service_account = Asked::new(&lab, lab.scripted(), &token).await;
+    let account = Account::create(&lab).await;
+    let by_service_account = Asked::new(&lab, lab.scripted(), &account.token).await;
     let nobody = lab.control_plane().user("nobody", Identity::Anonymous);
     let nobody = tokenlab_harness::client(&nobody)
         .await
@@ -195,43 +195,12 @@ async fn nobody_else_notices(#[context] context: Context) {
 
     by_certificate.expect("the admin may");
     assert_eq!(ready.expect("must be ready"), "ok");
-    let name = format!("system:serviceaccount:default:{ACCOUNT}");
-    let _ = by_service_account.forbidden(&name).asked(0);
+    let _ = by_service_account.forbidden(&account.name()).asked(0);
     let anonymous = anonymous.expect_err("nobody may");
     assert!(
         matches!(&anonymous, kube::Error::Api(status) if status.code == 403),
         "{anonymous:?}"
     );
-}
-
-const ACCOUNT: &str = "during-an-outage";
-
-/// A service account, and a token of it.
-async fn service_account(admin: &kube::Client) -> Token {
-    let accounts = kube::Api::<ServiceAccount>::default_namespaced(admin.clone());
-    let account = ServiceAccount {
-        metadata: ObjectMeta {
-            name: Some(ACCOUNT.to_owned()),
-            ..ObjectMeta::default()
-        },
-        ..ServiceAccount::default()
-    };
-    let post = PostParams::default();
-    accounts
-        .create(&post, &account)
-        .await
-        .expect("the admin may");
-    let request = TokenRequest {
-        metadata: ObjectMeta::default(),
-        spec: Some(TokenRequestSpec::default()),
-        status: None,
-    };
-    let made = accounts
-        .create_token_request(ACCOUNT, &post, &request)
-        .await;
-    let made = made.expect("the admin may").status;
-    let token = made.and_then(|made| made.token);
-    Token::from(token.expect("must be made"))
 }
 
 /// A webhook that hangs holds up those alone whose token it has: others are answered meanwhile.

@@ -2,19 +2,16 @@
 
 use std::convert::Infallible;
 
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use rstest::{Context, rstest};
 use serde_json::Value;
-use tokenlab_harness::{Probe, SharedLab, fresh_token, until};
+use tokenlab_harness::{Probe, SharedLab, until};
 use tokenlab_webhook::Token;
 
+use crate::lab::account::Account;
 use crate::lab::authenticators::mallory;
 use crate::lab::evidence::Asked;
-use crate::lab::identities::SOON;
 use crate::lab::jwt::{SigningKey, an_hour_ago, claims};
-use crate::support::{bare_only, lab};
+use crate::support::{SOON, bare_only, lab};
 
 /// A service account's token is not the webhook's to contradict.
 ///
@@ -98,54 +95,4 @@ async fn the_token_of_a_deleted_account_reaches_the_webhook(
 
 async fn whoami(lab: &SharedLab, token: &Token) -> Asked {
     Asked::whoami(lab, lab.scripted(), token).await
-}
-
-/// A service account, and a token of it.
-struct Account {
-    accounts: kube::Api<ServiceAccount>,
-    name: String,
-    token: Token,
-}
-
-impl Account {
-    async fn create(lab: &SharedLab) -> Self {
-        let name = fresh_token().expose().replace("lab-", "account-");
-        let admin = lab.client().await.expect("must be made");
-        let accounts = kube::Api::<ServiceAccount>::namespaced(admin, "default");
-        let account = ServiceAccount {
-            metadata: ObjectMeta {
-                name: Some(name.clone()),
-                ..ObjectMeta::default()
-            },
-            ..ServiceAccount::default()
-        };
-        let post = PostParams::default();
-        accounts
-            .create(&post, &account)
-            .await
-            .expect("the admin may");
-        let request = TokenRequest {
-            spec: Some(TokenRequestSpec::default()),
-            ..TokenRequest::default()
-        };
-        let request = accounts.create_token_request(&name, &post, &request).await;
-        let status = request.expect("the admin may").status;
-        let token = status.and_then(|status| status.token);
-        Self {
-            accounts,
-            name,
-            token: Token::from(token.expect("must be given")),
-        }
-    }
-
-    /// As the apiserver calls it.
-    fn name(&self) -> String {
-        format!("system:serviceaccount:default:{}", self.name)
-    }
-
-    async fn delete(&self) {
-        let params = DeleteParams::default();
-        let deleted = self.accounts.delete(&self.name, &params).await;
-        deleted.expect("the admin may");
-    }
 }

@@ -11,9 +11,8 @@ use tokenlab_webhook::{Decision, Token, User};
 use tokio::sync::OnceCell;
 
 use crate::lab::evidence::Asked;
-use crate::lab::identities::SOON;
 use crate::lab::issuer::Issuer;
-use crate::support::config;
+use crate::support::{SOON, config};
 
 /// Who is known to all but the webhook.
 #[derive(Debug)]

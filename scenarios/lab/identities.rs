@@ -1,19 +1,11 @@
 //! Who one is to the apiserver, whatever one shows it.
 
-use std::time::Duration;
-
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
-use tokenlab_harness::{Identity, Kubeconfig, Poll, SharedLab, client};
+use tokenlab_harness::{Identity, Kubeconfig, SharedLab, client};
 use tokenlab_webhook::Token;
 
 use crate::lab::evidence::{Asked, who_am_i};
-
-/// Longer than anything takes to get about in a control plane.
-pub(crate) const SOON: Poll = Poll {
-    every: Duration::from_millis(50),
-    within: Duration::from_secs(60),
-};
 
 /// A header of a request.
 pub(crate) type Header = (HeaderName, String);
