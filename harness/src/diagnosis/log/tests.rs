@@ -91,6 +91,16 @@ fn logged(failure: &str) -> String {
     "proxyconnect tcp: dial tcp 127.0.0.1:1: connect: connection refused",
     Cause::Proxy
 )]
+// What kube-apiserver says of the same end of its patience is a matter of which of its timers was first.
+#[case::slow_to_answer("context deadline exceeded", Cause::TimedOut)]
+#[case::slow_to_answer_by_the_client(
+    "context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
+    Cause::TimedOut
+)]
+#[case::slow_to_answer_by_the_transport(
+    "net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
+    Cause::TimedOut
+)]
 #[case::slow_to_connect("dial tcp 10.96.0.9:443: i/o timeout", Cause::TimedOut)]
 #[case::slow_to_read(
     "read tcp 10.0.0.1:1->10.0.0.2:2: read: connection timed out",
