@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use rstest::{Context, rstest};
-use tokenlab_harness::{Break, ConnectionFault};
+use tokenlab_harness::{Break, Cause, ConnectionFault};
 use tokenlab_webhook::{Decision, PATH, User};
 
 use crate::lab::attempts::assert_logged;
-use crate::lab::evidence::Asked;
+use crate::lab::evidence::{Asked, PATIENCE};
 use crate::lab::serial::{Serial, serial};
 use crate::metrics::Counters;
 use crate::support::{bare_only, slow};
 
-use ConnectionFault::{AtHandshake, AtRequest};
+use ConnectionFault::{AtHandshake, AtRequest, AtStream};
 
 /// The whole of what a client says to a server that is none.
 const GREETING: &[u8] = b"SSH-2.0-OpenSSH_9.9\r\n";
@@ -22,19 +22,21 @@ async fn broken(lab: &Serial, fault: ConnectionFault) -> (Asked, usize) {
     let webhook = lab.webhook();
     let breaks = webhook.break_connections(Some(fault)).await;
     breaks.expect("must listen");
-    let before = webhook.broken().expect("is ours").len();
+    attempts(lab).await
+}
+
+/// Makes a request; what came of it, and how many connections were broken meanwhile.
+async fn attempts(lab: &Serial) -> (Asked, usize) {
+    let broken = || lab.webhook().broken().expect("is ours").len();
+    let before = broken();
     let ann = Decision::authenticated(User::new("ann"));
     let token = lab.scripted().token(ann);
     let seen = Asked::new(lab, lab.scripted(), &token).await;
-    let times = webhook.broken().expect("is ours").len() - before;
-    (seen.unauthorized().asked(0), times)
+    (seen.unauthorized().asked(0), broken() - before)
 }
 
 /// A connection that is reset is made anew, five times within a request; one that is closed, or on
 /// which something comes that is no HTTP, is not.
-///
-/// Requests are of HTTP/1.1 here. A third end is not shown: a connection of HTTP/2 whose ping
-/// nobody answers is made anew as well.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2;
 ///   `apimachinery/pkg/util/net/util.go`, `IsConnectionReset`, v0.37.2
@@ -43,6 +45,9 @@ async fn broken(lab: &Serial, fault: ConnectionFault) -> (Asked, usize) {
 #[case::reset_under_a_request(AtRequest(Break::Reset), 5)]
 #[case::closed_under_a_request(AtRequest(Break::Close), 1)]
 #[case::answered_in_another_protocol(AtRequest(Break::Say(GREETING.into())), 1)]
+#[case::reset_under_a_stream(AtStream(Break::Reset), 5)]
+#[case::closed_under_a_stream(AtStream(Break::Close), 1)]
+#[case::answered_on_a_stream_in_another_protocol(AtStream(Break::Say(GREETING.into())), 1)]
 #[case::closed_at_the_handshake(AtHandshake(Break::Close), 1)]
 #[case::another_protocol_than_tls(AtHandshake(Break::Say(GREETING.into())), 1)]
 #[tokio::test]
@@ -111,4 +116,29 @@ async fn a_broken_handshake(
     let seen = seen.took_at_least(least);
     assert_eq!(attempts, times, "{seen}");
     assert_logged(&context, &seen);
+}
+
+/// A webhook that is gone without a word costs more than one request its time: what asks by a
+/// connection of HTTP/2 that nobody answers, waits for thirty seconds. The ping that follows goes
+/// unanswered for another fifteen; then the connection is given up, and who waits asks once more by
+/// another one.
+///
+/// - Source: `apimachinery/pkg/util/net/http.go`, `configureHTTP2Transport`;
+///   `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2
+/// - Upstream test: none
+/// - Class: slow
+#[rstest]
+#[tokio::test]
+async fn a_connection_whose_ping_nobody_answers(#[context] context: Context) {
+    slow!(context);
+    let lab = bare_only!(serial(), context);
+
+    let (first, by_one) = broken(&lab, AtStream(Break::Hang)).await;
+    let (second, by_another) = attempts(&lab).await;
+
+    for seen in [first, second] {
+        let seen = seen.took_at_least(PATIENCE);
+        assert_eq!(seen.causes()[0].cause, Some(Cause::TimedOut), "{seen}");
+    }
+    assert_eq!((by_one, by_another), (1, 1));
 }

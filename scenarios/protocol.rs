@@ -1,10 +1,12 @@
 //! What goes over the wire between the apiserver and its webhook.
 
 use rstest::{Context, rstest};
-use tokenlab_harness::{SharedConfig, SharedLab};
+use semver::Version;
+use tokenlab_harness::{Posted, SharedConfig, SharedLab};
 use tokenlab_webhook::ApiVersion;
 
-use crate::support::{assert_reviewed, bare_only, config, lab, mock};
+use crate::lab::evidence::Asked;
+use crate::support::{Kubernetes as _, assert_reviewed, bare_only, config, lab, mock};
 
 /// A TokenReview posted to the webhook by hand, the tutorial's second step, is answered in the
 /// version that it came in: the apiserver takes no other.
@@ -33,6 +35,25 @@ async fn the_webhook_answers_in_the_version_of_the_question(
 
     let answer = answer.expect("must answer");
     assert_reviewed!(context, format!("{}\n{}", answer.status, answer.body));
+}
+
+/// A review is a POST to the file's path, with the time that the apiserver will wait in its query; in
+/// the body are the token and the audiences, and nothing else of the user's request.
+///
+/// - Source: `apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, `Create`;
+///   `client-go/rest/request.go`, v0.37.2
+/// - Upstream test: none
+#[rstest]
+#[tokio::test]
+async fn the_apiserver_posts_a_review(#[future] lab: SharedLab, #[context] context: Context) {
+    let lab = bare_only!(lab, context);
+    let token = lab.scripted().token(mock().await);
+
+    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+
+    let seen = seen.forbidden("mock").asked(1);
+    let posted = seen.calls[0].posted.as_ref().expect("must be posted");
+    assert_reviewed!(context, as_it_came(posted, lab.assets().kubernetes()));
 }
 
 /// The apiserver speaks v1beta1 unless it is told otherwise, although it no longer serves it.
@@ -69,4 +90,22 @@ async fn the_apiserver_speaks(
         .map(|call| call.api_version)
         .collect();
     assert_eq!(versions, [spoken]);
+}
+
+/// A request as one reads it, without what each version of Kubernetes and each length has.
+fn as_it_came(posted: &Posted, kubernetes: &Version) -> String {
+    let mut headers: Vec<_> = (posted.headers.iter())
+        .map(|(name, value)| format!("{name}: {}\n", value.to_str().expect("must be text")))
+        .collect();
+    headers.sort();
+    let headers = headers
+        .concat()
+        .replace(&kubernetes.to_string(), "[version]");
+    let Posted {
+        path,
+        version,
+        body,
+        ..
+    } = posted;
+    format!("POST {path} {version:?}\n{headers}\n{body:#}")
 }

@@ -9,15 +9,12 @@ use tokenlab_harness::{Act, RawAnswer, SharedLab};
 use tokenlab_webhook::{Decision, User};
 
 use crate::lab::attempts::assert_logged;
-use crate::lab::evidence::{Asked, FOUR_PAUSES, called};
+use crate::lab::evidence::{Asked, FOUR_PAUSES, PATIENCE, called};
 use crate::lab::failing::{A_DATE, Fails, HALF_A_MINUTE, SECONDS, in_json, status};
 use crate::lab::serial::serial;
 use crate::support::{answer, bare_only, lab, slow};
 
 use Fails::{For, HalfSilent, Late, Silent, Told, With};
-
-/// All that the apiserver gives the webhook, for all attempts together.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// When that is nearly over: a wait of 30 seconds and the lookup end together, and either may be
 /// first.

@@ -8,9 +8,13 @@ use http::Version;
 use http::header::AUTHORIZATION;
 use rstest::{Context, rstest};
 use serde_json::{Value, json};
-use tokenlab_harness::{CONFIG_FILE, LabPlan, RunFolder, SERVICE_NAME, Scripted, fresh_token};
-use tokenlab_webhook::{Decision, Tls, User};
+use tokenlab_harness::{
+    CONFIG_FILE, CONFIG_FILE_FLAG, Cause, LabPlan, RunFolder, SERVICE_NAME, Scripted, Shown,
+    fresh_token,
+};
+use tokenlab_webhook::{Decision, PATH, Tls, User};
 
+use crate::lab::attempts::errors;
 use crate::lab::evidence::{Asked, called};
 use crate::lab::old_proxy::OldProxy;
 use crate::lab::webhook_file::{WebhookFile, planned, write};
@@ -86,6 +90,58 @@ async fn a_certificate_and_a_token_are_shown_to_the_webhook(
     let shown = posted.headers.get(AUTHORIZATION).expect("must be shown");
     assert!(shown == &format!("Bearer {}", secret.expose()));
     assert_eq!(format!("{shown:?}"), "Sensitive");
+    lab.stop().await;
+}
+
+/// Of the server's address in the file the path alone counts, and is cleaned: no slash at its end,
+/// no query. What the webhook needs besides must be in the path.
+///
+/// - Source: `client-go/rest/client.go`, `NewRESTClient`; `client-go/rest/request.go`, `NewRequest`,
+///   v0.37.2
+/// - Upstream test: none
+#[rstest]
+#[tokio::test]
+async fn the_path_of_the_file_is_cleaned(#[context] context: Context) {
+    let scripted = Scripted::new();
+    let mut plan = bare_only!(planned(scripted.clone()), context);
+    let server = plan
+        .webhook()
+        .url()
+        .replace(PATH, "//./authenticate/?tenant=one#two");
+    let file = WebhookFile::of(&plan).cluster("server", server);
+    write(&mut plan, &file.text());
+    let lab = plan.start().await.expect("must start");
+    let token = scripted.token(ann());
+
+    let seen = Asked::new(&lab, &scripted, &token).await;
+
+    let seen = seen.forbidden("ann").asked(1);
+    let posted = seen.calls[0].posted.as_ref().expect("must be posted");
+    assert_eq!(posted.path, "/authenticate?timeout=30s");
+    lab.stop().await;
+}
+
+/// Without its flag kube-apiserver has no webhook: it asks nobody, and logs no other error than for
+/// a token that nobody knows.
+///
+/// - Source: `kubernetes/pkg/kubeapiserver/authenticator/config.go`, `Config.New`, v1.37.2
+/// - Upstream test: none
+/// - Seen by users: mulgadc/spinifex#303, P10
+#[rstest]
+#[tokio::test]
+async fn without_the_flag_nobody_is_asked(#[context] context: Context) {
+    let scripted = Scripted::new();
+    let mut plan = bare_only!(planned(scripted.clone()), context);
+    plan.flags().unset(CONFIG_FILE_FLAG);
+    let lab = plan.start().await.expect("must start");
+    let token = scripted.token(ann());
+
+    let seen = Asked::new(&lab, &scripted, &token).await;
+
+    let seen = seen.unauthorized().asked(0);
+    assert_eq!(errors(&seen), "invalid bearer token");
+    let diagnosis = lab.diagnose(&Shown::from(&token)).await;
+    assert_eq!(diagnosis.cause, Some(Cause::FlagNotSet), "{diagnosis}");
     lab.stop().await;
 }
 

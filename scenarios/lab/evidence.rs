@@ -14,6 +14,10 @@ use tokenlab_webhook::Token;
 /// (`apiserver/pkg/server/options/authentication.go`, `DefaultAuthWebhookRetryBackoff`, v0.37.2).
 pub(crate) const FOUR_PAUSES: Duration = Duration::from_millis(4_062);
 
+/// All that the apiserver gives the webhook, for all attempts together
+/// (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2).
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What came of one request under a token.
 #[derive(Clone)]
 #[must_use]

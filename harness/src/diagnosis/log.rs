@@ -40,7 +40,7 @@ const PROXY: [&str; 5] = [
 /// What went wrong on the way to the webhook, and what it means. The first that fits counts.
 ///
 /// Texts of Go's standard library are those of Go 1.26.
-const TRANSPORT: [(&str, Cause); 38] = [
+const TRANSPORT: [(&str, Cause); 39] = [
     // Go's `net/http/transport.go`, `dialConn`. It goes before what went wrong with the proxy.
     ("proxyconnect ", Cause::Proxy),
     // Go's `net/http/client.go`, `defaultCheckRedirect`.
@@ -116,6 +116,7 @@ const TRANSPORT: [(&str, Cause); 38] = [
     ("http2: server sent GOAWAY", Cause::Closed),
     // Go's `net/http/transport.go`: what speaks there speaks no HTTP.
     ("malformed HTTP response", Cause::Closed),
+    ("http2: frame too large", Cause::Closed),
     ("stream error: ", Cause::Closed),
     ("broken pipe", Cause::Closed),
     // Go's `io/io.go`, also as `unexpected EOF`.

@@ -20,6 +20,8 @@ pub enum ConnectionFault {
     /// When TLS is up, with HTTP/1.1, and a request, or its beginning, has come. Without TLS: when
     /// that has come.
     AtRequest(Break),
+    /// When TLS is up, with HTTP/2, and the first request has come whole. Without TLS: when that has.
+    AtStream(Break),
 }
 
 /// How a connection ends.
@@ -77,12 +79,13 @@ impl Broken {
         tls: Option<Tls>,
         fault: ConnectionFault,
     ) -> io::Result<()> {
-        let (tls, how) = match fault {
-            ConnectionFault::AtHandshake(how) => (None, how),
-            ConnectionFault::AtRequest(how) => (tls, how),
+        let (tls, protocol, how) = match fault {
+            ConnectionFault::AtHandshake(how) => (None, Protocol::Any, how),
+            ConnectionFault::AtRequest(how) => (tls, Protocol::Http1, how),
+            ConnectionFault::AtStream(how) => (tls, Protocol::Http2, how),
         };
         let Some(tls) = tls else {
-            if begins(&mut stream).await? {
+            if protocol.begins(&mut stream).await? {
                 self.note();
                 match how {
                     Break::Reset => reset(stream)?,
@@ -92,9 +95,9 @@ impl Broken {
             return Ok(());
         };
         let mut config = (*tls.config()).clone();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![protocol.alpn().to_vec()];
         let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
-        if begins(&mut stream).await? {
+        if protocol.begins(&mut stream).await? {
             self.note();
             match how {
                 Break::Reset => reset(stream.into_inner().0)?,
@@ -109,9 +112,61 @@ impl Broken {
     }
 }
 
-/// Waits for the client's first octets; tells whether there were any.
-async fn begins(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<bool> {
-    Ok(stream.read(&mut vec![0; 16 << 10]).await? > 0)
+/// What the client is let speak before it is broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    /// Its own: the first octets count.
+    Any,
+    Http1,
+    Http2,
+}
+
+impl Protocol {
+    /// RFC 7301, as IANA has registered them.
+    fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::Any | Self::Http1 => b"http/1.1",
+            Self::Http2 => b"h2",
+        }
+    }
+
+    /// Waits for the beginning of a request; tells whether there was one before the end.
+    async fn begins(self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<bool> {
+        match self {
+            Self::Any | Self::Http1 => Ok(stream.read(&mut vec![0; 16 << 10]).await? > 0),
+            Self::Http2 => match brings_a_request(stream).await {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+                begun => begun.map(|()| true),
+            },
+        }
+    }
+}
+
+/// Greets as a server of HTTP/2, and reads until a request has come whole and the greeting is
+/// acknowledged (RFC 9113, sections 3.4, 4.1, 6.2 and 6.5): the client has no more to say. If it had,
+/// it could take a reset for an end, as the kernel tells of it once, to who writes or to who reads.
+async fn brings_a_request(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+    const PREFACE: usize = 24;
+    const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, SETTINGS, 0, 0, 0, 0, 0];
+    const SETTINGS: u8 = 4;
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const ACK: u8 = 1;
+    const END_STREAM: u8 = 1;
+    stream.read_exact(&mut [0; PREFACE]).await?;
+    stream.write_all(&EMPTY_SETTINGS).await?;
+    stream.flush().await?;
+    let (mut asked, mut acknowledged) = (false, false);
+    while !(asked && acknowledged) {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await?;
+        let [a, b, c, kind, flags, ..] = head;
+        let length = u32::from_be_bytes([0, a, b, c]);
+        stream.read_exact(&mut vec![0; length as usize]).await?;
+        asked |= matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0;
+        acknowledged |= kind == SETTINGS && flags & ACK != 0;
+    }
+    Ok(())
 }
 
 fn reset(stream: TcpStream) -> io::Result<()> {
