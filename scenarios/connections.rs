@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use rstest::{Context, rstest};
 use tokenlab_harness::{Break, Cause, ConnectionFault};
-use tokenlab_webhook::{Decision, PATH, User};
+use tokenlab_webhook::{Decision, User};
 
 use crate::lab::attempts::assert_logged;
+use crate::lab::counters::host;
 use crate::lab::evidence::{Asked, PATIENCE};
 use crate::lab::serial::{Serial, serial};
-use crate::metrics::Counters;
 use crate::support::{bare_only, slow};
 
 use ConnectionFault::{AtHandshake, AtRequest, AtStream};
@@ -75,20 +75,12 @@ async fn a_refused_connection(#[context] context: Context) {
     let lab = bare_only!(serial(), context);
     lab.webhook().down().await.expect("must end");
     let token = lab.scripted().token(Decision::Refused);
-    let before = Counters::at_rest(&lab).await;
 
-    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+    let seen = Asked::counted(&lab, lab.scripted(), &token).await;
 
     let seen = seen.unauthorized().asked(0).at_once();
-    let after = Counters::of(&lab).await;
-    let host = lab
-        .webhook()
-        .url()
-        .replace(PATH, "")
-        .replace("https://", "");
-    let attempts = format!(r#"rest_client_requests_total{{code="<error>",host="{host}""#);
-    let attempts: u64 = after.since(&before, &attempts).values().sum();
-    assert_eq!(attempts, 1, "{seen}");
+    let calls = seen.grown.calls(&host(lab.webhook()));
+    assert_eq!(calls, [("<error>", 1)].into(), "{seen}");
     assert_logged(&context, &seen);
 }
 

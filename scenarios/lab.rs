@@ -6,6 +6,7 @@ pub(crate) mod attempts;
 pub(crate) mod authenticators;
 pub(crate) mod certificates;
 pub(crate) mod connect_proxy;
+pub(crate) mod counters;
 pub(crate) mod evidence;
 pub(crate) mod failing;
 pub(crate) mod file_plane;

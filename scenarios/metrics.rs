@@ -1,17 +1,17 @@
 //! What the apiserver counts of its webhook, and what these numbers can tell apart.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use http::{Request, StatusCode, Uri};
+use http::StatusCode;
 use rstest::{Context, rstest};
 use serde_json::json;
-use tokenlab_harness::{Lab, Probe, RawAnswer, until};
+use tokenlab_harness::RawAnswer;
 
+use crate::lab::counters::host;
 use crate::lab::evidence::Asked;
 use crate::lab::serial::serial;
-use crate::support::{SOON, answer, bare_only};
+use crate::support::{answer, bare_only};
 
 /// Both memories count in the same series: what nobody remembers is missed twice, a refusal that is
 /// remembered is missed once and hit once. Only `fetch_total` tells an error from a refusal.
@@ -33,24 +33,25 @@ async fn the_caches_count(
     #[case] counted: &[(&str, u64)],
 ) {
     let lab = bare_only!(serial(), context);
-    let (before, seen) = loop {
+    let seen = loop {
         let start = Instant::now();
         let token = lab.scripted().token(answer.clone());
         for _ in 0..requests_before {
             let _ = Asked::new(&lab, lab.scripted(), &token).await;
         }
-        let before = Counters::at_rest(&lab).await;
-        let seen = Asked::new(&lab, lab.scripted(), &token).await;
+        let seen = Asked::counted(&lab, lab.scripted(), &token).await;
         // A machine that stalled for that long shows what is forgotten, not what is remembered.
         if start.elapsed() < REMEMBERED {
-            break (before, seen);
+            break seen;
         }
     };
 
-    let after = Counters::of(&lab).await;
-    let grown = after.since(&before, "authentication_token_cache_");
-    let counted: BTreeMap<_, _> = counted.iter().copied().collect();
-    assert_eq!(grown, counted, "{seen}");
+    let grown = seen.grown.of("authentication_token_cache_");
+    assert_eq!(
+        grown,
+        BTreeMap::from_iter(counted.iter().copied()),
+        "{seen}"
+    );
 }
 
 /// Of a token that nobody knows and of a webhook that is broken the apiserver counts the same: an
@@ -72,12 +73,10 @@ async fn an_attempt_is_counted_as(
 ) {
     let lab = bare_only!(serial(), context);
     let token = lab.scripted().token(answer);
-    let before = Counters::at_rest(&lab).await;
 
-    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+    let seen = Asked::counted(&lab, lab.scripted(), &token).await;
 
-    let after = Counters::of(&lab).await;
-    let mut grown = after.since(&before, "authenticat");
+    let mut grown = seen.grown.of("authenticat");
     // The admin who reads the counters is known too, and so are the apiserver's own clients.
     grown.retain(|series, _| [BY_MAIL, ERRORS, FAILURES].contains(series));
     assert_eq!(grown, BTreeMap::from([(counter, 1)]), "{seen}");
@@ -103,18 +102,11 @@ async fn the_client_counts(
 ) {
     let lab = bare_only!(serial(), context);
     let token = lab.scripted().token(answer);
-    let url: Uri = lab.webhook().url().parse().expect("is one");
-    let host = url.authority().expect("has one").as_str();
-    let before = Counters::at_rest(&lab).await;
 
-    let seen = Asked::new(&lab, lab.scripted(), &token).await;
+    let seen = Asked::counted(&lab, lab.scripted(), &token).await;
 
-    let after = Counters::of(&lab).await;
-    let mut grown = after.since(&before, "rest_client_requests_total");
-    grown.retain(|series, _| series.contains(host));
-    let series =
-        format!(r#"rest_client_requests_total{{code="{code}",host="{host}",method="POST"}}"#);
-    assert_eq!(grown, BTreeMap::from([(series.as_str(), 1)]), "{seen}");
+    let calls = seen.grown.calls(&host(lab.webhook()));
+    assert_eq!(calls, BTreeMap::from([(code, 1)]), "{seen}");
 }
 
 const HIT: &str = r#"authentication_token_cache_request_total{status="hit"}"#;
@@ -145,52 +137,4 @@ fn refusal() -> RawAnswer {
 
 fn error() -> RawAnswer {
     answer(&json!({ "error": "the directory is away" }))
-}
-
-/// The apiserver's counters, by series.
-pub(crate) struct Counters(BTreeMap<String, u64>);
-
-impl Counters {
-    /// Once no call of the webhook runs any more: what went before may have left one.
-    pub(crate) async fn at_rest(lab: &Lab) -> Self {
-        let rests = until("no call runs", SOON, async || {
-            let counters = Self::of(lab).await;
-            let runs = "authentication_token_cache_active_fetch_count";
-            let mut running = counters
-                .0
-                .iter()
-                .filter(|(series, _)| series.starts_with(runs));
-            match running.find(|(_, calls)| **calls > 0) {
-                None => Probe::Ready(counters),
-                Some((series, calls)) => {
-                    Probe::<_, Infallible>::NotYet(format!("{series} {calls}").into())
-                }
-            }
-        });
-        rests.await.expect("must end")
-    }
-
-    pub(crate) async fn of(lab: &Lab) -> Self {
-        let admin = lab.client().await.expect("must be made");
-        let get = Request::get("/metrics").body(Vec::new()).expect("is one");
-        let text = admin.request_text(get).await.expect("the admin may");
-        let counted = text.lines().filter_map(|line| {
-            let (series, value) = line.rsplit_once(' ')?;
-            // Counts are whole numbers; what is measured is not looked at.
-            Some((series.to_owned(), value.parse().ok()?))
-        });
-        Self(counted.collect())
-    }
-
-    /// By how much the counters have grown that begin so.
-    pub(crate) fn since<'a>(&'a self, before: &Self, name: &str) -> BTreeMap<&'a str, u64> {
-        let named = self.0.iter().filter(|(series, _)| series.starts_with(name));
-        named
-            .map(|(series, now)| {
-                let before = before.0.get(series).copied().unwrap_or_default();
-                (series.as_str(), now - before)
-            })
-            .filter(|(series, grown)| *grown > 0 && !series.contains("_duration_"))
-            .collect()
-    }
 }

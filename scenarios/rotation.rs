@@ -12,12 +12,12 @@ use tokenlab_webhook::pki::CertificateAuthority;
 
 use crate::lab::attempts::{comes_to, errors, passes};
 use crate::lab::certificates::{AUTHORITY, serving, valid};
+use crate::lab::counters::Counters;
 use crate::lab::evidence::Asked;
 use crate::lab::file_plane::{AUTHORITIES, apiservers, by_files};
 use crate::lab::rewiring::Rewired;
 use crate::lab::serial::serial;
 use crate::lab::webhook_file::WebhookFile;
-use crate::metrics::Counters;
 use crate::support::{bare_only, config, slow};
 
 /// The webhook's certificate matters when a connection is made. The apiserver keeps the one that it
@@ -161,8 +161,8 @@ async fn a_new_authority(#[context] context: Context) {
 
     assert!(start.elapsed() >= WINDOW, "{:?}", start.elapsed());
     assert_eq!(all.last().is_some_and(passes), is_read);
-    let counted = Counters::of(&by_path).await;
-    let read = counted.since(&before, "rest_client_transport_ca_reload_total");
+    let grown = Counters::of(&by_path).await.since(&before);
+    let read = grown.of("rest_client_transport_ca_reload_total");
     let updated = r#"rest_client_transport_ca_reload_total{reason="updated",result="success"}"#;
     let expected = is_read.then_some((updated, 1));
     assert_eq!(read, expected.into_iter().collect());

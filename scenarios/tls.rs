@@ -8,11 +8,11 @@ use tokenlab_webhook::pki::CertificateAuthority;
 
 use crate::lab::attempts::{assert_logged, comes_to, errors, passes};
 use crate::lab::certificates::{AUTHORITY, Pair, serving, signed_with_sha1, valid};
+use crate::lab::counters::Counters;
 use crate::lab::evidence::Asked;
 use crate::lab::file_plane::{ByFiles, apiservers, by_files};
 use crate::lab::serial::{Serial, serial};
 use crate::lab::webhook_file::WebhookFile;
-use crate::metrics::Counters;
 use crate::support::{SOON, bare_only, name, skipped};
 
 /// The beginning of a handshake in TLS 1.1, which rustls does not speak: a record with a
@@ -145,8 +145,8 @@ async fn given_up_by_go(context: &Context, lab: &Serial, shown: Shown, id: &str)
     let line = format!("{line} connecting to \"127.0.0.1\"");
     assert!(seen.log.contains(&line), "{seen}");
     let counter = format!("apiserver_webhooks_x509_{}_total", id.replace('-', "_"));
-    let after = Counters::of(lab).await;
-    let grown = after.since(&before, "apiserver_webhooks_x509_");
+    let grown = Counters::of(lab).await.since(&before);
+    let grown = grown.of("apiserver_webhooks_x509_");
     assert_eq!(grown, [(counter.as_str(), 1)].into(), "{seen}");
 }
 

@@ -10,6 +10,8 @@ use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
 use tokenlab_harness::{Call, Lab, LogMark, Poll, Probe, Scripted, Unauthenticated, until};
 use tokenlab_webhook::Token;
 
+use crate::lab::counters::{Counters, Grown};
+
 /// The pauses between five attempts: 500 ms, and half as much again each time; jitter only adds
 /// (`apiserver/pkg/server/options/authentication.go`, `DefaultAuthWebhookRetryBackoff`, v0.37.2).
 pub(crate) const FOUR_PAUSES: Duration = Duration::from_millis(4_062);
@@ -34,6 +36,8 @@ pub(crate) struct Asked {
     pub(crate) calls: Vec<Call>,
     /// What the apiserver logged in that time: of other requests, too, where it is shared.
     pub(crate) log: String,
+    /// What it counted in that time, where that was looked at.
+    pub(crate) grown: Grown,
 }
 
 impl Asked {
@@ -41,6 +45,16 @@ impl Asked {
     pub(crate) async fn new(lab: &Lab, scripted: &Scripted, token: &Token) -> Self {
         let list = Request::get("/api/v1/namespaces?limit=1").body(Vec::new());
         Self::by(lab, scripted, token, list.expect("is one")).await
+    }
+
+    /// The same, and what the apiserver counts meanwhile: of others too, so not on a shared one.
+    pub(crate) async fn counted(lab: &Lab, scripted: &Scripted, token: &Token) -> Self {
+        let before = Counters::at_rest(lab).await;
+        let seen = Self::new(lab, scripted, token).await;
+        Self {
+            grown: Counters::of(lab).await.since(&before),
+            ..seen
+        }
     }
 
     /// Asks the apiserver who shows this token.
@@ -93,6 +107,7 @@ impl Asked {
             took,
             calls: scripted.calls(token).split_off(before),
             log: mark.since().expect("must be read"),
+            grown: Grown::default(),
         }
     }
 
@@ -193,6 +208,14 @@ impl fmt::Display for Asked {
                 "  {:?} for {:?}: {:?}",
                 call.api_version, call.audiences, call.act
             )?;
+        }
+        for (series, by) in self
+            .grown
+            .of("authentic")
+            .into_iter()
+            .chain(self.grown.of("rest_"))
+        {
+            writeln!(f, "{series} +{by}")?;
         }
         for found in self.causes() {
             match found.cause {
