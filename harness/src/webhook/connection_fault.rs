@@ -1,6 +1,7 @@
 //! Connections that a webhook breaks: before TLS is up, or when a request has come.
 
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,12 @@ use tokenlab_webhook::Tls;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+
+/// How long nothing is accepted after that has failed: asked again at once, a system without
+/// descriptors would say the same.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// What happens to every connection, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,17 +56,25 @@ impl Broken {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Breaks whatever connects. Dropped, it closes what is open.
+    /// Breaks whatever connects until it is stopped. Nothing is open any more when this returns.
     pub(super) async fn listen(
         self,
         listener: TcpListener,
         tls: Option<Tls>,
         fault: ConnectionFault,
+        stopped: impl Future<Output = ()>,
     ) {
+        let mut stopped = pin!(stopped);
         let mut open = JoinSet::new();
         loop {
-            // A client that is gone again is none.
-            let Ok((stream, _)) = listener.accept().await else {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut stopped => break,
+            };
+            let Ok((stream, _)) = accepted else {
+                if timeout(RETRY, &mut stopped).await.is_ok() {
+                    break;
+                }
                 continue;
             };
             let spoilt = self.clone().spoil(stream, tls.clone(), fault.clone());
@@ -70,6 +84,8 @@ impl Broken {
             });
             while open.try_join_next().is_some() {}
         }
+        drop(listener);
+        open.shutdown().await;
     }
 
     /// A connection that was only tried, and closed without an octet, is none.

@@ -119,13 +119,8 @@ impl Served {
             let _ = stopped.await;
         };
         let task = if let Some(fault) = state.fault.clone() {
-            let breaking = (self.broken.clone()).listen(listener, state.tls.clone(), fault);
-            runtime::handle().spawn(async {
-                tokio::select! {
-                    () = stopped => {}
-                    () = breaking => {}
-                }
-            })
+            let broken = self.broken.clone();
+            runtime::handle().spawn(broken.listen(listener, state.tls.clone(), fault, stopped))
         } else {
             let server =
                 Server::from_listener(listener, state.tls.clone())?.with_drain_limit(LAST_WORDS);
