@@ -1,6 +1,8 @@
 //! A second kube-apiserver beside the first, as a cluster with several control plane nodes has.
 
-use super::{ControlPlane, ControlPlaneError, Kubeconfig, Port, Process, apiserver, kubeconfig};
+use super::{
+    ControlPlane, ControlPlaneError, Kubeconfig, Port, Process, apiserver, audit, kubeconfig,
+};
 
 /// Another kube-apiserver on a control plane's etcd: the same flags and keys, so the same users and
 /// rights, and a memory of its own. Dropped, it is killed.
@@ -15,11 +17,14 @@ impl ControlPlane {
     /// Starts another kube-apiserver with the flags that the first one has now, on a port of its own
     /// and with a log of its own, `kube-apiserver-<port>.log`. Returns when it is ready.
     ///
-    /// It sees neither later [restarts](Self::restart) nor the webhook's journal.
+    /// It sees neither later [restarts](Self::restart) nor the webhook's journal, and writes no audit
+    /// log: that file is the first one's. Nobody watches it, and without the etcd of this control
+    /// plane it goes on without an answer: it is to end first.
     pub async fn peer(&self) -> Result<Peer, ControlPlaneError> {
         let port = Port::reserve().map_err(ControlPlaneError::Port)?;
         let mut flags = self.plan.flags.clone();
         flags.set("secure-port", port.number().to_string());
+        flags.unset(audit::LOG_FLAG);
         let mut plan = apiserver::plan(
             &self.plan.apiserver,
             &self.plan.folder,

@@ -20,7 +20,7 @@ use crate::runtime;
 const POLICY_FILE: &str = "audit-policy.yaml";
 const LOG_FILE: &str = "audit.log";
 
-const LOG_FLAG: &str = "audit-log-path";
+pub(crate) const LOG_FLAG: &str = "audit-log-path";
 const TTL_FLAG: &str = "authentication-token-webhook-cache-ttl";
 
 /// Every request by its head alone, in no stage before it is answered (`audit.k8s.io/v1`,

@@ -11,9 +11,15 @@ use crate::programs::real;
 async fn has_the_same_data_and_ends_by_itself() {
     let home = Home::new().await;
     let folder = RunFolder::create_in(home.tmp()).expect("must be made");
-    let plan = ControlPlanePlan::new(real().await, &folder).expect("must be planned");
+    let mut plan = ControlPlanePlan::new(real().await, &folder).expect("must be planned");
+    plan.flags().set("audit-log-path", "audit.log");
     let plane = plan.start().await.expect("must start");
     let peer = plane.peer().await.expect("must start");
+    let lines = std::fs::read_to_string(folder.path().join("command-lines"));
+    let lines = lines.expect("must be written");
+    assert_eq!(lines.matches("--secure-port=").count(), 2, "{lines}");
+    // Two that rotate one file lose what stands in it.
+    assert_eq!(lines.matches("--audit-log-path=").count(), 1, "{lines}");
     let first = client(plane.admin()).await.expect("must be made");
     let admin = peer.asked_by(plane.admin().clone());
     assert_ne!(admin.server, plane.admin().server);
