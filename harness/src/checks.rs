@@ -56,6 +56,7 @@ pub struct Check {
 /// How much a check matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Severity {
     /// kube-apiserver does not authenticate by it, or authenticates the wrong ones.
     Must,

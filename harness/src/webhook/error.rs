@@ -8,6 +8,7 @@ use super::post::PostError;
 
 /// Why there is no webhook, or no answer of it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WebhookError {
     /// Its certificates could not be made.
     #[error("the webhook's certificates could not be made")]
