@@ -13,7 +13,7 @@ mod transport;
 mod versions;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use serde::Serialize;
@@ -25,13 +25,22 @@ use crate::kubeconfig::Kubeconfig;
 use crate::reviewed::hide_in;
 use crate::scripted::fresh_token;
 use crate::webhook::PostError;
-use certificate::Served;
+use certificate::Presented;
 use subject::Subject;
 pub use table::CHECKS;
 
-/// How long a check may take (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`,
+/// How long an answer may take (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`,
 /// v0.37.2).
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What every clock can count to, ten times.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// So many times that is what a check may take: an answer that is late is one still.
+const EACH: u32 = 2;
+
+/// So many times that is what all of them may take together.
+const ALL: u32 = 10;
 
 /// How many characters of what was seen are told.
 const SHOWN: usize = 200;
@@ -68,9 +77,11 @@ pub enum Severity {
 #[derive(Debug)]
 enum Run {
     /// By a look at the certificate that it serves.
-    Look(fn(&Served) -> Seen),
+    Look(fn(&Presented) -> Seen),
     /// By questions.
     Ask(fn(&Subject) -> BoxFuture<'_, Seen>),
+    /// By how long the answer took that took longest, until then.
+    Time(fn(&Subject, Duration) -> Seen),
 }
 
 /// What was seen of a webhook that passes, or why it does not.
@@ -175,33 +186,43 @@ impl Checks {
         self
     }
 
-    /// How long each check may take: 30 seconds by default, which is what kube-apiserver gives a
-    /// webhook. One that takes longer has failed.
+    /// How long an answer may take: 30 seconds by default, which is what kube-apiserver gives a
+    /// webhook, and an hour at the most. A check that takes twice as long has failed.
     pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.patience = patience.min(LONGEST);
         self
     }
 
     /// Makes all of them, one after the other. Of a webhook that does not answer the rest is
-    /// skipped.
-    ///
-    /// It takes that patience for each of [`CHECKS`] at the most, and once more for a look at the
-    /// certificate.
+    /// skipped, and so is what is left after ten times that [patience](Self::patience): five
+    /// minutes by default.
     pub async fn run(self) -> Vec<Finding> {
         let subject = Subject::new(self);
-        let late = format!("there was no answer within {:?}", subject.patience);
-        let served = timeout(subject.patience, Served::of(&subject.config)).await;
-        let served = served.unwrap_or_else(|_| Err(late.clone()));
+        let patience = subject.patience;
+        let late = |limit| format!("there was no answer within {limit:?}");
+        let end = Instant::now() + patience * ALL;
+        let served = timeout(patience, Presented::of(&subject.config)).await;
+        let served = served.unwrap_or_else(|_| Err(late(patience)));
         let mut answers = true;
+        let mut slowest = Duration::ZERO;
         let mut findings = Vec::with_capacity(CHECKS.len());
         for check in CHECKS {
             let seen = match (&check.run, &served) {
                 (Run::Look(look), Ok(served)) => look(served),
                 (Run::Look(_), Err(why)) => Err(Not::Made(format!("it showed none: {why}"))),
-                (Run::Ask(_), _) if !answers => Err(Not::Made("it does not answer".to_owned())),
+                _ if !answers => Err(Not::Made("it does not answer".to_owned())),
+                (Run::Time(judge), _) => judge(&subject, slowest),
                 (Run::Ask(ask), _) => {
-                    let asked = timeout(subject.patience, ask(&subject)).await;
-                    asked.unwrap_or_else(|_| Err(Not::But(late.clone())))
+                    let began = Instant::now();
+                    let limit = (patience * EACH).min(end.saturating_duration_since(began));
+                    if limit.is_zero() {
+                        let why = "the others took all the time that there is";
+                        Err(Not::Made(why.to_owned()))
+                    } else {
+                        let asked = timeout(limit, ask(&subject)).await;
+                        slowest = slowest.max(began.elapsed());
+                        asked.unwrap_or_else(|_| Err(Not::But(late(limit))))
+                    }
                 }
             };
             answers &= check.name != table::ANSWERS || seen.is_ok();

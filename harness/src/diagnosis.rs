@@ -25,7 +25,7 @@ use crate::cluster::Cluster;
 use crate::lab::Lab;
 
 pub use cause::Cause;
-pub use certificate::Certificate;
+pub(crate) use certificate::Certificate;
 pub(crate) use findings::diagnose;
 pub(crate) use log::{INVALID_TOKEN, UNAUTHENTICATED};
 pub use log::{LogMark, Unauthenticated};

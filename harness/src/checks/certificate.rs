@@ -1,8 +1,9 @@
 //! The certificate that a webhook serves, looked at whether it is trusted or not.
 
+use std::net::IpAddr;
+
 use jiff::{SignedDuration, Timestamp};
 use url::Url;
-use x509_parser::parse_x509_certificate;
 
 use super::{Not, Seen};
 use crate::assets::chain;
@@ -13,19 +14,23 @@ use crate::webhook::{self, post_seeing};
 /// How long a certificate should be valid still.
 const LEFT: SignedDuration = SignedDuration::from_hours(24);
 
-/// The algorithms `sha1WithRSAEncryption` and `ecdsa-with-SHA1` (RFC 3279, section 2.2).
-const SHA1: [&str; 2] = ["1.2.840.113549.1.1.5", "1.2.840.10045.4.1"];
+/// The algorithms `md5WithRSAEncryption`, `sha1WithRSAEncryption` and `ecdsa-with-SHA1` (RFC 3279,
+/// section 2.2). That of an authority in between is seen where TLS is: `answers`.
+const WEAK: [(&str, &str); 3] = [
+    ("1.2.840.113549.1.1.4", "MD5"),
+    ("1.2.840.113549.1.1.5", "SHA-1"),
+    ("1.2.840.10045.4.1", "SHA-1"),
+];
 
-/// What a webhook serves.
+/// The certificate that a webhook serves.
 #[derive(Debug)]
-pub(super) struct Served {
+pub(super) struct Presented {
     /// The name that it is called by, a DNS name or an IP address.
     called: String,
     certificate: Certificate,
-    is_sha1: bool,
 }
 
-impl Served {
+impl Presented {
     /// Asks it for no more than that.
     pub(super) async fn of(config: &Kubeconfig) -> Result<Self, String> {
         let url = Url::parse(&config.server).map_err(|error| error.to_string())?;
@@ -41,12 +46,9 @@ impl Served {
     }
 
     pub(super) fn read(called: &str, der: &[u8]) -> Option<Self> {
-        let (_, parsed) = parse_x509_certificate(der).ok()?;
-        let signature = parsed.signature_algorithm.algorithm.to_id_string();
         Some(Self {
             called: called.to_owned(),
             certificate: Certificate::read(der)?,
-            is_sha1: SHA1.contains(&&*signature),
         })
     }
 
@@ -85,19 +87,41 @@ impl Served {
     }
 
     pub(super) fn signature(&self) -> Seen {
-        if self.is_sha1 {
-            return Err(Not::But("it is signed by SHA-1".to_owned()));
+        let signature = &self.certificate.signature;
+        match WEAK.iter().find(|(algorithm, _)| algorithm == signature) {
+            Some((_, weak)) => Err(Not::But(format!("it is signed by {weak}"))),
+            None => Ok("it is not".to_owned()),
         }
-        Ok("no SHA-1".to_owned())
     }
 }
 
-/// Whether a certificate's name is that of a host: `*` stands for the first label.
+/// Whether a certificate's name is that of a host: `*` stands for the first label. An address can be
+/// written in several ways.
 fn covers(name: &str, host: &str) -> bool {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return name.parse() == Ok(address);
+    }
     let (name, host) = (name.to_ascii_lowercase(), host.to_ascii_lowercase());
     let below = host.split_once('.').map(|(_, domain)| domain);
     name == host
         || name
             .strip_prefix("*.")
             .is_some_and(|domain| below == Some(domain))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::covers;
+
+    #[rstest]
+    #[case("a.example", "A.example", true)]
+    #[case("*.example", "a.example", true)]
+    #[case("*.example", "a.b.example", false)]
+    #[case("::1", "0:0:0:0:0:0:0:1", true)]
+    #[case("*.0.0.1", "127.0.0.1", false)]
+    fn a_name_covers(#[case] name: &str, #[case] host: &str, #[case] expected: bool) {
+        assert_eq!(covers(name, host), expected);
+    }
 }

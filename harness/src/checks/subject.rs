@@ -44,7 +44,7 @@ pub(super) struct Reply {
 
 /// An answer that kube-apiserver can read.
 #[derive(Debug)]
-pub(super) struct Answered(pub(super) Value);
+pub(super) struct Readable(pub(super) Value);
 
 impl Question {
     /// One with this body, as the apiserver posts it.
@@ -103,7 +103,7 @@ impl Subject {
     }
 
     /// Whose the token is, in the version that the apiserver speaks by default.
-    pub(super) async fn whose(&self, token: &Token) -> Result<Answered, Not> {
+    pub(super) async fn whose(&self, token: &Token) -> Result<Readable, Not> {
         let review = self.review(ApiVersion::V1Beta1, token);
         self.ask(&Question::of(&review)).await?.review()
     }
@@ -133,6 +133,8 @@ impl Way {
             .client
             .request(question.method.clone(), url)
             .header(CONTENT_TYPE, question.content_type)
+            // Each check has one of its own.
+            .timeout(Duration::from_secs(24 * 60 * 60))
             .body(question.body.clone());
         let (head, body) = answer(request).await?;
         let content_type = head.headers.get(CONTENT_TYPE);
@@ -149,13 +151,13 @@ impl Way {
 impl Reply {
     /// What the apiserver reads in it: of another status than 2xx nothing, and JSON, whatever the
     /// header says.
-    pub(super) fn review(&self) -> Result<Answered, Not> {
+    pub(super) fn review(&self) -> Result<Readable, Not> {
         if !self.status.is_success() {
             return Err(Not::But(format!("the HTTP status is {}", self.status)));
         }
         match serde_json::from_str::<Value>(&self.body) {
             Ok(body) if body.is_object() => match misfit(&body["status"]) {
-                None => Ok(Answered(body)),
+                None => Ok(Readable(body)),
                 Some(field) => Err(Not::But(format!("`{field}` is of another type"))),
             },
             // It is not shown: what repeats the token may write it in other ways than it is looked
@@ -185,7 +187,7 @@ fn misfit(status: &Value) -> Option<String> {
     Some(wrong.map_or("status".to_owned(), |(name, _)| name))
 }
 
-impl Answered {
+impl Readable {
     pub(super) fn status(&self) -> &Value {
         &self.0["status"]
     }

@@ -3,7 +3,7 @@
 use http::Version;
 use tokenlab_webhook::ApiVersion;
 
-use super::certificate::Served;
+use super::certificate::Presented;
 use super::{Check, Run, Severity, answers, malformed, transport, versions};
 
 /// The check without which the others are not made.
@@ -17,7 +17,7 @@ pub const CHECKS: &[Check] = &[
         why: "kube-apiserver does not speak with it; a common name has not counted since Go 1.15",
         source: "Go 1.26: crypto/x509/verify.go, Certificate.VerifyHostname; apiserver v0.37.2: pkg/util/x509metrics/server_cert_deprecations.go",
         severity: Severity::Must,
-        run: Run::Look(Served::name),
+        run: Run::Look(Presented::name),
     },
     Check {
         name: "certificate-time",
@@ -25,15 +25,15 @@ pub const CHECKS: &[Check] = &[
         why: "kube-apiserver does not speak with it",
         source: "Go 1.26: crypto/x509/verify.go, Certificate.isValid",
         severity: Severity::Must,
-        run: Run::Look(Served::time),
+        run: Run::Look(Presented::time),
     },
     Check {
         name: "certificate-signature",
-        what: "its certificate is not signed by SHA-1",
+        what: "its certificate is not signed by SHA-1 or MD5",
         why: "kube-apiserver does not speak with it, since Go 1.18",
         source: "Go 1.26: crypto/x509/x509.go, checkSignature; apiserver v0.37.2: pkg/util/x509metrics/server_cert_deprecations.go",
         severity: Severity::Must,
-        run: Run::Look(Served::signature),
+        run: Run::Look(Presented::signature),
     },
     Check {
         name: "certificate-lasts",
@@ -41,11 +41,11 @@ pub const CHECKS: &[Check] = &[
         why: "nobody whom it knows gets in from that time on",
         source: "Go 1.26: crypto/x509/verify.go, Certificate.isValid",
         severity: Severity::Should,
-        run: Run::Look(Served::lasts),
+        run: Run::Look(Presented::lasts),
     },
     Check {
         name: ANSWERS,
-        what: "it answers a POST, with `?timeout=30s` behind its URL, over TLS, its certificate of the authority that the file has",
+        what: "it answers a POST, in whatever way, with `?timeout=30s` behind its URL, over TLS, its certificate of the authority that the file has",
         why: "kube-apiserver cannot reach it, and nobody whom it knows gets in",
         source: "client-go v0.37.2: rest/request.go, Request.URL; apiserver v0.37.2: pkg/util/webhook/webhook.go, LoadKubeconfig",
         severity: Severity::Must,
@@ -73,7 +73,7 @@ pub const CHECKS: &[Check] = &[
         name: "client-certificate",
         what: "it answers no caller without a certificate",
         why: "whoever reaches it can try tokens, past the apiserver's log and limits",
-        source: "Kubernetes' documentation, Webhook Token Authentication: `users` of the file are the API server",
+        source: "apiserver v0.37.2: pkg/util/webhook/webhook.go, LoadKubeconfig: the file's user is shown to the webhook",
         severity: Severity::Should,
         run: Run::Ask(|subject| Box::pin(transport::wants_a_certificate(subject))),
     },
@@ -113,7 +113,7 @@ pub const CHECKS: &[Check] = &[
         name: "newer-apiserver",
         what: "fields that it does not know are left alone",
         why: "it stops working with the apiserver that adds one",
-        source: "Kubernetes' deprecation policy: fields may be added within a version",
+        source: "kubernetes/kubernetes#62692: `audiences` were added to v1 and v1beta1",
         severity: Severity::Should,
         run: Run::Ask(|subject| Box::pin(versions::newer(subject))),
     },
@@ -127,7 +127,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "refusal",
-        what: "a token that it does not know is refused by a review: 200, not `authenticated`",
+        what: "a token that it does not know is refused by a review: 2xx, not `authenticated`",
         why: "any other status is an error to kube-apiserver, which asks again at each request",
         source: "apiserver v0.37.2: plugin/pkg/authenticator/token/webhook/webhook.go, AuthenticateToken",
         severity: Severity::Must,
@@ -177,7 +177,7 @@ pub const CHECKS: &[Check] = &[
         name: "token-not-repeated",
         what: "the token is not in the answer",
         why: "whatever logs answers on the way logs tokens",
-        source: "api v0.37.2: authentication/v1/types.go, TokenReview: the answer is in `status`",
+        source: "kubernetes v1.37.2: cluster/gce/gci/configure-helper.sh, create-master-audit-policy: bodies of TokenReviews are not logged",
         severity: Severity::Should,
         run: Run::Ask(|subject| Box::pin(answers::not_repeated(subject))),
     },
@@ -193,7 +193,7 @@ pub const CHECKS: &[Check] = &[
         name: "content-type",
         what: "the answer says that it is `application/json`",
         why: "kube-apiserver does not look; proxies and other clients do",
-        source: "RFC 9110, section 8.3",
+        source: "RFC 8259, section 11; RFC 9110, section 8.3",
         severity: Severity::Should,
         run: Run::Ask(|subject| Box::pin(answers::content_type(subject))),
     },
@@ -233,7 +233,7 @@ pub const CHECKS: &[Check] = &[
         name: "question-kind",
         what: "another kind than TokenReview is answered with 400",
         why: "an apiserver whose webhooks were mixed up is told nothing",
-        source: "apiserver v0.37.2: plugin/pkg/authorizer/webhook: the same file form, the same POST",
+        source: "apiserver v0.37.2: plugin/pkg/authorizer/webhook/webhook.go, New: the same form of file, the same POST",
         severity: Severity::Should,
         run: Run::Ask(|subject| Box::pin(malformed::kind(subject))),
     },
@@ -260,5 +260,13 @@ pub const CHECKS: &[Check] = &[
         source: "apiserver v0.37.2: pkg/server/config.go, MaxRequestBodyBytes",
         severity: Severity::Should,
         run: Run::Ask(|subject| Box::pin(malformed::too_large(subject))),
+    },
+    Check {
+        name: "in-time",
+        what: "each answer comes in the time that kube-apiserver waits, 30 seconds",
+        why: "kube-apiserver gives up then, and who shows the token gets 401",
+        source: "apiserver v0.37.2: pkg/util/webhook/webhook.go, defaultRequestTimeout",
+        severity: Severity::Must,
+        run: Run::Time(transport::in_time),
     },
 ];

@@ -1,5 +1,7 @@
 //! How it is reached: protocols, callers, many at once.
 
+use std::time::Duration;
+
 use futures::future::try_join_all;
 use http::{StatusCode, Version};
 use tokenlab_webhook::ApiVersion;
@@ -8,6 +10,15 @@ use super::subject::{Question, Subject};
 use super::{Not, Seen};
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::webhook::PostError;
+
+/// By all that was asked before.
+pub(super) fn in_time(subject: &Subject, slowest: Duration) -> Seen {
+    let told = format!("the slowest answer took {slowest:.2?}");
+    if slowest > subject.patience {
+        return Err(Not::But(told));
+    }
+    Ok(told)
+}
 
 /// How many questions are asked at once.
 const TOGETHER: usize = 32;

@@ -4,24 +4,24 @@ use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use x509_parser::extensions::GeneralName;
 use x509_parser::time::ASN1Time;
 
 /// The certificate that a webhook shows, as far as it matters to who checks it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Certificate {
+#[derive(Debug)]
+pub(crate) struct Certificate {
     /// The common name, which Go does not look at; none when it has none.
-    pub common_name: Option<String>,
+    common_name: Option<String>,
     /// The subject alternative names: DNS names and IP addresses.
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// From when it is valid; UTC.
-    pub not_before: Timestamp,
+    pub(crate) not_before: Timestamp,
     /// Until when.
-    pub not_after: Timestamp,
+    pub(crate) not_after: Timestamp,
     /// The distinguished name of who signed it.
-    pub issuer: String,
+    issuer: String,
+    /// The algorithm of the signature: an object identifier.
+    pub(crate) signature: String,
 }
 
 impl Certificate {
@@ -38,6 +38,7 @@ impl Certificate {
             not_before: time(&validity.not_before)?,
             not_after: time(&validity.not_after)?,
             issuer: certificate.issuer().to_string(),
+            signature: certificate.signature_algorithm.algorithm.to_id_string(),
         })
     }
 }
