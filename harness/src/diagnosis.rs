@@ -29,6 +29,7 @@ pub(crate) use certificate::Certificate;
 pub(crate) use findings::diagnose;
 pub(crate) use log::{INVALID_TOKEN, UNAUTHENTICATED};
 pub use log::{LogMark, Unauthenticated};
+pub(crate) use request::secret;
 pub use request::{Answered, Shown};
 pub(crate) use sight::Eyes;
 

@@ -14,7 +14,7 @@ use crate::kubectl::{Kubectl, Output};
 use crate::scripted::fresh_token;
 
 /// What a request shows of who makes it: the `user` of a kubeconfig.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone)]
 pub struct Shown {
     user: Value,
     fresh: bool,
@@ -52,7 +52,7 @@ impl Shown {
     }
 
     /// The token, where there is one.
-    pub(crate) fn token(&self) -> Option<Token> {
+    pub fn token(&self) -> Option<Token> {
         let token = self.user["token"].as_str();
         token.filter(|token| !token.is_empty()).map(Token::from)
     }
@@ -104,6 +104,28 @@ impl Shown {
             "current-context": "lab",
         })
         .to_string()
+    }
+}
+
+/// How a lab is told of it, over the socket that is the user's alone: the one text that it is written
+/// into.
+pub(crate) mod secret {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::Shown;
+
+    pub(crate) fn serialize<S: Serializer>(
+        shown: &Shown,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        (&shown.user, shown.fresh).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Shown, D::Error> {
+        let (user, fresh) = <_>::deserialize(deserializer)?;
+        Ok(Shown { user, fresh })
     }
 }
 

@@ -78,6 +78,7 @@ pub enum Request {
     /// To make one request, and to say what came of it and why. Answered by [`Response::Diagnosed`].
     Diagnose {
         /// What the request shows.
+        #[serde(with = "crate::diagnosis::secret")]
         shown: Shown,
     },
 }

@@ -71,12 +71,6 @@ fn answer(status: u16, body: &'static str) -> RawAnswer {
     RawAnswer::new(StatusCode::from_u16(status).expect("must be one"), body)
 }
 
-/// The token that is shown.
-pub(super) fn token(shown: &Shown) -> Option<String> {
-    let shown = serde_json::to_value(shown).expect("must be JSON");
-    Some(shown["user"]["token"].as_str()?.to_owned())
-}
-
 impl Setup {
     /// Breaks it, and says who shows what then.
     pub(super) async fn break_it(self, plane: &mut Plane) -> Shown {
@@ -264,7 +258,12 @@ impl Setup {
         let token = scripted.token(act);
         if matches!(self, Self::RefusedBefore | Self::KnownBefore) {
             let kubectl = plane.kubectl_as(&token).expect("must be written");
-            kubectl.run(["get", "ns"]).await.expect("must run");
+            let output = kubectl.run(["get", "ns"]).await.expect("must run");
+            let is_known = output.stderr.contains("(Forbidden): namespaces");
+            assert_eq!(is_known, self == Self::KnownBefore, "{output}");
+            let is_nobodys = output.stderr.contains("(Unauthorized)");
+            assert_eq!(is_nobodys, self == Self::RefusedBefore, "{output}");
+            assert_eq!(scripted.calls(&token).len(), 1, "{output}");
         }
         Shown::from(&token)
     }
