@@ -14,12 +14,15 @@ use crate::journal::clipped;
 use crate::run_folder::random_name;
 
 pub use act::{Act, Play, RawAnswer};
-use stage::CUE;
 pub use stage::Posted;
 pub(crate) use stage::stage;
+use stage::{CUE, Cue};
 
 /// How many calls are on record: a lab that stays for weeks must not grow.
 const RECORD: usize = 10_000;
+
+/// Of how many of them it is on record how they came: that may be some 30 KiB each.
+const RECORD_POSTED: usize = 1000;
 
 /// Answers each token as it was told to; any other token with a refusal, or as another
 /// authenticator does ([`over`](Self::over)).
@@ -59,8 +62,8 @@ pub struct Call {
     pub act: Act,
     /// When that was decided; an act that takes its time began then.
     pub at: Instant,
-    /// How it came over the wire; `None` for a token without a script, and where only the
-    /// authenticator was asked.
+    /// How it came over the wire; `None` where only the authenticator was asked, and when a thousand
+    /// calls came later.
     pub posted: Option<Posted>,
 }
 
@@ -108,8 +111,8 @@ impl Scripted {
             .collect()
     }
 
-    /// What the webhook was asked about this token, in order: as much of it as is among the last
-    /// ten thousand calls.
+    /// What the webhook was asked about this token, one attempt after the other: as much of it as is
+    /// among the last ten thousand calls.
     pub fn calls(&self, token: &Token) -> Vec<Call> {
         let digest = sha256(token.expose().as_bytes());
         let state = self.state();
@@ -140,6 +143,10 @@ impl Scripted {
         }
         let digest = sha256(review.token.expose().as_bytes());
         state.calls.push_back((digest, call));
+        let old = state.calls.iter_mut().rev().nth(RECORD_POSTED);
+        if let Some((_, old)) = old {
+            old.posted = None;
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -154,9 +161,11 @@ pub fn fresh_token() -> Token {
 
 impl Authenticator for Scripted {
     async fn authenticate(&self, review: &Review) -> Decision {
-        let cue = CUE.try_with(Clone::clone).ok();
-        let is_on_record = cue.is_some();
-        let act = cue.or_else(|| self.next(&review.token));
+        let (act, posted, is_on_record) = match CUE.try_with(Clone::clone) {
+            Ok(Cue::Act(act)) => (Some(act), None, true),
+            Ok(Cue::Posted(posted)) => (None, Some(posted), false),
+            Err(_asked_alone) => (self.next(&review.token), None, false),
+        };
         let decision = match (&act, &self.otherwise) {
             (Some(act), _) => (act.decision().cloned()).unwrap_or(Decision::Unavailable {
                 reason: "only a lab's webhook plays this".to_owned(),
@@ -166,7 +175,7 @@ impl Authenticator for Scripted {
         };
         if !is_on_record {
             let act = act.unwrap_or_else(|| decision.clone().into());
-            self.record(review, act, None);
+            self.record(review, act, posted);
         }
         decision
     }
@@ -241,5 +250,23 @@ mod tests {
         }
         assert!(webhook.calls(&first).is_empty());
         assert_eq!(webhook.calls(&rest).len(), RECORD);
+    }
+    #[test]
+    fn how_the_last_calls_came_is_on_record() {
+        let webhook = Scripted::new();
+        let review = Review::new(fresh_token());
+        let posted = Posted {
+            path: tokenlab_webhook::PATH.to_owned(),
+            version: http::Version::HTTP_2,
+            headers: http::HeaderMap::new(),
+            body: serde_json::Value::Null,
+        };
+        for _ in 0..=RECORD_POSTED {
+            webhook.record(&review, Decision::Refused.into(), Some(posted.clone()));
+        }
+        let calls = webhook.calls(&review.token);
+        let came = calls.iter().filter(|call| call.posted.is_some()).count();
+        assert_eq!((calls.len(), came), (RECORD_POSTED + 1, RECORD_POSTED));
+        assert!(calls[0].posted.is_none());
     }
 }

@@ -1,5 +1,6 @@
 //! Where plays are played: a layer around the product's routes.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -9,13 +10,18 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode, Version};
+use http_body_util::LengthLimitError;
 use serde_json::Value;
 use tokenlab_webhook::review::decode;
 use tokenlab_webhook::{BODY_LIMIT, Review};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{Act, Scripted};
 use crate::journal::Journal;
+
+/// How long kube-apiserver waits for an answer
+/// (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2).
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A body that is longer is not on record.
 const RECORDED_BODY: usize = 16 << 10;
@@ -34,35 +40,44 @@ pub struct Posted {
     pub body: Value,
 }
 
-tokio::task_local! {
-    /// What the authenticator is to do with the review that it is asked for, and that is on record.
-    pub(super) static CUE: Act;
+/// What the authenticator is told of the review that it is asked for.
+#[derive(Clone)]
+pub(super) enum Cue {
+    /// What it is to do; the review is on record.
+    Act(Act),
+    /// There is no script for it. How it came, for the record.
+    Posted(Posted),
 }
 
-/// Plays what the script has for a review's token. What is no review, or of a token without a
-/// script, is the routes' alone.
+tokio::task_local! {
+    pub(super) static CUE: Cue;
+}
+
+/// Plays what the script has for a review's token. What is no review is the routes' alone.
 pub(crate) async fn stage(
     State((scripted, journal)): State<(Scripted, Journal)>,
     request: Request,
     next: Next,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, BODY_LIMIT).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    let body = match timeout(PATIENCE, to_bytes(body, BODY_LIMIT)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) => return unread(&error).into_response(),
+        Err(_elapsed) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
-    let review = decode(&body).ok();
-    let act = review
-        .as_ref()
-        .and_then(|review| Some((review, scripted.next(&review.token)?)));
-    let posted = act.is_some().then(|| Posted::new(&head, &body));
-    let request = Request::from_parts(head, Body::from(body));
-    let (Some((review, act)), Some(posted)) = (act, posted) else {
+    let Ok(review) = decode(&body) else {
+        let request = Request::from_parts(head, Body::from(body));
         return next.run(request).await;
     };
-    scripted.record(review, act.clone(), Some(posted));
+    let posted = Posted::new(&head, &body);
+    let request = Request::from_parts(head, Body::from(body));
+    let Some(act) = scripted.next(&review.token) else {
+        return CUE.scope(Cue::Posted(posted), next.run(request)).await;
+    };
+    scripted.record(&review, act.clone(), Some(posted));
     // Of a decision the routes tell the journal.
     let running = match act.decision() {
-        None => Some(journal.begin(&with_deadline(review, request.uri().query()))),
+        None => Some(journal.begin(&with_deadline(&review, request.uri().query()))),
         Some(_) => None,
     };
     // Not a wait for something: the delay is what was asked for.
@@ -73,7 +88,15 @@ pub(crate) async fn stage(
             response
         }
         (Some(response), None) => response,
-        (None, _) => CUE.scope(act, next.run(request)).await,
+        (None, _) => CUE.scope(Cue::Act(act), next.run(request)).await,
+    }
+}
+
+/// The status for a body that did not come whole.
+fn unread(error: &axum::Error) -> StatusCode {
+    match error.source() {
+        Some(source) if source.is::<LengthLimitError>() => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::BAD_REQUEST,
     }
 }
 
@@ -88,8 +111,6 @@ fn with_credentials_hidden(headers: &HeaderMap) -> HeaderMap {
 
 /// The same with a deadline, where the query has one as kube-apiserver's does.
 fn with_deadline(review: &Review, query: Option<&str>) -> Review {
-    /// kube-apiserver's own.
-    const PATIENCE: Duration = Duration::from_secs(30);
     let review = review.clone();
     if query.is_some_and(|query| query.contains("timeout=")) {
         return review.with_deadline(Instant::now() + PATIENCE);

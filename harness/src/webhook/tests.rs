@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Instant;
 
-use tokenlab_webhook::{BODY_LIMIT, Mock};
+use tokenlab_webhook::{BODY_LIMIT, Mock, Token};
 
 use super::*;
 use crate::journal::Outcome;
@@ -80,6 +80,17 @@ async fn an_answer_without_an_end_is_not_taken() {
     let config = config(url, authority.certificate_pem());
     let error = posted(&config, V1.to_owned()).await;
     assert!(matches!(error, Err(PostError::TooLarge)), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_has_no_script_is_on_record_as_it_came() {
+    let scripted = Scripted::new();
+    let webhook = Webhook::scripted(scripted.clone()).expect("must be served");
+    webhook.post(V1.to_owned()).await.expect("must answer");
+    let calls = scripted.calls(&Token::from("t"));
+    let posted = calls[0].posted.as_ref().expect("must be on record");
+    assert_eq!(posted.path, tokenlab_webhook::PATH);
+    assert_eq!(posted.body["spec"]["token"], "[token]");
 }
 
 #[tokio::test]
