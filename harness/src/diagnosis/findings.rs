@@ -58,10 +58,7 @@ pub(super) struct Record {
 }
 
 /// How long the log may take to say what the user knows already.
-const SOON: Poll = Poll {
-    every: Duration::from_millis(50),
-    within: Duration::from_secs(20),
-};
+const SOON: Duration = Duration::from_secs(20);
 
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(20);
@@ -128,7 +125,11 @@ async fn find(eyes: Eyes<'_>, shown: &Shown) -> Findings {
                 Ok(_) => Probe::NotYet("it says nothing of the request".into()),
                 Err(why) => Probe::NotYet(why.into()),
             };
-            let told = until("the log tells why", SOON, look);
+            let soon = Poll {
+                every: mark.every(),
+                within: SOON,
+            };
+            let told = until("the log tells why", soon, look);
             within(LOOK * 2, async { Ok(told.await.unwrap_or_default()) }).await
         }
         Ok(_) => Ok(Vec::new()),

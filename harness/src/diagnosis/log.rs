@@ -3,6 +3,7 @@
 
 mod value;
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 
@@ -26,6 +27,10 @@ const INVALID_TOKEN_AND: &str = "[invalid bearer token, ";
 /// those of Go for the webhook's own troubles
 /// (`apiserver/plugin/pkg/authenticator/token/webhook/webhook.go`, v0.37.2).
 const FAILED: &str = "Failed to make webhook authenticator request: ";
+
+/// Among how many failed calls that of a request is looked for: it stands right before the request's
+/// line, but for those of other requests at the same time.
+const AT_ONCE: usize = 1000;
 
 /// What a proxy answers to CONNECT: the status' own words, and nothing else (Go's
 /// `net/http/transport.go`, `dialConn`).
@@ -159,15 +164,15 @@ const ANSWER: [(&str, Cause); 15] = [
 ];
 
 impl Cause {
-    /// What an error of the log means, by the failed calls that were logged before it; `None` when
-    /// that is not known.
+    /// What an error of the log means, by the failed calls that were logged before it, the last one
+    /// first; `None` when that is not known.
     fn of(error: &str, failures: &[&str]) -> Option<Self> {
         if error == INVALID_TOKEN {
             return Some(Self::Refused);
         }
         // Of several authenticators, or with a certificate that failed too, it is one among others.
         let holds = |failure: &&&str| !failure.is_empty() && error.contains(**failure);
-        if let Some(failure) = failures.iter().rev().find(holds) {
+        if let Some(failure) = failures.iter().find(holds) {
             return Some(Self::of_failure(failure));
         }
         // The request's own time was over before the webhook's, whose call goes on.
@@ -217,18 +222,19 @@ pub struct Unauthenticated {
 impl Unauthenticated {
     /// All that a log of kube-apiserver tells of, in order. Lines of anything else are skipped.
     pub fn in_log(log: &str) -> Vec<Self> {
-        let mut failures = Vec::new();
+        let mut failures = VecDeque::new();
         let mut found = Vec::new();
         let mut lines = log.lines();
         while let Some(line) = lines.next() {
             // This one first: the webhook's own words stand in it, whatever they are.
             if let Some((_, value)) = line.split_once(UNAUTHENTICATED) {
                 if let Some(error) = value::read(value, &mut lines) {
-                    let cause = Cause::of(&error, &failures);
+                    let cause = Cause::of(&error, failures.make_contiguous());
                     found.push(Self { error, cause });
                 }
             } else if let Some((_, failure)) = line.split_once(FAILED) {
-                failures.push(failure.trim_end());
+                failures.truncate(AT_ONCE - 1);
+                failures.push_front(failure.trim_end());
             }
         }
         found

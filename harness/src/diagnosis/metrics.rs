@@ -24,14 +24,10 @@ impl Calls {
             else {
                 continue;
             };
-            let label = |name: &str| {
-                let (_, value) = labels.split_once(&format!("{name}=\""))?;
-                Some(value.split_once('"')?.0)
-            };
-            if label("host") == Some(host)
-                && let (Some(code), Some(count)) = (label("code"), whole(count))
+            if label(labels, "host").as_deref() == Some(host)
+                && let (Some(code), Some(count)) = (label(labels, "code"), whole(count))
             {
-                *calls.entry(code.to_owned()).or_default() += count;
+                *calls.entry(code).or_default() += count;
             }
         }
         Self(calls)
@@ -56,6 +52,19 @@ impl Calls {
         let mut answered = self.0.keys().filter(|code| *code != "<error>").peekable();
         let status = status.to_string();
         answered.peek().is_some() && answered.all(|code| *code == status)
+    }
+}
+
+/// The value of one of these labels, `name="value"` each. What is escaped in it is escaped as in JSON.
+fn label(mut labels: &str, name: &str) -> Option<String> {
+    loop {
+        let (given, rest) = labels.split_once('=')?;
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<String>();
+        let value = values.next()?.ok()?;
+        if given == name {
+            return Some(value);
+        }
+        labels = rest[values.byte_offset()..].strip_prefix(',')?;
     }
 }
 
@@ -93,6 +102,14 @@ rest_client_requests_total{code="200",host="127.0.0.1:1",method="POST"} 1.234567
 rest_client_requests_total{code="404",host="127.0.0.1:2",method="POST"} 3
 rest_client_requests_total{code="<error>",host="127.0.0.1:2",method="POST"} 1
 "#;
+
+    #[test]
+    fn a_label_is_not_one_of_a_similar_name_nor_within_another() {
+        let labels = r#"vhost="a",path="\",host=\"b\"",host="c,d",code="200""#;
+        assert_eq!(label(labels, "host").as_deref(), Some("c,d"));
+        assert_eq!(label(labels, "code").as_deref(), Some("200"));
+        assert_eq!(label(labels, "method"), None);
+    }
 
     #[test]
     fn calls_of_one_host_since() {

@@ -54,6 +54,16 @@ pub(super) enum Mark {
     Count(usize),
 }
 
+impl Mark {
+    /// How often it is worth a look what came since. A log that is printed is printed whole.
+    pub(super) fn every(&self) -> Duration {
+        match self {
+            Self::File(_) => Duration::from_millis(50),
+            Self::Count(_) => Duration::from_secs(1),
+        }
+    }
+}
+
 /// How long the apiserver waits for its webhook
 /// (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2).
 const ANSWER: Duration = Duration::from_secs(30);
@@ -118,17 +128,9 @@ impl Eyes<'_> {
     /// Where the webhook's file is, by the flags; by those that it was started with where it does not
     /// run.
     pub(super) fn config_path(&self, flags: &Sight<Vec<String>>) -> Sight<Utf8PathBuf> {
-        let named = |flags: &[String]| {
-            let value = flags.iter().rev().find_map(|flag| {
-                let flag = flag
-                    .trim_start_matches('-')
-                    .strip_prefix(CONFIG_FILE_FLAG)?;
-                flag.strip_prefix('=')
-            });
-            let value = value.filter(|value| !value.is_empty());
-            value
-                .map(Utf8PathBuf::from)
-                .ok_or_else(|| "no flag names it".to_owned())
+        let named = |flags: &[String]| match &*values(flags, CONFIG_FILE_FLAG) {
+            [.., path] if !path.is_empty() => Ok((*path).into()),
+            _ => Err("no flag names it".to_owned()),
         };
         match (self, flags) {
             (_, Ok(flags)) => named(flags),
@@ -257,11 +259,12 @@ fn read(path: &Utf8Path) -> Sight<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// What the flags say: the values of one, the last of which counts.
+/// What the flags say, `--name=value` each: the values of one, the last of which counts. `_` is as good
+/// as `-` (`component-base/cli/flag/flags.go`, `WordSepNormalizeFunc`, v0.37.2).
 pub(super) fn values<'a>(flags: &'a [String], name: &str) -> Vec<&'a str> {
     let values = flags.iter().filter_map(|flag| {
-        let flag = flag.trim_start_matches('-').strip_prefix(name)?;
-        flag.strip_prefix('=')
+        let (given, value) = flag.trim_start_matches('-').split_once('=')?;
+        (given.replace('_', "-") == name).then_some(value)
     });
     values.collect()
 }
@@ -269,6 +272,12 @@ pub(super) fn values<'a>(flags: &'a [String], name: &str) -> Vec<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flag_is_the_same_with_underscores() {
+        let flags = ["--a-b=1", "--a_b=2", "--a-b-c=3", "--a-b"].map(str::to_owned);
+        assert_eq!(values(&flags, "a-b"), ["1", "2"]);
+    }
 
     #[test]
     fn of_a_log_that_began_anew_all_is_later() {
