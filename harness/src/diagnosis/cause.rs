@@ -153,10 +153,13 @@ impl Cause {
             Self::OldTls => "have the webhook speak TLS 1.2 or 1.3",
             Self::ClientCertificate => {
                 "give the user in the webhook's file a client certificate, and its key, of an \
-                 authority that the webhook trusts"
+                 authority that the webhook trusts, and within its time"
             }
             Self::PlainHttp => "have the webhook serve TLS; plain HTTP shows everybody the tokens",
-            Self::OtherPath => "correct the path of `server` in the webhook's file",
+            Self::OtherPath => {
+                "correct the path of `server` in the webhook's file; where it is right, it is \
+                 something before the webhook that answers"
+            }
             Self::OtherMethod => {
                 "correct the path of `server` in the webhook's file, or have the webhook take POST \
                  there: kube-apiserver sends nothing else"
@@ -175,7 +178,8 @@ impl Cause {
                  webhook's file"
             }
             Self::Failed => {
-                "look at the URL's path in the webhook's file, and at the webhook's log"
+                "look at the log of the webhook, and of whatever stands before it: an HTTP status \
+                 that is no success is all that kube-apiserver was told"
             }
             Self::OtherVersion => {
                 "have the webhook answer in the `apiVersion` of the question; kube-apiserver asks \
@@ -191,7 +195,8 @@ impl Cause {
             }
             Self::OtherAudiences => {
                 "have the webhook answer with one of the audiences that it was asked for, or with \
-                 none; `--api-audiences` says which these are"
+                 none: those of `--api-audiences`, or of `--service-account-issuer` where that is \
+                 not set"
             }
             Self::Refused => "use a token that the webhook knows",
             Self::CachedRefusal => {
