@@ -121,13 +121,21 @@ impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             answered,
+            cause,
             summary,
             evidence,
             remedy,
             unseen,
-            ..
+            healthy: _,
         } = self;
-        writeln!(f, "{}: {summary}", one_line(&answered.to_string()))?;
+        f.write_str(&one_line(&answered.to_string()))?;
+        if let Some(cause) = cause {
+            // As in JSON.
+            f.write_str(" [")?;
+            cause.serialize(&mut *f)?;
+            f.write_str("]")?;
+        }
+        writeln!(f, ": {summary}")?;
         for Evidence { source, says } in evidence {
             writeln!(f, "  {source:<11}  {}", one_line(says))?;
         }
@@ -182,7 +190,7 @@ mod tests {
         let diagnosis = Diagnosis {
             healthy: false,
             answered: Answered::Other { said: said.clone() },
-            cause: None,
+            cause: Some(Cause::NothingListens),
             summary: "it is so".to_owned(),
             evidence: vec![Evidence {
                 source: Source::Record,
@@ -196,6 +204,7 @@ mod tests {
         };
         let text = diagnosis.to_string();
         assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.contains(" [nothing-listens]: it is so\n"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
     }
 }

@@ -45,7 +45,7 @@ async fn a_lab_is_looked_at() {
     let refused = tokenlab(&home, &words(&line)).await;
     assert_snapshot!(shown(&refused), @r#"
     exit code: 1
-    401 Unauthorized: the token is nobody's: it was refused
+    401 Unauthorized [refused]: the token is nobody's: it was refused
       flags        --authentication-token-webhook-config-file=[run folder]/webhook-config.yml
       file         https://127.0.0.1:[port]/authenticate by the name my-authn.kube-system.svc, without a client certificate
       log          invalid bearer token
@@ -67,7 +67,7 @@ async fn a_lab_is_looked_at() {
     let down = tokenlab(&home, &["doctor"]).await;
     assert_snapshot!(shown(&down), @r#"
     exit code: 1
-    401 Unauthorized: nothing listens at the webhook's address
+    401 Unauthorized [nothing-listens]: nothing listens at the webhook's address
       flags        --authentication-token-webhook-config-file=[run folder]/webhook-config.yml
       file         https://127.0.0.1:[port]/authenticate by the name my-authn.kube-system.svc, without a client certificate
       log          [invalid bearer token, Post "https://127.0.0.1:[port]/authenticate?timeout=30s": dial tcp 127.0.0.1:[port]: connect: connection refused]
@@ -90,7 +90,7 @@ async fn a_lab_is_looked_at() {
     let unset = tokenlab(&home, &["doctor"]).await;
     assert_snapshot!(shown(&unset), @r#"
     exit code: 1
-    401 Unauthorized: the running kube-apiserver has no webhook: its flag is not set
+    401 Unauthorized [flag-not-set]: the running kube-apiserver has no webhook: its flag is not set
       flags        no --authentication-token-webhook-config-file
       log          invalid bearer token
     what to do: set `--authentication-token-webhook-config-file` where kube-apiserver is really started from: a copy of its manifest, or a generated configuration, may win
@@ -131,7 +131,7 @@ async fn a_cluster_is_seen_from_outside() {
     // The kubeconfig's own user shows a certificate.
     assert_snapshot!(shown(&doctor(&config).await), @r#"
     exit code: 1
-    user "lab-admin", groups system:masters, system:authenticated: no token was sent
+    user "lab-admin", groups system:masters, system:authenticated [no-token]: no token was sent
       user         known by a client certificate
       file         https://127.0.0.1:[port]/authenticate by the name my-authn.kube-system.svc, without a client certificate
       metrics      no call to the webhook
@@ -156,7 +156,7 @@ async fn a_cluster_is_seen_from_outside() {
     let other = [&config[..], &["--as-token", "another"]].concat();
     assert_snapshot!(shown(&doctor(&other).await), @r#"
     exit code: 1
-    401 Unauthorized: nothing listens at the webhook's address
+    401 Unauthorized [nothing-listens]: nothing listens at the webhook's address
       file         https://127.0.0.1:[port]/authenticate by the name my-authn.kube-system.svc, without a client certificate
       metrics      calls to the webhook: 1 without an answer
       probe        no answer came: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)

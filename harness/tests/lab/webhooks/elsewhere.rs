@@ -199,7 +199,7 @@ async fn that_is_for_other_audiences() {
     assert_eq!(output.status.code(), Some(1), "{output}");
     for said in [
         "error: the webhook and the apiserver do not agree",
-        "401 Unauthorized: the webhook named audiences that are none of kube-apiserver's",
+        "401 Unauthorized [other-audiences]: the webhook named audiences that are none of kube-apiserver's",
         "what to do: have the webhook answer with one of the audiences",
     ] {
         assert!(output.stderr.contains(said), "{output}");
