@@ -74,7 +74,8 @@ impl LabBuilder {
         self
     }
 
-    /// What answers the reviews, in the lab's owner.
+    /// What answers the reviews, in the lab's owner. [`Scripted`](crate::Scripted) is better given as
+    /// the [`webhook`](Self::webhook).
     pub fn authenticator(self, authenticator: impl Authenticator) -> Self {
         self.webhook(WebhookSource::served(authenticator))
     }

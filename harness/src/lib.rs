@@ -105,6 +105,60 @@
 //! # }
 //! ```
 //!
+//! # A webhook that fails
+//!
+//! For a token there is not only a decision: an [`Act`] is an answer of any form ([`RawAnswer`]), late,
+//! or none, and a [`Play`] is several of them in turn. Connections break for everybody
+//! ([`Webhook::break_connections`]).
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use http::StatusCode;
+//! use tokenlab_harness::{Act, Break, ConnectionFault, Lab, LabError, RawAnswer, Scripted};
+//! use tokenlab_webhook::{Decision, User};
+//!
+//! # async fn example() -> Result<(), LabError> {
+//! let scripted = Scripted::new();
+//! Lab::builder().webhook(scripted.clone()).run(async |lab| {
+//!     let ann = Decision::authenticated(User::new("ann"));
+//!     let overloaded = RawAnswer::new(StatusCode::TOO_MANY_REQUESTS, "later");
+//!     let token = scripted.token(Act::answer(overloaded).times(2).then(ann.clone()));
+//!     let output = lab.kubectl_as(&token)?.run(["auth", "whoami"]).await?;
+//!     assert!(output.stdout.contains("ann"));
+//!     assert_eq!(scripted.calls(&token).len(), 3);
+//!
+//!     let late = scripted.token(Act::decide(ann).after(Duration::from_secs(2)));
+//!     lab.kubectl_as(&late)?.run(["get", "ns"]).await?;
+//!
+//!     let reset = ConnectionFault::AtRequest(Break::Reset);
+//!     lab.webhook().break_connections(Some(reset)).await?;
+//!     let output = lab.kubectl_as(&scripted.token(Decision::Refused))?.run(["get", "ns"]).await?;
+//!     assert!(output.stderr.contains("(Unauthorized)"));
+//!     Ok::<_, LabError>(())
+//! })
+//! .await
+//! # }
+//! ```
+//!
+//! A second kube-apiserver on the same etcd, with a memory of its own, is a [`Peer`].
+//!
+//! # Is a webhook sound?
+//!
+//! [`Checks`] asks one that is anybody's, by the file that kube-apiserver is told of it by, whatever
+//! the protocol has: each of [`CHECKS`] says what it looks for, why, and where that is written.
+//!
+//! ```no_run
+//! use tokenlab_harness::{Checks, Kubeconfig};
+//! use tokenlab_webhook::Token;
+//!
+//! # async fn example(webhook_config: Kubeconfig) {
+//! let checks = Checks::against(&webhook_config).known(Token::from("somebodys"));
+//! for finding in checks.run().await {
+//!     println!("{finding}");
+//! }
+//! # }
+//! ```
+//!
 //! # Real clusters
 //!
 //! A [`Cluster`] is the same on one node of kind or k3s, which needs Docker: the webhook's

@@ -30,6 +30,10 @@ const RECORD_POSTED: usize = 1000;
 /// A test draws a token of its own and scripts it; so any number of tests share one control
 /// plane, and nothing that the apiserver caches for one of them can reach another. Clones
 /// share script and record.
+///
+/// As a lab's [webhook](crate::LabBuilder::webhook) it plays all acts. As an
+/// [authenticator](crate::LabBuilder::authenticator), somewhere below the routes, it can only decide:
+/// the other acts, an answer of any form and none, are errors there.
 #[derive(Clone, Debug, Default)]
 pub struct Scripted {
     otherwise: Option<BoxAuthenticator>,
