@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   tokenlab doctor
   tokenlab doctor mine --as-token ZGVtbW8tcGFzc3dvcmQ=
+  pass show token | tokenlab doctor mine --as-token-file -
   tokenlab doctor --json | jq -r .cause
   tokenlab doctor mine --kubeconfig ann.yaml
   tokenlab doctor --kubeconfig theirs.yaml --webhook-config webhook-config.yml
@@ -104,46 +105,38 @@ impl Args {
                 "`--webhook-config {path}` cannot be read: {error}"
             ));
         }
-        let outside = match kubeconfig {
-            Some(kubeconfig) => {
-                let cluster = ExistingCluster {
-                    kubeconfig,
-                    context,
-                };
-                Some(Outside::of(&cluster, webhook_config.as_deref()).await?)
-            }
-            None => None,
-        };
-        let shown = match (&token, &outside) {
-            (Some(token), _) => Shown::from(token),
-            (None, Some(outside)) => outside.shown(),
-            (None, None) => Shown::fresh(),
-        };
+        let cluster = kubeconfig.map(|kubeconfig| ExistingCluster {
+            kubeconfig,
+            context,
+        });
         let title = "making one request, and looking at what comes of it";
         let progress = Progress::stderr();
-        match &outside {
-            Some(outside) if !lab.is_given() => {
-                let diagnosed = async { anyhow::Ok(outside.diagnose(&shown).await) };
-                Report {
-                    lab: None,
-                    diagnosis: progress.step(title, diagnosed).await?,
-                }
-                .print(json)
-            }
-            _ => {
-                let client = lab.connect()?;
-                let request = Request::Diagnose { shown };
-                let answer = progress.step(title, client.ask(&request)).await?;
-                let Response::Diagnosed(diagnosis) = answer else {
-                    return Err(client.other().into());
-                };
-                Report {
-                    lab: Some(client.name()),
-                    diagnosis: *diagnosis,
-                }
-                .print(json)
-            }
+        if let (Some(cluster), false) = (&cluster, lab.is_given()) {
+            let outside = Outside::of(cluster, webhook_config.as_deref()).await?;
+            let shown = token.map_or_else(|| outside.shown(), |token| Shown::from(&token));
+            let diagnosed = async { anyhow::Ok(outside.diagnose(&shown).await) };
+            let report = Report {
+                lab: None,
+                diagnosis: progress.step(title, diagnosed).await?,
+            };
+            return report.print(json);
         }
+        let client = lab.connect()?;
+        let shown = match (&token, &cluster) {
+            (Some(token), _) => Shown::from(token),
+            (None, Some(cluster)) => Shown::of(cluster, &client.status().await?.kubectl).await?,
+            (None, None) => Shown::fresh(),
+        };
+        let request = Request::Diagnose { shown };
+        let answer = progress.step(title, client.ask(&request)).await?;
+        let Response::Diagnosed(diagnosis) = answer else {
+            return Err(client.other().into());
+        };
+        let report = Report {
+            lab: Some(client.name()),
+            diagnosis: *diagnosis,
+        };
+        report.print(json)
     }
 }
 

@@ -316,7 +316,7 @@ impl Supervisor {
     }
 
     /// Answers a request: one file each. What is a stream sends its answers by itself, with
-    /// [`send`], until its client is gone; `None` says so.
+    /// [`send`], until its client is gone; `None` says so, and of others that nobody waits for one.
     async fn dispatch(
         &self,
         request: Request,
@@ -335,7 +335,7 @@ impl Supervisor {
             Request::Watch { past } => return watch::watch(self, past, write).await,
             Request::Flags => flags::running(self).await?,
             Request::User { token } => user::kubeconfig(self, token).await?,
-            Request::Diagnose { shown } => diagnose::diagnose(self, &shown).await,
+            Request::Diagnose { shown } => return Ok(diagnose::diagnose(self, &shown, write).await),
             Request::Review { token, audiences } => review::post(self, &token, &audiences).await?,
         }))
     }

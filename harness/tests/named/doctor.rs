@@ -1,11 +1,17 @@
 //! `tokenlab doctor`: what it says of labs that are whole and broken, and of a cluster seen from
 //! outside.
 
-use insta::assert_snapshot;
-use serde_json::Value;
-use tokenlab_harness::Output;
+use std::convert::Infallible;
+use std::time::Duration;
 
-use crate::home::Home;
+use insta::assert_snapshot;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tokenlab_harness::named::Status;
+use tokenlab_harness::{Output, Poll, Probe, until};
+
+use crate::home::{Home, SOON};
+use crate::owner::Running;
 use crate::programs;
 use crate::support::{done, filtered, nothing_left, tokenlab, up};
 
@@ -99,6 +105,45 @@ async fn a_lab_is_looked_at() {
     nothing_left(&home).await;
 }
 
+/// Whether the kubeconfig of who makes the request is written.
+fn is_shown(lab: &Status) -> bool {
+    let folder = lab.folder.read_dir_utf8().expect("must be there");
+    let mut files = folder.map(|entry| entry.expect("must be read"));
+    files.any(|file| file.file_name().starts_with("doctor-"))
+}
+
+/// Nobody reads what comes of it.
+#[tokio::test]
+async fn who_gives_up_ends_the_look() {
+    // kube-apiserver waits for half a minute.
+    const EARLY: Poll = Poll {
+        within: Duration::from_secs(20),
+        ..SOON
+    };
+    let home = Home::new().await;
+    let lab = up(&home, "patient").await;
+    done(&home, &words("set --latency 60s")).await;
+    let asks = async |expected| {
+        let processes = home.processes();
+        let asks = processes.iter().any(|process| process.name == "kubectl");
+        // Before that kubectl only looks at the metrics.
+        if asks == expected && is_shown(&lab) {
+            Probe::<_, Infallible>::Ready(())
+        } else {
+            Probe::NotYet(format!("{processes:?}").into())
+        }
+    };
+    let doctor = Running::start(home.tokenlab(&["doctor"]).await);
+    let begun = until("the webhook is asked", SOON, async || asks(true).await);
+    begun.await.expect("must be");
+    doctor.signal(Signal::SIGINT);
+    assert_eq!(doctor.ended().await.status.code(), Some(130));
+    let over = until("nobody asks any more", EARLY, async || asks(false).await);
+    over.await.expect("must be");
+    done(&home, &["down"]).await;
+    nothing_left(&home).await;
+}
+
 /// Of a cluster that is somebody else's there is less to see, and that is said.
 #[tokio::test]
 async fn a_cluster_is_seen_from_outside() {
@@ -142,7 +187,12 @@ async fn a_cluster_is_seen_from_outside() {
     what to do: send a token: `Authorization: Bearer …`, or `token` of the kubeconfig's user
     "#);
     // In the lab the same kubeconfig says who asks.
-    let inside = doctor(&["theirs", "--json"]).await;
+    let admin = lab.kubeconfig.as_str();
+    let args = ["doctor", "theirs", "--kubeconfig", admin, "--json"];
+    let mut inside = home.tokenlab(&args).await;
+    // It has a kubectl.
+    inside.env("PATH", "/nowhere");
+    let inside = crate::owner::ended(&mut inside).await;
     let report: Value = serde_json::from_str(&inside.stdout).expect("must be JSON");
     assert_eq!(report["cause"], "no-token", "{report}");
     assert_eq!(report["name"], "lab-admin", "{report}");

@@ -59,7 +59,7 @@ fn unseen(spec: &Spec) -> Failure {
 }
 
 /// Resolves when the client has closed its end.
-async fn gone(write: &OwnedWriteHalf) {
+pub(super) async fn gone(write: &OwnedWriteHalf) {
     let stream = write.as_ref();
     while stream.ready(Interest::READABLE).await.is_ok() {
         match stream.try_read(&mut [0; 64]) {
