@@ -261,7 +261,7 @@ impl Setup {
             let output = kubectl.run(["get", "ns"]).await.expect("must run");
             let is_known = output.stderr.contains("(Forbidden): namespaces");
             assert_eq!(is_known, self == Self::KnownBefore, "{output}");
-            let is_nobodys = output.stderr.contains("(Unauthorized)");
+            let is_nobodys = output.stderr.contains("You must be logged in");
             assert_eq!(is_nobodys, self == Self::RefusedBefore, "{output}");
             assert_eq!(scripted.calls(&token).len(), 1, "{output}");
         }
