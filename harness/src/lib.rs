@@ -98,7 +98,7 @@
 //! # async fn example() -> Result<(), LabError> {
 //! let lab = SharedLab::get(SharedConfig::default()).await;
 //! let token = lab.scripted().token(Decision::Refused);
-//! let output = lab.kubectl_as(&token)?.run(["get", "ns"]).await?;
+//! let output = lab.kubectl_as(&token)?.run(["auth", "whoami"]).await?;
 //! assert!(output.stderr.contains("(Unauthorized)"));
 //! assert_eq!(lab.scripted().calls(&token).len(), 1);
 //! # Ok(())
@@ -114,7 +114,9 @@
 //! ```no_run
 //! use std::time::Duration;
 //! use http::StatusCode;
-//! use tokenlab_harness::{Act, Break, ConnectionFault, Lab, LabError, RawAnswer, Scripted};
+//! use tokenlab_harness::{
+//!     Act, Break, ConnectionFault, Lab, LabError, RawAnswer, Scripted, fresh_token,
+//! };
 //! use tokenlab_webhook::{Decision, User};
 //!
 //! # async fn example() -> Result<(), LabError> {
@@ -132,7 +134,8 @@
 //!
 //!     let reset = ConnectionFault::AtRequest(Break::Reset);
 //!     lab.webhook().break_connections(Some(reset)).await?;
-//!     let output = lab.kubectl_as(&scripted.token(Decision::Refused))?.run(["get", "ns"]).await?;
+//!     let nobody = lab.kubectl_as(&fresh_token())?;
+//!     let output = nobody.run(["auth", "whoami"]).await?;
 //!     assert!(output.stderr.contains("(Unauthorized)"));
 //!     Ok::<_, LabError>(())
 //! })
