@@ -194,8 +194,8 @@ impl Checks {
     }
 
     /// Makes all of them, one after the other. Of a webhook that does not answer the rest is
-    /// skipped, and so is what is left after ten times that [patience](Self::patience): five
-    /// minutes by default.
+    /// skipped, and so is what could last longer than ten times that [patience](Self::patience),
+    /// all together: five minutes by default.
     pub async fn run(self) -> Vec<Finding> {
         let subject = Subject::new(self);
         let patience = subject.patience;
@@ -213,10 +213,9 @@ impl Checks {
                 _ if !answers => Err(Not::Made("it does not answer".to_owned())),
                 (Run::Time(judge), _) => judge(&subject, slowest),
                 (Run::Ask(ask), _) => {
-                    let began = Instant::now();
-                    let limit = (patience * EACH).min(end.saturating_duration_since(began));
-                    if limit.is_zero() {
-                        let why = "the others took all the time that there is";
+                    let (began, limit) = (Instant::now(), patience * EACH);
+                    if began + limit > end {
+                        let why = "the others took the time for it";
                         Err(Not::Made(why.to_owned()))
                     } else {
                         let asked = timeout(limit, ask(&subject)).await;

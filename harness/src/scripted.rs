@@ -255,6 +255,7 @@ mod tests {
         assert!(webhook.calls(&first).is_empty());
         assert_eq!(webhook.calls(&rest).len(), RECORD);
     }
+
     #[test]
     fn how_the_last_calls_came_is_on_record() {
         let webhook = Scripted::new();

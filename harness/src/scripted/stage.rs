@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode, Version};
 use http_body_util::LengthLimitError;
@@ -60,10 +61,9 @@ pub(crate) async fn stage(
     next: Next,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let body = match timeout(PATIENCE, to_bytes(body, BODY_LIMIT)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) => return unread(&error).into_response(),
-        Err(_elapsed) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    let body = match whole(body, PATIENCE).await {
+        Ok(body) => body,
+        Err(status) => return status.into_response(),
     };
     let Ok(review) = decode(&body) else {
         let request = Request::from_parts(head, Body::from(body));
@@ -92,11 +92,15 @@ pub(crate) async fn stage(
     }
 }
 
-/// The status for a body that did not come whole.
-fn unread(error: &axum::Error) -> StatusCode {
-    match error.source() {
-        Some(source) if source.is::<LengthLimitError>() => StatusCode::PAYLOAD_TOO_LARGE,
-        _ => StatusCode::BAD_REQUEST,
+/// A body, or the status for one that does not come whole.
+async fn whole(body: Body, patience: Duration) -> Result<Bytes, StatusCode> {
+    match timeout(patience, to_bytes(body, BODY_LIMIT)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) => Err(match error.source() {
+            Some(source) if source.is::<LengthLimitError>() => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        }),
+        Err(_elapsed) => Err(StatusCode::REQUEST_TIMEOUT),
     }
 }
 
@@ -134,5 +138,32 @@ impl Posted {
             headers: with_credentials_hidden(&head.headers),
             body: json,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::cut(Body::from_stream(stream::iter([Ok("{"), Err("gone")])), StatusCode::BAD_REQUEST)]
+    #[case::endless(
+        Body::from_stream(stream::repeat_with(|| Ok::<_, String>(" ".repeat(16 << 10)))),
+        StatusCode::PAYLOAD_TOO_LARGE
+    )]
+    #[tokio::test]
+    async fn a_body_that_does_not_come_whole(#[case] body: Body, #[case] status: StatusCode) {
+        assert_eq!(whole(body, PATIENCE).await, Err(status));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_end() {
+        let body = Body::from_stream(stream::pending::<Result<Bytes, String>>());
+        let patience = Duration::from_millis(1);
+        let status = StatusCode::REQUEST_TIMEOUT;
+        assert_eq!(whole(body, patience).await, Err(status));
     }
 }
