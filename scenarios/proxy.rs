@@ -54,7 +54,7 @@ impl Proxied {
             let environment = ConnectProxy::start(webhook);
             let address = format!("127.0.0.1:{}", environment.port());
             plan.env()
-                .insert("HTTPS_PROXY", format!("http://{address}"));
+                .insert("HTTPS_PROXY".to_owned(), format!("http://{address}"));
             let by_name = || {
                 WebhookFile::of(plan)
                     .cluster("server", format!("https://{SERVICE_NAME}/authenticate"))

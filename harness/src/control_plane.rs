@@ -27,12 +27,12 @@ use crate::wait::{Poll, Probe};
 pub use peer::Peer;
 
 /// Variables by their names.
-type Environment = BTreeMap<&'static str, String>;
+type Environment = BTreeMap<String, String>;
 
 /// Both programs are Go, start with a burst of garbage and live for seconds: collecting less
 /// often is worth 0.15 s of the start on two cores, for some 100 MiB of memory.
 fn fast_go() -> Environment {
-    BTreeMap::from([("GOGC", "400".to_owned())])
+    BTreeMap::from([("GOGC".to_owned(), "400".to_owned())])
 }
 
 /// How long a graceful stop may take before it is ended by force.
@@ -130,7 +130,7 @@ impl ControlPlanePlan {
 
     /// kube-apiserver's environment, to look at and to change. `PATH` is its owner's; there is nothing
     /// else but what stands here.
-    pub fn env(&mut self) -> &mut BTreeMap<&'static str, String> {
+    pub fn env(&mut self) -> &mut BTreeMap<String, String> {
         &mut self.env
     }
 

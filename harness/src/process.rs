@@ -33,7 +33,7 @@ pub struct Plan {
     /// Its arguments.
     pub args: Vec<String>,
     /// What is added to the environment.
-    pub env: BTreeMap<&'static str, String>,
+    pub env: BTreeMap<String, String>,
     /// Whether that is all of the owner's environment, as somebody's own program needs it, or `PATH`
     /// alone.
     pub inherit: bool,
@@ -45,7 +45,10 @@ pub struct Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let env = self.env.iter().map(|(name, value)| (*name, value.as_str()));
+        let env = self
+            .env
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
         let args = self.args.iter().map(String::as_str);
         let line = command_line(env, std::iter::once(self.program.as_str()).chain(args));
         write!(f, "cd {} && {line}", quoted(self.folder.as_str()))

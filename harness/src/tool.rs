@@ -31,7 +31,7 @@ pub(crate) use piped::{Piped, complaint};
 pub(crate) struct Tool {
     name: &'static str,
     program: Utf8PathBuf,
-    env: BTreeMap<&'static str, String>,
+    env: BTreeMap<String, String>,
     log: Option<Utf8PathBuf>,
 }
 
@@ -126,8 +126,8 @@ impl Tool {
     }
 
     /// Adds a variable to its environment.
-    pub(crate) fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.env.insert(name, value.into());
+    pub(crate) fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.insert(name.into(), value.into());
         self
     }
 
@@ -145,7 +145,10 @@ impl Tool {
 
     /// The command line, for a shell.
     pub(crate) fn line(&self, args: &[&str]) -> String {
-        let env = self.env.iter().map(|(name, value)| (*name, value.as_str()));
+        let env = self
+            .env
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
         command_line(env, std::iter::once(self.name).chain(args.iter().copied()))
     }
 

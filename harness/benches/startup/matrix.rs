@@ -149,7 +149,7 @@ impl Programs {
         for plan in [&mut self.etcd, &mut self.apiserver] {
             plan.env.remove("GOGC");
             plan.env
-                .extend(percent.map(|percent| ("GOGC", percent.to_owned())));
+                .extend(percent.map(|percent| ("GOGC".to_owned(), percent.to_owned())));
         }
     }
 
@@ -167,7 +167,7 @@ fn read(name: &'static str, line: &str, logs: &Utf8PathBuf) -> anyhow::Result<Pl
     ensure!((&**cd, &**and) == ("cd", "&&"), "another form: {line}");
     let assigned = rest.iter().take_while(|word| word.starts_with("GOGC="));
     let env: BTreeMap<_, _> = assigned
-        .filter_map(|word| Some(("GOGC", word.split_once('=')?.1.to_owned())))
+        .filter_map(|word| Some(("GOGC".to_owned(), word.split_once('=')?.1.to_owned())))
         .collect();
     let (program, args) = rest[env.len()..].split_first().context("no program")?;
     let plan = Plan {

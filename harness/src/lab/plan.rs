@@ -38,7 +38,7 @@ impl LabPlan {
     }
 
     /// The environment of kube-apiserver, but for `PATH`, which is its owner's.
-    pub fn env(&mut self) -> &mut BTreeMap<&'static str, String> {
+    pub fn env(&mut self) -> &mut BTreeMap<String, String> {
         self.control_plane.env()
     }
 

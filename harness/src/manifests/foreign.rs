@@ -50,12 +50,9 @@ impl ForeignContainer {
             port: self.port,
             folder: self.certificates.clone(),
         };
-        let variables = contract.variables();
         Foreign {
             args: self.args.as_ref().map(|words| words.told(&contract)),
-            env: variables
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
+            env: contract.variables().collect(),
             port: self.port,
             certificates: self.certificates.to_string(),
             path: self.path.as_str().to_owned(),

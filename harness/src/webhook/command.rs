@@ -350,7 +350,7 @@ mod tests {
             name: "the webhook's command",
             program: "/bin/webhook".into(),
             args: Vec::new(),
-            env: [(PORT_VARIABLE, "8443".to_owned())].into(),
+            env: [(PORT_VARIABLE.to_owned(), "8443".to_owned())].into(),
             inherit: true,
             folder: "/".into(),
             log: "/log".into(),

@@ -20,6 +20,7 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// What happens to every connection, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ConnectionFault {
     /// When the client has begun its handshake.
     AtHandshake(Break),
@@ -32,6 +33,7 @@ pub enum ConnectionFault {
 
 /// How a connection ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Break {
     /// By a reset (RST).
     Reset,

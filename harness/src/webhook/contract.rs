@@ -128,8 +128,8 @@ impl Contract {
     }
 
     /// The same as variables.
-    pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
-        (self.values().into_iter()).map(|(_, variable, value)| (variable, value))
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        (self.values().into_iter()).map(|(_, variable, value)| (variable.to_owned(), value))
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
             ]
         );
         let variables: Vec<_> = contract().variables().collect();
-        let port = ("TOKENLAB_WEBHOOK_PORT", "8443".to_owned());
+        let port = ("TOKENLAB_WEBHOOK_PORT".to_owned(), "8443".to_owned());
         assert!(variables.contains(&port), "{variables:?}");
     }
 

@@ -23,7 +23,7 @@ fn plan(home: &Home, script: &str) -> Plan {
         name: "server",
         program: stand_in(&home.file("server"), script),
         args: vec!["--listen=a b".to_owned()],
-        env: BTreeMap::from([("GOGC", "400".to_owned())]),
+        env: BTreeMap::from([("GOGC".to_owned(), "400".to_owned())]),
         inherit: false,
         folder: home.tmp().to_owned(),
         log: home.file("server.log"),
