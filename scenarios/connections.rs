@@ -111,17 +111,19 @@ async fn a_broken_handshake(
 }
 
 /// A webhook that is gone without a word costs more than one request its time: what asks by a
-/// connection of HTTP/2 that nobody answers, waits for thirty seconds. The ping that follows goes
-/// unanswered for another fifteen; then the connection is given up, and who waits asks once more by
-/// another one.
+/// connection of HTTP/2 on which nobody answers waits for thirty seconds. The ping that follows goes
+/// unanswered for another fifteen; then the connection is given up, and who waits meanwhile asks once
+/// more by another one.
 ///
-/// - Source: `apimachinery/pkg/util/net/http.go`, `configureHTTP2Transport`;
+/// - Source: `apimachinery/pkg/util/net/http.go`, `configureHTTP2Transport`, `pingTimeoutSeconds`;
 ///   `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2
 /// - Upstream test: none
 /// - Class: slow
 #[rstest]
 #[tokio::test]
 async fn a_connection_whose_ping_nobody_answers(#[context] context: Context) {
+    /// `pingTimeoutSeconds`.
+    const PING: Duration = Duration::from_secs(15);
     slow!(context);
     let lab = bare_only!(serial(), context);
 
@@ -130,7 +132,14 @@ async fn a_connection_whose_ping_nobody_answers(#[context] context: Context) {
 
     for seen in [first, second] {
         let seen = seen.took_at_least(PATIENCE);
-        assert_eq!(seen.causes()[0].cause, Some(Cause::TimedOut), "{seen}");
+        let cause = seen.causes().first().and_then(|found| found.cause);
+        assert_eq!(cause, Some(Cause::TimedOut), "{seen}");
     }
     assert_eq!((by_one, by_another), (1, 1));
+    // The second one waited for the first connection's ping, too.
+    let broken = lab.webhook().broken().expect("is ours");
+    let [.., one, another] = broken.as_slice() else {
+        panic!("must be two: {broken:?}");
+    };
+    assert!(another.duration_since(*one) >= PATIENCE + PING / 2);
 }

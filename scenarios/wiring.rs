@@ -93,8 +93,8 @@ async fn a_certificate_and_a_token_are_shown_to_the_webhook(
     lab.stop().await;
 }
 
-/// Of the server's address in the file the path alone counts, and is cleaned: no slash at its end,
-/// no query. What the webhook needs besides must be in the path.
+/// Of what follows the host in the file's `server` the path alone counts, and is cleaned: no double
+/// slash, no dot, no slash at its end. Query and fragment are dropped.
 ///
 /// - Source: `client-go/rest/client.go`, `NewRESTClient`; `client-go/rest/request.go`, `NewRequest`,
 ///   v0.37.2

@@ -66,15 +66,15 @@ impl Grown {
         all.filter(|(series, _)| series.starts_with(name)).collect()
     }
 
-    /// Those of the apiserver's calls to that host, by the status of their answers.
+    /// Those of what the apiserver posted to that host, by the status of the answers.
     pub(crate) fn calls(&self, host: &str) -> BTreeMap<&str, u64> {
-        let host = format!("host=\"{host}\"");
+        let posted = format!("host=\"{host}\",method=\"POST\"");
         let mut calls = BTreeMap::new();
         for (series, by) in self.of("rest_client_requests_total{") {
             let code = series
                 .split_once("code=\"")
                 .and_then(|(_, rest)| rest.split_once('"'));
-            if series.contains(&host) {
+            if series.contains(&posted) {
                 *calls.entry(code.expect("must have one").0).or_default() += by;
             }
         }

@@ -17,7 +17,8 @@ use crate::lab::counters::{Counters, Grown};
 pub(crate) const FOUR_PAUSES: Duration = Duration::from_millis(4_062);
 
 /// All that the apiserver gives the webhook, for all attempts together
-/// (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2).
+/// (`apiserver/pkg/authentication/token/cache/cached_token_authenticator.go`, `sharedLookupTimeout`,
+/// v0.37.2).
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What came of one request under a token.
