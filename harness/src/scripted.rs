@@ -167,7 +167,8 @@ impl Authenticator for Scripted {
     async fn authenticate(&self, review: &Review) -> Decision {
         let (act, posted, is_on_record) = match CUE.try_with(Clone::clone) {
             Ok(Cue::Act(act)) => (Some(act), None, true),
-            Ok(Cue::Posted(posted)) => (None, Some(posted), false),
+            // It is not for this one, where one stands behind the other.
+            Ok(Cue::Posted(posted)) => (self.next(&review.token), Some(posted), false),
             Err(_asked_alone) => (self.next(&review.token), None, false),
         };
         let decision = match (&act, &self.otherwise) {
