@@ -21,17 +21,13 @@ use tokenlab_webhook::Token;
 use tokio::time::timeout;
 
 use crate::assets::chain;
-use crate::kubeconfig::Kubeconfig;
+use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::reviewed::hide_in;
 use crate::scripted::fresh_token;
-use crate::webhook::PostError;
+use crate::webhook::{PATIENCE, PostError};
 use certificate::Presented;
 use subject::Subject;
 pub use table::CHECKS;
-
-/// How long an answer may take (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`,
-/// v0.37.2).
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What every clock can count to, ten times.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
@@ -80,8 +76,8 @@ enum Run {
     Look(fn(&Presented) -> Seen),
     /// By questions.
     Ask(fn(&Subject) -> BoxFuture<'_, Seen>),
-    /// By how long the answer took that took longest, until then.
-    Time(fn(&Subject, Duration) -> Seen),
+    /// By how long the answers took until then.
+    Time(fn(&Subject) -> Seen),
 }
 
 /// What was seen of a webhook that passes, or why it does not.
@@ -186,8 +182,8 @@ impl Checks {
         self
     }
 
-    /// How long an answer may take: 30 seconds by default, which is what kube-apiserver gives a
-    /// webhook, and an hour at the most. A check that takes twice as long has failed.
+    /// How long an answer may take: an hour at the most, and by default 30 seconds, which is what
+    /// kube-apiserver gives a webhook. A check that takes twice as long has failed.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience.min(LONGEST);
         self
@@ -204,22 +200,20 @@ impl Checks {
         let served = timeout(patience, Presented::of(&subject.config)).await;
         let served = served.unwrap_or_else(|_| Err(late(patience)));
         let mut answers = true;
-        let mut slowest = Duration::ZERO;
         let mut findings = Vec::with_capacity(CHECKS.len());
         for check in CHECKS {
             let seen = match (&check.run, &served) {
                 (Run::Look(look), Ok(served)) => look(served),
                 (Run::Look(_), Err(why)) => Err(Not::Made(format!("it showed none: {why}"))),
                 _ if !answers => Err(Not::Made("it does not answer".to_owned())),
-                (Run::Time(judge), _) => judge(&subject, slowest),
+                (Run::Time(judge), _) => judge(&subject),
                 (Run::Ask(ask), _) => {
-                    let (began, limit) = (Instant::now(), patience * EACH);
-                    if began + limit > end {
+                    let limit = patience * EACH;
+                    if Instant::now() + limit > end {
                         let why = "the others took the time for it";
                         Err(Not::Made(why.to_owned()))
                     } else {
                         let asked = timeout(limit, ask(&subject)).await;
-                        slowest = slowest.max(began.elapsed());
                         asked.unwrap_or_else(|_| Err(Not::But(late(limit))))
                     }
                 }
@@ -234,7 +228,11 @@ impl Checks {
 impl Check {
     fn found(&self, seen: Seen, subject: &Subject) -> Finding {
         let hidden = |mut text: String| {
-            for token in subject.known.iter().chain([&subject.unknown]) {
+            let own = match &subject.config.identity {
+                Identity::Token(token) => Some(token),
+                _ => None,
+            };
+            for token in subject.known.iter().chain([&subject.unknown]).chain(own) {
                 hide_in(&mut text, token.expose());
             }
             // Only now: half a token is one that is not found.

@@ -147,8 +147,8 @@
 //!
 //! # Is a webhook sound?
 //!
-//! [`Checks`] asks one that is anybody's, by the file that kube-apiserver is told of it by, whatever
-//! the protocol has: each of [`CHECKS`] says what it looks for, why, and where that is written.
+//! [`Checks`] puts anybody's webhook to the test, given the kubeconfig by which kube-apiserver reaches
+//! it: each of [`CHECKS`] says what it looks for, why, and where that is written.
 //!
 //! ```no_run
 //! use tokenlab_harness::{Checks, Kubeconfig};

@@ -9,16 +9,17 @@ use super::{Not, Seen};
 use crate::assets::chain;
 use crate::diagnosis::Certificate;
 use crate::kubeconfig::Kubeconfig;
-use crate::webhook::{self, post_seeing};
+use crate::webhook::{self, authorities, post_seeing};
 
 /// How long a certificate should be valid still.
 const LEFT: SignedDuration = SignedDuration::from_hours(24);
 
-/// The algorithms `md5WithRSAEncryption`, `sha1WithRSAEncryption` and `ecdsa-with-SHA1` (RFC 3279,
-/// section 2.2). That of an authority in between is seen where TLS is: `answers`.
-const WEAK: [(&str, &str); 3] = [
+/// The algorithms `md5WithRSAEncryption`, `sha1WithRSAEncryption`, the same by another name, and
+/// `ecdsa-with-SHA1` (RFC 3279, section 2.2; Go's `crypto/x509/x509.go`). That of an authority in between is seen where TLS is: `answers`.
+const WEAK: [(&str, &str); 4] = [
     ("1.2.840.113549.1.1.4", "MD5"),
     ("1.2.840.113549.1.1.5", "SHA-1"),
+    ("1.3.14.3.2.29", "SHA-1"),
     ("1.2.840.10045.4.1", "SHA-1"),
 ];
 
@@ -28,6 +29,9 @@ pub(super) struct Presented {
     /// The name that it is called by, a DNS name or an IP address.
     called: String,
     certificate: Certificate,
+    /// It stands among the file's authorities itself: nobody looks at who has signed it
+    /// (`crypto/x509/verify.go`, `Certificate.Verify`, Go 1.26).
+    is_pinned: bool,
 }
 
 impl Presented {
@@ -39,16 +43,21 @@ impl Presented {
         let seen = webhook::Seen::default();
         let answered = Box::pin(post_seeing(config, String::new(), &seen)).await;
         match (seen.get(), answered) {
-            (Some(der), _) => Self::read(called, der).ok_or("it cannot be read".to_owned()),
+            (Some(der), _) => {
+                let authorities = authorities(&config.certificate_authority).unwrap_or_default();
+                let read = Self::read(called, der, authorities.contains(der));
+                read.ok_or("it cannot be read".to_owned())
+            }
             (None, Err(error)) => Err(chain(&error)),
             (None, Ok(_)) => Err("TLS was not spoken".to_owned()),
         }
     }
 
-    pub(super) fn read(called: &str, der: &[u8]) -> Option<Self> {
+    pub(super) fn read(called: &str, der: &[u8], is_pinned: bool) -> Option<Self> {
         Some(Self {
             called: called.to_owned(),
             certificate: Certificate::read(der)?,
+            is_pinned,
         })
     }
 
@@ -89,6 +98,7 @@ impl Presented {
     pub(super) fn signature(&self) -> Seen {
         let signature = &self.certificate.signature;
         match WEAK.iter().find(|(algorithm, _)| algorithm == signature) {
+            Some((_, weak)) if self.is_pinned => Ok(format!("{weak}, but the file has it itself")),
             Some((_, weak)) => Err(Not::But(format!("it is signed by {weak}"))),
             None => Ok("it is not".to_owned()),
         }

@@ -14,7 +14,12 @@ fn good(subject: &Subject) -> Question {
 }
 
 async fn told(subject: &Subject, question: &Question, expected: StatusCode) -> Seen {
-    subject.ask(question).await?.is_told(expected)
+    subject
+        .way(None)
+        .await?
+        .ask(question)
+        .await?
+        .is_told(expected)
 }
 
 impl Reply {
@@ -74,12 +79,17 @@ async fn with(subject: &Subject, field: &str, value: &str) -> Seen {
 pub(super) async fn too_large(subject: &Subject) -> Seen {
     let mut question = good(subject);
     question.body += &" ".repeat(8 * 1024 * 1024);
-    match subject.ask(&question).await {
-        Ok(reply) => reply.is_told(StatusCode::PAYLOAD_TOO_LARGE),
+    let seen = match subject.way(None).await?.ask(&question).await {
+        Ok(reply) => return reply.is_told(StatusCode::PAYLOAD_TOO_LARGE),
         // Over HTTP/1.1 what says so with the body unread takes its answer back by closing.
         Err(PostError::Http(error)) if !error.is_connect() && !error.is_timeout() => {
-            Ok("it closes the connection".to_owned())
+            "it closes the connection"
         }
-        Err(error) => Err(error.into()),
+        Err(error) => return Err(error.into()),
+    };
+    // Or the body was the end of it.
+    match subject.ask(&good(subject)).await {
+        Ok(_) => Ok(seen.to_owned()),
+        Err(_) => Err(Not::But(format!("{seen}, and answers no more"))),
     }
 }

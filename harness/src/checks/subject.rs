@@ -1,6 +1,7 @@
 //! The webhook that is looked at: what it is asked, and what it answers.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode, Version};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use tokenlab_webhook::{ApiVersion, Token};
 
 use super::{Checks, Not};
-use crate::kubeconfig::Kubeconfig;
+use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::webhook::{PostError, Way, answer, tls_of};
 
 /// A webhook, and what is known of it.
@@ -21,6 +22,20 @@ pub(super) struct Subject {
     pub(super) unknown: Token,
     pub(super) audiences: Vec<String>,
     pub(super) patience: Duration,
+    slowest: Mutex<Duration>,
+}
+
+/// Times one answer, to whatever end it comes.
+struct Timed<'a> {
+    slowest: &'a Mutex<Duration>,
+    began: Instant,
+}
+
+impl Drop for Timed<'_> {
+    fn drop(&mut self) {
+        let mut slowest = self.slowest.lock().unwrap_or_else(PoisonError::into_inner);
+        *slowest = self.began.elapsed().max(*slowest);
+    }
 }
 
 /// A request.
@@ -73,7 +88,28 @@ impl Subject {
             unknown,
             audiences,
             patience,
+            slowest: Mutex::default(),
         }
+    }
+
+    /// The same webhook, for who shows nothing.
+    pub(super) fn to_anybody(&self) -> Self {
+        Self {
+            config: Kubeconfig {
+                identity: Identity::Anonymous,
+                ..self.config.clone()
+            },
+            known: None,
+            unknown: self.unknown.clone(),
+            audiences: Vec::new(),
+            patience: self.patience,
+            slowest: Mutex::default(),
+        }
+    }
+
+    /// How long the slowest answer took, of all to questions that kube-apiserver could ask.
+    pub(super) fn slowest(&self) -> Duration {
+        *self.slowest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The token that it knows.
@@ -117,20 +153,30 @@ impl Subject {
         Way::open(&self.config, tls).await
     }
 
+    /// Asks what kube-apiserver could ask.
     pub(super) async fn ask(&self, question: &Question) -> Result<Reply, PostError> {
-        self.way(None).await?.ask(question).await
+        self.ask_by(&self.way(None).await?, question).await
+    }
+
+    /// The same by a way that is open.
+    pub(super) async fn ask_by(&self, way: &Way, question: &Question) -> Result<Reply, PostError> {
+        let _timed = Timed {
+            slowest: &self.slowest,
+            began: Instant::now(),
+        };
+        way.ask(question).await
     }
 }
 
 impl Way {
     pub(super) async fn ask(&self, question: &Question) -> Result<Reply, PostError> {
         let mut url = self.url.clone();
-        // As the apiserver's client does: no slash at the end, and a limit of time.
-        let path = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&(path + question.below));
-        url.set_query(Some("timeout=30s"));
+        if !question.below.is_empty() {
+            // That of a URL without a path is `/`.
+            let path = url.path().trim_end_matches('/').to_owned();
+            url.set_path(&(path + question.below));
+        }
         let request = self
-            .client
             .request(question.method.clone(), url)
             .header(CONTENT_TYPE, question.content_type)
             // Each check has one of its own.

@@ -255,7 +255,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "question-too-large",
-        what: "a body of 8 MiB is answered with 413",
+        what: "a body of 8 MiB is answered with 413, or not read",
         why: "whoever reaches it can fill its memory",
         source: "apiserver v0.37.2: pkg/server/config.go, MaxRequestBodyBytes",
         severity: Severity::Should,
@@ -263,8 +263,8 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "in-time",
-        what: "each answer comes in the time that kube-apiserver waits, 30 seconds",
-        why: "kube-apiserver gives up then, and who shows the token gets 401",
+        what: "each answer comes in time",
+        why: "kube-apiserver gives up after 30 seconds, and who shows the token gets 401",
         source: "apiserver v0.37.2: pkg/util/webhook/webhook.go, defaultRequestTimeout",
         severity: Severity::Must,
         run: Run::Time(transport::in_time),

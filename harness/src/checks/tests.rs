@@ -265,12 +265,14 @@ fn a_certificate_signed_by_sha1() {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject as _;
     let der = CertificateDer::from_pem_slice(SHA1.as_bytes()).expect("must be PEM");
-    let certificate = Presented::read("sha1", &der).expect("must be read");
+    let certificate = Presented::read("sha1", &der, false).expect("must be read");
     let but = certificate.signature().expect_err("must not pass");
     assert!(
         matches!(&but, Not::But(but) if but.contains("SHA-1")),
         "{but:?}"
     );
+    let pinned = Presented::read("sha1", &der, true).expect("must be read");
+    pinned.signature().expect("must pass");
 }
 
 #[rstest]

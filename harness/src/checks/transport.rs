@@ -1,20 +1,19 @@
 //! How it is reached: protocols, callers, many at once.
 
-use std::time::Duration;
-
 use futures::future::try_join_all;
 use http::{StatusCode, Version};
 use tokenlab_webhook::ApiVersion;
 
 use super::subject::{Question, Subject};
 use super::{Not, Seen};
-use crate::kubeconfig::{Identity, Kubeconfig};
+use crate::kubeconfig::Identity;
 use crate::webhook::PostError;
 
 /// By all that was asked before.
-pub(super) fn in_time(subject: &Subject, slowest: Duration) -> Seen {
-    let told = format!("the slowest answer took {slowest:.2?}");
-    if slowest > subject.patience {
+pub(super) fn in_time(subject: &Subject) -> Seen {
+    let (slowest, patience) = (subject.slowest(), subject.patience);
+    let told = format!("the slowest took {slowest:.2?}, and {patience:?} are given");
+    if slowest > patience {
         return Err(Not::But(told));
     }
     Ok(told)
@@ -47,17 +46,7 @@ pub(super) async fn wants_a_certificate(subject: &Subject) -> Seen {
         return Err(Not::Made(why.to_owned()));
     }
     let review = subject.review(ApiVersion::V1Beta1, &subject.unknown);
-    let anybody = Subject {
-        config: Kubeconfig {
-            identity: Identity::Anonymous,
-            ..subject.config.clone()
-        },
-        known: None,
-        unknown: subject.unknown.clone(),
-        audiences: Vec::new(),
-        patience: subject.patience,
-    };
-    let way = anybody.way(Some(b"http/1.1")).await?;
+    let way = subject.to_anybody().way(Some(b"http/1.1")).await?;
     match way.ask(&Question::of(&review)).await {
         Ok(reply)
             if matches!(
@@ -81,7 +70,8 @@ pub(super) async fn together(subject: &Subject) -> Seen {
         let known = subject.known.as_ref().filter(|_| turn % 2 == 0);
         let token = known.unwrap_or(&subject.unknown);
         let review = subject.review(ApiVersion::V1Beta1, token);
-        let answer = way.ask(&Question::of(&review)).await?.review()?;
+        let answer = subject.ask_by(&way, &Question::of(&review)).await?;
+        let answer = answer.review()?;
         match known {
             Some(_) => answer.authenticated().map(drop),
             None => answer.refusal().map(drop),

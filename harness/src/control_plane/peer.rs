@@ -18,8 +18,8 @@ impl ControlPlane {
     /// and with a log of its own, `kube-apiserver-<port>.log`. Returns when it is ready.
     ///
     /// It sees neither later [restarts](Self::restart) nor the webhook's journal, and writes no audit
-    /// log: that file is the first one's. Nobody watches it, and without the etcd of this control
-    /// plane it goes on without an answer: it is to end first.
+    /// log: that file is the first one's. Nobody watches it, and without etcd it answers nothing: end it
+    /// before this control plane.
     pub async fn peer(&self) -> Result<Peer, ControlPlaneError> {
         let port = Port::reserve().map_err(ControlPlaneError::Port)?;
         let mut flags = self.plan.flags.clone();

@@ -315,8 +315,8 @@ impl Supervisor {
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers a request: one file each. What is a stream sends its answers by itself, with
-    /// [`send`], until its client is gone; `None` says so, and of others that nobody waits for one.
+    /// Answers a request: one file each. `None` when there is nothing more to send: a stream has sent its
+    /// answers by itself, with [`send`], or nobody waits for one any more.
     async fn dispatch(
         &self,
         request: Request,

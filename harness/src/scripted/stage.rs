@@ -19,10 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Act, Scripted};
 use crate::journal::Journal;
-
-/// How long kube-apiserver waits for an answer
-/// (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2).
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::webhook::PATIENCE;
 
 /// A body that is longer is not on record.
 const RECORDED_BODY: usize = 16 << 10;

@@ -27,7 +27,9 @@ pub enum ConnectionFault {
     /// When TLS is up, with HTTP/1.1, and a request, or its beginning, has come. Without TLS: when
     /// that has come.
     AtRequest(Break),
-    /// When TLS is up, with HTTP/2, and the first request has come whole. Without TLS: when that has.
+    /// When TLS is up, with HTTP/2, the first request has come whole, and the client has taken note of
+    /// the server's settings. Without TLS: when that is so. Who does not speak HTTP/2 fails at the
+    /// handshake, and is not counted.
     AtStream(Break),
 }
 

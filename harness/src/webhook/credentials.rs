@@ -52,7 +52,7 @@ pub enum CredentialError {
 }
 
 /// The authorities in a CA file.
-pub(super) fn authorities(pem: &str) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
+pub(crate) fn authorities(pem: &str) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
     let found = certificates(pem)?;
     let mut roots = RootCertStore::empty();
     for certificate in &found {

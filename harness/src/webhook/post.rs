@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError};
 use serde_json::Value;
-use tokenlab_webhook::{ApiVersion, BODY_LIMIT};
+use tokenlab_webhook::{ApiVersion, BODY_LIMIT, Token};
 use url::Url;
 
 use super::credentials::{self, CredentialError, Seen};
 use crate::kubeconfig::{Identity, Kubeconfig};
 use crate::runtime;
 
-/// How long the apiserver waits for an answer
+/// How long kube-apiserver waits for an answer
 /// (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2).
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a webhook answered to a request that was posted to it.
 #[derive(Clone, Debug)]
@@ -167,14 +167,10 @@ async fn send(
     body: String,
 ) -> Result<Answer, PostError> {
     let way = Way::open(config, tls).await?;
-    let mut request = way
-        .client
-        .post(way.url)
+    let request = way
+        .request(http::Method::POST, way.url.clone())
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(body);
-    if let Identity::Token(token) = &config.identity {
-        request = request.bearer_auth(token.expose());
-    }
     let (head, body) = answer(request).await?;
     Ok(Answer {
         status: head.status,
@@ -186,9 +182,11 @@ async fn send(
 #[derive(Clone, Debug)]
 pub(crate) struct Way {
     /// Follows no redirect, asks no proxy, and waits as long as the apiserver does.
-    pub(crate) client: reqwest::Client,
+    client: reqwest::Client,
     /// The URL that TokenReviews are posted to.
     pub(crate) url: Url,
+    /// The apiserver's own, where the file has one.
+    token: Option<Token>,
 }
 
 impl Way {
@@ -212,8 +210,28 @@ impl Way {
             let set = url.set_host(Some(name));
             set.map_err(|_no_host| CredentialError::ServerName)?;
         }
+        let path: Vec<_> = url.path().split('/').filter(|it| !it.is_empty()).collect();
+        let path = format!("/{}", path.join("/"));
+        // As the apiserver's client does: it cleans the path, which is all that counts behind the host,
+        // and says how long it waits (`client-go/rest/request.go`, `NewRequest`, v0.37.2).
+        url.set_path(&path);
+        url.set_query(Some("timeout=30s"));
+        url.set_fragment(None);
+        let token = match &config.identity {
+            Identity::Token(token) => Some(token.clone()),
+            _ => None,
+        };
         let client = client.build().map_err(PostError::of)?;
-        Ok(Self { client, url })
+        Ok(Self { client, url, token })
+    }
+
+    /// A request that shows what the apiserver shows.
+    pub(crate) fn request(&self, method: http::Method, url: Url) -> reqwest::RequestBuilder {
+        let request = self.client.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        }
     }
 }
 

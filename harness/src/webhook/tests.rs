@@ -3,7 +3,8 @@
 use std::error::Error as _;
 use std::time::Instant;
 
-use tokenlab_webhook::{BODY_LIMIT, Mock, Token};
+use serde_json::json;
+use tokenlab_webhook::{BODY_LIMIT, Decision, Mock, PATH, Token, User};
 
 use super::*;
 use crate::journal::Outcome;
@@ -89,7 +90,7 @@ async fn what_has_no_script_is_on_record_as_it_came() {
     webhook.post(V1.to_owned()).await.expect("must answer");
     let calls = scripted.calls(&Token::from("t"));
     let posted = calls[0].posted.as_ref().expect("must be on record");
-    assert_eq!(posted.path, tokenlab_webhook::PATH);
+    assert_eq!(posted.path, "/authenticate?timeout=30s");
     assert_eq!(posted.body["spec"]["token"], "[token]");
 }
 
@@ -137,7 +138,7 @@ async fn down_ends_the_reviews_that_run() {
 /// What is only about to be closed is so in many a round.
 #[tokio::test]
 async fn down_closes_what_a_fault_keeps_open() {
-    use std::io::{ErrorKind, Read as _, Write as _};
+    use std::io::Write as _;
     let webhook = mock();
     let hang = ConnectionFault::AtHandshake(Break::Hang);
     let broken = webhook.break_connections(Some(hang)).await;
@@ -159,9 +160,47 @@ async fn down_closes_what_a_fault_keeps_open() {
             }
         });
         hangs.await.expect("must come");
+        assert_eq!(open(port), 1);
         webhook.down().await.expect("is its own");
-        client.set_nonblocking(true).expect("must be set");
-        let read = client.read(&mut [0; 1]).map_err(|error| error.kind());
-        assert_ne!(read, Err(ErrorKind::WouldBlock));
+        assert_eq!(open(port), 0);
     }
+}
+
+/// How many connections of a port of ours are open by what the kernel says of this side: the client
+/// may hear of it later.
+fn open(port: u16) -> usize {
+    const ESTABLISHED: &str = "01";
+    let table = std::fs::read_to_string("/proc/self/net/tcp").expect("must be read");
+    let port = format!(":{port:04X}");
+    let is_open = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let local = fields.next().is_some_and(|local| local.ends_with(&port));
+        local && fields.nth(1) == Some(ESTABLISHED)
+    };
+    table.lines().filter(is_open).count()
+}
+
+/// As kube-apiserver does: `wiring` of the scenarios shows it.
+#[tokio::test]
+async fn a_question_goes_to_the_cleaned_path_and_shows_the_files_token() {
+    let inner = Scripted::new();
+    let webhook = Webhook::scripted(Scripted::over(inner.clone())).expect("must be served");
+    let token = inner.token(Decision::authenticated(User::new("ann")));
+    let mut config = webhook.kubeconfig();
+    config.server = config
+        .server
+        .replace(PATH, "//./authenticate/?tenant=one#two");
+    config.identity = Identity::Token(Token::from("the apiserver's"));
+    let question = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
+        "spec": {"token": token.expose()}});
+
+    let answer = posted(&config, question.to_string()).await;
+
+    // Whose script is behind another one's.
+    let answer = answer.expect("must answer");
+    assert!(answer.body.contains("ann"), "{}", answer.body);
+    let calls = inner.calls(&token);
+    let posted = calls[0].posted.as_ref().expect("must be on record");
+    assert_eq!(posted.path, "/authenticate?timeout=30s");
+    assert_eq!(posted.headers["authorization"], "Bearer the apiserver's");
 }
