@@ -82,7 +82,11 @@ pub enum Source {
     Record,
     /// The certificate that the webhook shows.
     Certificate,
-    /// The webhook's answer to the same question, asked past the apiserver.
+    /// The webhook's answer to the same question, asked past the apiserver by the webhook's file: the
+    /// same authority, name and client certificate. In a lab of one's own it is asked from the
+    /// apiserver's machine. In a cluster that is somebody else's it is asked from here, by the file's
+    /// URL or, where the webhook was deployed by a lab, by a port-forward to its Pod: what is said
+    /// begins with that, as the apiserver's own way may be broken, or another one.
     Probe,
     /// How the apiserver knows the user.
     User,

@@ -35,7 +35,7 @@ use crate::progress::Progress;
 use crate::run_folder::{COMMAND_LINES, RunFolder, random_name};
 use crate::tool::{Input, Tool, ToolError};
 use crate::wait::{Poll, Probe, WaitError, until};
-use crate::webhook::Answer;
+use crate::webhook::{Answer, Seen};
 
 use access::Access;
 pub use error::ExistingError;
@@ -285,8 +285,25 @@ impl Existing {
     /// this machine (`kubectl port-forward`). Whether the apiserver's machine reaches the Service is
     /// not known by that.
     pub async fn post(&self, body: String) -> Result<Answer, ExistingError> {
+        let config = self.webhook_config(None);
+        self.post_seeing(&config, body, &Seen::default()).await
+    }
+
+    /// The same by the authority, the name and the client certificate of this file, with the
+    /// certificate that was shown. Without a Pod it fails at once.
+    pub(crate) async fn post_seeing(
+        &self,
+        config: &Kubeconfig,
+        body: String,
+        seen: &Seen,
+    ) -> Result<Answer, ExistingError> {
+        let deployment = self.get::<Deployment>("deployment", &self.manifests.name);
+        let status = deployment.await?.status.unwrap_or_default();
+        if status.ready_replicas.unwrap_or_default() == 0 {
+            return Err(ExistingError::NoPod);
+        }
         let forward = Forward::open(self).await?;
-        let answer = forward.post(self.webhook_config(None), body).await;
+        let answer = forward.post(config, body, seen).await;
         forward.close().await;
         answer
     }

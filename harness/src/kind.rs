@@ -1,6 +1,7 @@
 //! kind: a cluster whose node is a container, made by kubeadm.
 
 mod config;
+mod mounts;
 mod restart;
 mod static_pod;
 mod wiring;
@@ -24,6 +25,7 @@ use crate::tool::Tool;
 
 use config::Config;
 pub use static_pod::ManifestError;
+use static_pod::StaticPod;
 use wiring::Wiring;
 pub use wiring::WiringError;
 
@@ -148,6 +150,22 @@ impl Kind {
         let words = restart::command_line(node).await?;
         let flags = words.lines().filter(|word| word.starts_with("--"));
         Ok(flags.map(str::to_owned).collect())
+    }
+
+    /// The flags that its manifest has, whatever runs.
+    pub(crate) async fn told_flags(&self, node: &Node) -> Result<Vec<String>, WiringError> {
+        let manifest = wiring::manifest(node).await?;
+        Ok(StaticPod::read(&manifest, wiring::CONTAINER)?.flags())
+    }
+
+    /// Where a file that the apiserver sees is in the node; `None` where nothing is mounted there.
+    pub(crate) async fn mounted(
+        &self,
+        node: &Node,
+        path: &str,
+    ) -> Result<Option<String>, WiringError> {
+        let manifest = wiring::manifest(node).await?;
+        Ok(mounts::in_node(&manifest, wiring::CONTAINER, path.as_ref()))
     }
 
     /// Takes back what wired the webhook in.

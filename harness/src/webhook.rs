@@ -36,7 +36,7 @@ pub use elsewhere::{Elsewhere, ServerNameError, WebhookUrl, WebhookUrlError};
 pub use error::WebhookError;
 use observed::Observed;
 pub use post::{Answer, PostError};
-pub(crate) use post::{PATIENCE, Way, answer, post as posted, post_seeing, tls_of};
+pub(crate) use post::{PATIENCE, Way, answer, post_seeing, tls_of};
 use served::Served;
 pub use switches::Fault;
 use switches::Switches;

@@ -151,6 +151,27 @@ impl Distribution {
         })
     }
 
+    /// The flags that the apiserver is started with, whatever runs.
+    pub(super) async fn told_flags(&self, node: &Node) -> Result<Vec<String>, ClusterError> {
+        Ok(match self {
+            Self::Kind(kind) => kind.told_flags(node).await?,
+            // They stand in its log, also when it has ended.
+            Self::K3s(k3s) => k3s.flags(node).await?,
+        })
+    }
+
+    /// Where a file that the apiserver sees is in the node; `None`: nowhere.
+    pub(super) async fn mounted(
+        &self,
+        node: &Node,
+        path: &str,
+    ) -> Result<Option<String>, ClusterError> {
+        match self {
+            Self::Kind(kind) => Ok(kind.mounted(node, path).await?),
+            Self::K3s(_) => Ok(Some(path.to_owned())),
+        }
+    }
+
     /// Takes back what wired the webhook in.
     pub(super) async fn undo(
         &self,

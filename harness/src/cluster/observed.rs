@@ -88,9 +88,29 @@ impl Cluster {
         &self.admin
     }
 
-    /// A file of the node; `None` when there is none.
-    pub(crate) async fn read(&self, path: &str) -> Result<Option<String>, ClusterError> {
-        Ok(self.node.read(path).await?)
+    /// The flags that the apiserver is started with, whatever runs.
+    pub(crate) async fn told_flags(&self) -> Result<Vec<String>, ClusterError> {
+        self.plan.distribution.told_flags(&self.node).await
+    }
+
+    /// A file as the apiserver sees it; the inner error says why it sees none.
+    pub(crate) async fn seen(
+        &self,
+        path: &str,
+    ) -> Result<Result<String, &'static str>, ClusterError> {
+        let there = self.plan.distribution.mounted(&self.node, path).await?;
+        if let Some(there) = there {
+            let text = self.node.read(&there).await?;
+            return Ok(text.ok_or("it is not in the node"));
+        }
+        Ok(Err(match self.node.read(path).await? {
+            Some(_) => {
+                "it is in the node, and the manifest of kube-apiserver's Pod mounts no folder with it"
+            }
+            None => {
+                "it is not in the node, nor is a folder for it mounted into kube-apiserver's Pod"
+            }
+        }))
     }
 
     /// The log of the apiserver that runs, or that ran last.

@@ -29,7 +29,7 @@ impl Findings {
             Source::Flags,
             self.flags
                 .as_deref()
-                .map(|flags| Some(shown_flags(flags)))
+                .map(|flags| Some(self.shown(flags)))
                 .map_err(Clone::clone),
         );
         see(
@@ -52,7 +52,7 @@ impl Findings {
         );
         let wired = matches!(&self.file, Ok(Ok(_)));
         if wired {
-            see(Source::Metrics, told(&self.calls));
+            see(Source::Metrics, self.counted());
             see(Source::Record, told(&self.record));
             let certificate = self.probe.as_ref().ok();
             let certificate = certificate.and_then(|probed| probed.certificate.as_ref());
@@ -60,7 +60,11 @@ impl Findings {
                 Source::Certificate,
                 Ok(certificate.map(ToString::to_string)),
             );
-            see(Source::Probe, told(&self.probe));
+            let probed = told(&self.probe);
+            see(
+                Source::Probe,
+                probed.map(|said| said.map(|said| format!("{}{said}", self.way))),
+            );
         }
         Diagnosis {
             healthy: judged.healthy,
@@ -71,6 +75,25 @@ impl Findings {
             remedy: judged.remedy,
             unseen,
         }
+    }
+
+    fn shown(&self, flags: &[String]) -> String {
+        let mut shown = shown_flags(flags);
+        if self.only_told {
+            shown.push_str(
+                "; the manifest has it, so what runs was started by another, or has not been started \
+                 since",
+            );
+        }
+        shown
+    }
+
+    fn counted(&self) -> Sight<Option<String>> {
+        let mut counted = told(&self.calls)?;
+        if let (Some(counted), Some(calls)) = (&mut counted, &self.calls_for_nobody) {
+            *counted = format!("{counted}; for a token that nobody has, {calls}");
+        }
+        Ok(counted)
     }
 
     fn user(&self) -> Option<String> {

@@ -32,6 +32,8 @@ pub(super) struct Findings {
     pub(super) has_certificate: bool,
     pub(super) answered: Answered,
     pub(super) flags: Sight<Vec<String>>,
+    /// Whether the webhook's flag is where the apiserver is started from, and what runs has none.
+    pub(super) only_told: bool,
     /// Where the webhook's file is.
     pub(super) path: Sight<Utf8PathBuf>,
     pub(super) file: Sight<Result<ConfigFile, ConfigFileError>>,
@@ -42,8 +44,13 @@ pub(super) struct Findings {
     /// The log's last words, of an apiserver that does not answer.
     pub(super) end_of_log: Option<String>,
     pub(super) calls: Sight<Calls>,
+    /// The same for a token that nobody has, where the webhook was not asked about this one, and the
+    /// flags do not tell whether it ever is.
+    pub(super) calls_for_nobody: Option<Calls>,
     pub(super) record: Sight<Record>,
     pub(super) probe: Sight<Probed>,
+    /// How the probe went there, where it is not the apiserver's way.
+    pub(super) way: &'static str,
 }
 
 /// What the webhook's record says of the token.
@@ -90,7 +97,9 @@ pub(crate) async fn diagnose(eyes: Eyes<'_>, shown: &Shown) -> Diagnosis {
 
 async fn find(eyes: Eyes<'_>, shown: &Shown) -> Findings {
     let flags = within(LOOK, eyes.flags()).await;
-    let path = eyes.config_path(&flags);
+    let only_told = within(LOOK, async { Ok(eyes.is_only_told(&flags).await) });
+    let only_told = only_told.await.unwrap_or_default();
+    let path = within(LOOK, eyes.config_path(&flags)).await;
     let file = match &path {
         Ok(path) => within(LOOK, async { Ok(ConfigFile::read(&eyes, path).await) }).await,
         Err(why) => Err(why.clone()),
@@ -146,6 +155,14 @@ async fn find(eyes: Eyes<'_>, shown: &Shown) -> Findings {
         }
         Err(why) => Err(why),
     };
+    let is_old = token.is_some() && !shown.is_fresh();
+    let may_be_remembered = is_old && flags.is_err() && answered == Answered::Unauthorized;
+    let calls_for_nobody = match &calls {
+        Ok(calls) if calls.is_empty() && may_be_remembered => {
+            for_nobody(&eyes, &admin, host.as_deref()).await.ok()
+        }
+        _ => None,
+    };
     if let Ok(admin) = admin {
         admin.forget();
     }
@@ -164,14 +181,17 @@ async fn find(eyes: Eyes<'_>, shown: &Shown) -> Findings {
         has_certificate: shown.has_a_certificate(),
         answered,
         flags,
+        only_told,
         path,
         file,
         log,
         sees_the_file: eyes.see_the_file_itself(),
         end_of_log,
         calls,
+        calls_for_nobody,
         record,
         probe,
+        way: eyes.way(),
     }
 }
 
@@ -242,8 +262,9 @@ async fn asked(
     let probed = ask(version).await;
     // Where the flag is not seen, either version may be the right one.
     if flags.is_err() && probed.cause() == Some(Cause::OtherVersion) {
-        let other = ask(ApiVersion::V1).await;
+        let mut other = ask(ApiVersion::V1).await;
         if other.cause() != Some(Cause::OtherVersion) {
+            other.insists = true;
             return Ok(other);
         }
     }
@@ -276,6 +297,13 @@ async fn metrics(admin: &Sight<Kubectl>, host: Option<&str>) -> Sight<Calls> {
         return Err(output.stderr.trim().to_owned());
     }
     Ok(Calls::read(&output.stdout, host))
+}
+
+/// What the apiserver asks about a token that it cannot have heard of.
+async fn for_nobody(eyes: &Eyes<'_>, admin: &Sight<Kubectl>, host: Option<&str>) -> Sight<Calls> {
+    let before = metrics(admin, host).await?;
+    ask(eyes, &Shown::fresh()).await;
+    Ok(metrics(admin, host).await?.since(&before))
 }
 
 /// What the apiserver asked about a token since then.

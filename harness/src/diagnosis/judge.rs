@@ -4,7 +4,7 @@ use super::config_file::ConfigFileError;
 use super::findings::{Findings, Record};
 use super::metrics::Calls;
 use super::probe::Probed;
-use super::sight::{Sight, values};
+use super::sight::{FROM_HERE, Sight, values};
 use super::{Answered, Cause};
 use crate::journal::Outcome;
 use crate::lab::CONFIG_FILE_FLAG;
@@ -157,16 +157,9 @@ fn unauthorized(findings: &Findings) -> Judged {
             Some(cause) => cause,
             None => return Judged::unknown("the log has an error that is not known here"),
         },
-        // Without a log, it is what the webhook itself says.
-        _ => match findings.probe.as_ref().ok().and_then(Probed::cause) {
-            Some(Cause::Refused) => refused(findings),
-            Some(cause) => cause,
-            None if vouched(findings).is_some() => match was_asked(findings) {
-                Some(false) => not_asked(findings),
-                Some(true) if findings.flags.is_err() => return other_audiences(),
-                _ => return Judged::unknown("it could not be seen why"),
-            },
-            None => return Judged::unknown("it could not be seen why"),
+        _ => match unlogged(findings) {
+            Ok(cause) => cause,
+            Err(judged) => return judged,
         },
     };
     if cause == Cause::Refused && findings.fresh {
@@ -184,6 +177,13 @@ fn unauthorized(findings: &Findings) -> Judged {
         };
     }
     let mut judged = Judged::from(cause);
+    let failed = |probed: &Probed| probed.outcome.is_err() && probed.cause() == Some(cause);
+    if findings.way == FROM_HERE && findings.probe.as_ref().is_ok_and(failed) {
+        judged.remedy = Some(format!(
+            "{}. So it is from here: kube-apiserver's machine may find something else there",
+            cause.remedy()
+        ));
+    }
     // What the probe finds is how it is now; the log tells of what the apiserver knows.
     if findings.log.as_ref().is_ok_and(Option::is_some)
         && !cause.is_of_the_token()
@@ -196,6 +196,43 @@ fn unauthorized(findings: &Findings) -> Judged {
         ));
     }
     judged
+}
+
+/// Without a line of the log it is what the webhook itself says. What the apiserver counts of its
+/// calls goes before that: the way to the webhook may be another one from here.
+fn unlogged(findings: &Findings) -> Result<Cause, Judged> {
+    let Ok(probe) = &findings.probe else {
+        return Err(Judged::unknown("it could not be seen why"));
+    };
+    let asked = was_asked(findings);
+    if asked == Some(false) {
+        return Ok(not_asked(findings));
+    }
+    if let Ok(calls) = &findings.calls {
+        match &probe.outcome {
+            Err(_) if calls.all_are(200) => {
+                return Err(Judged::unknown(
+                    "kube-apiserver had an answer of the webhook, which cannot be asked from here: \
+                     it could not be seen what is wrong with it",
+                ));
+            }
+            Err(_) if !calls.none_is_answered() => return Ok(failed(findings)),
+            Ok(_) if calls.none_is_answered() => return Ok(Cause::Unreached),
+            _ => {}
+        }
+    }
+    match probe.cause() {
+        Some(Cause::Refused) => Ok(refused(findings)),
+        Some(cause) => Ok(cause),
+        None if vouched(findings).is_some() && asked == Some(true) && findings.flags.is_err() => {
+            if probe.insists {
+                // Had it been asked in that version, it would be known.
+                return Ok(Cause::OtherVersion);
+            }
+            Err(other_audiences())
+        }
+        None => Err(Judged::unknown("it could not be seen why")),
+    }
 }
 
 /// The apiserver got a refusal that it could read, or has one.
@@ -213,12 +250,16 @@ fn refused(findings: &Findings) -> Cause {
 }
 
 /// 401, and the webhook was not asked. That a refusal is remembered is known where the webhook told of
-/// it, or else where it is the webhook that must have been asked, and the token was shown before.
+/// it, or else where it is the webhook that must have been asked, as it is about others, and the token
+/// was shown before.
 fn not_asked(findings: &Findings) -> Cause {
     let record = findings.record.as_ref().ok();
     let remembered = record.and_then(|record| record.remembered.as_ref());
     let remembers = matches!(remembered, Some((Outcome::Refused, _)));
-    let must = is_wired(findings) == Some(true) && findings.calls.is_ok() && !findings.fresh;
+    let asks = findings.calls_for_nobody.as_ref();
+    let asks = asks.is_some_and(|calls| !calls.is_empty());
+    let must = is_wired(findings) == Some(true) || asks;
+    let must = must && findings.calls.is_ok() && !findings.fresh;
     if remembers || must {
         Cause::CachedRefusal
     } else {
@@ -297,8 +338,10 @@ fn down(findings: &Findings) -> Judged {
         let line = line.trim_start();
         line.starts_with("Error: ") || line.contains("\"command failed\"")
     });
-    // What an apiserver that runs has logged before is no reason.
-    let fatal = fatal.filter(|_| findings.flags.is_err());
+    // What an apiserver that runs has logged before is no reason; that of a cluster may have been
+    // seen between two ends.
+    let last = log.lines().rev().find(|line| !line.trim().is_empty());
+    let fatal = fatal.filter(|_| findings.flags.is_err() || fatal == last);
     if fatal.is_none() && !findings.answered.is_silence() {
         return Judged::unknown("kubectl could not ask kube-apiserver");
     }

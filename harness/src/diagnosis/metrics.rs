@@ -47,6 +47,11 @@ impl Calls {
         self.0.is_empty()
     }
 
+    /// Whether there are some, and none was answered.
+    pub(super) fn none_is_answered(&self) -> bool {
+        !self.is_empty() && self.0.keys().all(|code| code == "<error>")
+    }
+
     /// Whether all that were answered had this status, and there are some.
     pub(super) fn all_are(&self, status: u16) -> bool {
         let mut answered = self.0.keys().filter(|code| *code != "<error>").peekable();

@@ -1,4 +1,5 @@
-//! The webhook asked as the apiserver asks it: the same URL, authority, name and client certificate.
+//! The webhook asked as the apiserver asks it: by the same URL, authority, name and client certificate.
+//! Where the apiserver's machine is not to be had the way is another one, and the evidence says so.
 
 use std::error::Error;
 use std::fmt;
@@ -22,6 +23,8 @@ pub(super) struct Probed {
     /// What the webhook showed.
     pub(super) certificate: Option<Certificate>,
     pub(super) outcome: Result<Reviewed, Unanswered>,
+    /// Whether it answers in this version whatever it is asked in.
+    pub(super) insists: bool,
     audiences: Vec<String>,
 }
 
@@ -79,6 +82,7 @@ impl Probed {
         Self {
             certificate,
             outcome,
+            insists: false,
             audiences,
         }
     }
@@ -89,6 +93,7 @@ impl Probed {
         Self {
             certificate: None,
             outcome,
+            insists: false,
             audiences: Vec::new(),
         }
     }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::probe::Unanswered;
-use super::{LogMark, Shown, Unauthenticated};
+use super::{Cause, LogMark, Shown, Unauthenticated};
 use crate::assets::chain;
 use crate::cluster::Cluster;
-use crate::existing::{Existing, Operator, Outside};
+use crate::existing::{Existing, ExistingError, Operator, Outside};
 use crate::journal::Journal;
 use crate::kubeconfig::Kubeconfig;
 use crate::kubectl::{Kubectl, KubectlError};
@@ -68,7 +68,11 @@ impl Mark {
 /// (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2).
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// By the file's URL, which may lead elsewhere from here.
+pub(super) const FROM_HERE: &str = "from here: ";
+
 const NOT_OURS: &str = "the cluster is somebody else's";
+const DOWN: &str = "kube-apiserver does not run";
 
 impl Eyes<'_> {
     fn folder(&self) -> &RunFolder {
@@ -116,18 +120,34 @@ impl Eyes<'_> {
     pub(super) async fn flags(&self) -> Sight<Vec<String>> {
         match self {
             Self::Bare(lab) => match lab.running_flags() {
-                Ok(flags) if flags.is_empty() => Err("kube-apiserver does not run".to_owned()),
+                Ok(flags) if flags.is_empty() => Err(DOWN.to_owned()),
                 Ok(flags) => Ok(flags),
                 Err(error) => Err(chain(&error)),
             },
-            Self::Cluster(cluster) => cluster.running_flags().await.map_err(|it| chain(&it)),
+            Self::Cluster(cluster) => match cluster.running_flags().await {
+                Ok(flags) if flags.is_empty() => Err(DOWN.to_owned()),
+                Ok(flags) => Ok(flags),
+                Err(error) => Err(chain(&error)),
+            },
             Self::Existing(..) | Self::Outside(_) => Err(NOT_OURS.to_owned()),
         }
     }
 
-    /// Where the webhook's file is, by the flags; by those that it was started with where it does not
+    /// Whether the flag is where the apiserver is started from, and what runs does not have it.
+    pub(super) async fn is_only_told(&self, flags: &Sight<Vec<String>>) -> bool {
+        let names = |flags: &[String]| !values(flags, CONFIG_FILE_FLAG).is_empty();
+        match (self, flags) {
+            (Self::Cluster(cluster), Ok(flags)) if !names(flags) => {
+                let told = cluster.told_flags().await;
+                told.is_ok_and(|told| names(&told))
+            }
+            _ => false,
+        }
+    }
+
+    /// Where the webhook's file is, by the flags; by those that it is started with where it does not
     /// run.
-    pub(super) fn config_path(&self, flags: &Sight<Vec<String>>) -> Sight<Utf8PathBuf> {
+    pub(super) async fn config_path(&self, flags: &Sight<Vec<String>>) -> Sight<Utf8PathBuf> {
         let named = |flags: &[String]| match &*values(flags, CONFIG_FILE_FLAG) {
             [.., path] if !path.is_empty() => Ok((*path).into()),
             _ => Err("no flag names it".to_owned()),
@@ -135,7 +155,10 @@ impl Eyes<'_> {
         match (self, flags) {
             (_, Ok(flags)) => named(flags),
             (Self::Bare(lab), Err(_)) => named(&lab.control_plane().flags().args()),
-            (Self::Cluster(cluster), Err(_)) => Ok(cluster.plan().config_file().into()),
+            (Self::Cluster(cluster), Err(_)) => match cluster.told_flags().await {
+                Ok(told) => named(&told),
+                Err(error) => Err(chain(&error)),
+            },
             (Self::Existing(_, operator), Err(_)) => Ok(operator.file.clone()),
             (Self::Outside(outside), Err(_)) => {
                 let path = outside.webhook_config();
@@ -148,9 +171,9 @@ impl Eyes<'_> {
     /// A file, where the apiserver reads it.
     pub(super) async fn file(&self, path: &Utf8Path) -> Result<String, Unread> {
         match self {
-            Self::Cluster(cluster) => match cluster.read(path.as_str()).await {
-                Ok(Some(text)) => Ok(text),
-                Ok(None) => Err(Unread::Missing("it is not in the node".to_owned())),
+            Self::Cluster(cluster) => match cluster.seen(path.as_str()).await {
+                Ok(Ok(text)) => Ok(text),
+                Ok(Err(why)) => Err(Unread::Missing(why.to_owned())),
                 Err(error) => Err(Unread::Unseen(chain(&error))),
             },
             Self::Bare(lab) => {
@@ -215,6 +238,15 @@ impl Eyes<'_> {
         }
     }
 
+    /// The way by which the webhook is asked, where it is not the apiserver's.
+    pub(super) fn way(&self) -> &'static str {
+        match self {
+            Self::Bare(_) | Self::Cluster(_) => "",
+            Self::Existing(..) => "from here, by a port-forward to its Pod: ",
+            Self::Outside(_) => FROM_HERE,
+        }
+    }
+
     /// Posts a body to the webhook: from the apiserver's machine, as far as that can be.
     pub(super) async fn post(
         &self,
@@ -232,8 +264,15 @@ impl Eyes<'_> {
                 Err(error) => Err(chain(&error).into()),
             },
             Self::Existing(existing, _) => {
-                let answer = existing.post(body).await;
-                answer.map_err(|error| chain(&error).into())
+                let answer = existing.post_seeing(config, body, seen).await;
+                answer.map_err(|error| match error {
+                    ExistingError::Post(error) => error.into(),
+                    ExistingError::NoPod => Unanswered {
+                        cause: Some(Cause::NothingListens),
+                        ..chain(&error).into()
+                    },
+                    error => error.in_a_line().into(),
+                })
             }
             Self::Bare(_) | Self::Outside(_) => {
                 Ok(Box::pin(post_seeing(config, body, seen)).await?)

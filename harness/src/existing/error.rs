@@ -95,6 +95,9 @@ pub enum ExistingError {
         /// What it has.
         has: String,
     },
+    /// Nothing stands behind its Service.
+    #[error("no Pod of the webhook is ready: nothing stands behind its Service")]
+    NoPod,
     /// It cannot be reached through the cluster.
     #[error("the webhook is not reached by `kubectl port-forward`")]
     Forward(#[source] StartError),
@@ -136,7 +139,7 @@ impl ExistingError {
     }
 
     /// Without what a command wrote in many lines.
-    pub(super) fn in_a_line(&self) -> String {
+    pub(crate) fn in_a_line(&self) -> String {
         match self {
             Self::Tool(error) => error.said().lines().last().unwrap_or_default().to_owned(),
             other => other.to_string(),

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use url::Url;
+
 use super::{Existing, ExistingError};
 use crate::kubeconfig::Kubeconfig;
 use crate::process::{Plan, Process};
 use crate::wait::{Poll, Probe};
-use crate::webhook::{Answer, SERVICE_NAME, posted};
+use crate::webhook::{Answer, Seen, post_seeing};
 
 /// `kubectl port-forward`. Dropped, it is killed.
 pub(super) struct Forward {
@@ -61,20 +63,19 @@ impl Forward {
 
     pub(super) async fn post(
         &self,
-        config: Kubeconfig,
+        config: &Kubeconfig,
         body: String,
+        seen: &Seen,
     ) -> Result<Answer, ExistingError> {
-        let path = url::Url::parse(&config.server).map(|url| url.path().to_owned());
+        let url = Url::parse(&config.server).ok();
+        let name = url.as_ref().and_then(|url| url.host_str());
+        let path = url.as_ref().map_or("", |url| url.path());
         let config = Kubeconfig {
-            server: format!(
-                "https://127.0.0.1:{}{}",
-                self.port,
-                path.unwrap_or_default()
-            ),
-            tls_server_name: Some(SERVICE_NAME.to_owned()),
-            ..config
+            server: format!("https://127.0.0.1:{}{path}", self.port),
+            tls_server_name: config.tls_server_name.clone().or(name.map(str::to_owned)),
+            ..config.clone()
         };
-        Ok(posted(&config, body).await?)
+        Ok(Box::pin(post_seeing(&config, body, seen)).await?)
     }
 
     pub(super) async fn close(self) {

@@ -48,7 +48,8 @@ impl Outside {
         self.access.shows()
     }
 
-    /// Makes one request, and says what came of it and why.
+    /// Makes one request, and says what came of it and why. Where it is refused and the webhook was not
+    /// asked, a second one shows a token that nobody has: it tells whether the webhook ever is.
     pub async fn diagnose(&self, shown: &Shown) -> Diagnosis {
         diagnose(Eyes::Outside(self), shown).await
     }

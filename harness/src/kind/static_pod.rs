@@ -82,6 +82,13 @@ impl<'a> StaticPod<'a> {
             })
     }
 
+    /// The flags, `--name=value` each.
+    pub(super) fn flags(&self) -> Vec<String> {
+        let words = self.words().map(|word| word.value);
+        let flags = words.filter(|word| word.starts_with("--"));
+        flags.map(str::to_owned).collect()
+    }
+
     /// The value of a flag; `None` when it is not set.
     pub(super) fn flag(&self, flag: &str) -> Result<Option<String>, ManifestError> {
         let prefix = format!("--{flag}=");

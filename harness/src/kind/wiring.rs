@@ -93,7 +93,7 @@ impl Wiring<'_> {
     /// Changes what is not so yet. When the apiserver does not start with it, all is as it was.
     pub(super) async fn set(&self, patch: &Patch) -> Result<Wired, WiringError> {
         let Patch { config, flags, .. } = patch;
-        let before = self.manifest().await?;
+        let before = manifest(self.node).await?;
         let after = edited(&before, patch)?;
         let old_file = self.node.read(CONFIG_IN_NODE).await?;
         let same_file = config.is_none() || *config == old_file;
@@ -127,7 +127,7 @@ impl Wiring<'_> {
             return Ok(Wired::Already);
         };
         let backup_file = self.backup().webhook().await?;
-        let before = self.manifest().await?;
+        let before = manifest(self.node).await?;
         let backup = StaticPod::read(&backup, CONTAINER)?;
         let value = backup.flag(CONFIG_FILE_FLAG)?;
         let flags = config_flag(value.as_deref());
@@ -165,11 +165,6 @@ impl Wiring<'_> {
     fn apiserver(&self) -> Apiserver<'_> {
         let Self { node, admin } = self;
         Apiserver { node, admin }
-    }
-
-    async fn manifest(&self) -> Result<String, WiringError> {
-        let manifest = self.node.read(MANIFEST).await?;
-        manifest.ok_or(WiringError::NoManifest)
     }
 
     /// Puts a manifest in place and waits for the apiserver; takes everything back when that
@@ -219,6 +214,12 @@ impl Wiring<'_> {
         }
         self.apiserver().restart(manifest, flags).await
     }
+}
+
+/// The apiserver's manifest.
+pub(super) async fn manifest(node: &Node) -> Result<String, WiringError> {
+    let manifest = node.read(MANIFEST).await?;
+    manifest.ok_or(WiringError::NoManifest)
 }
 
 fn edited(manifest: &str, patch: &Patch) -> Result<String, ManifestError> {

@@ -79,7 +79,7 @@ async fn an_answer_without_an_end_is_not_taken() {
     let served = served.expect("must be served");
     let url = format!("https://127.0.0.1:{}/", served.port());
     let config = config(url, authority.certificate_pem());
-    let error = posted(&config, V1.to_owned()).await;
+    let error = post::post(&config, V1.to_owned()).await;
     assert!(matches!(error, Err(PostError::TooLarge)), "{error:?}");
 }
 

@@ -168,7 +168,7 @@ async fn a_cluster_is_seen_from_outside() {
       file         https://127.0.0.1:[port]/authenticate by the name my-authn.kube-system.svc, without a client certificate
       metrics      calls to the webhook: 1 answered 200
       certificate  for my-authn.kube-system.svc (common name my-authn.kube-system.svc), valid [time] to [time], signed by CN=tokenlab-webhook
-      probe        HTTP 200, authenticated as "mock"
+      probe        from here: HTTP 200, authenticated as "mock"
       flags        not seen: the cluster is somebody else's
       log          not seen: the cluster is somebody else's
       record       not seen: the cluster is somebody else's
@@ -209,11 +209,11 @@ async fn a_cluster_is_seen_from_outside() {
     401 Unauthorized [nothing-listens]: nothing listens at the webhook's address
       file         https://127.0.0.1:[port]/authenticate by the name my-authn.kube-system.svc, without a client certificate
       metrics      calls to the webhook: 1 without an answer
-      probe        no answer came: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)
+      probe        from here: no answer came: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111)
       flags        not seen: the cluster is somebody else's
       log          not seen: the cluster is somebody else's
       record       not seen: the cluster is somebody else's
-    what to do: start the webhook, and look whether it listens at that address and port
+    what to do: start the webhook, and look whether it listens at that address and port. So it is from here: kube-apiserver's machine may find something else there
     "#);
     done(&home, &["set", "--up"]).await;
 

@@ -14,6 +14,8 @@ use crate::diagnostics::Redaction;
 use crate::reviewed::Reviewed;
 use crate::webhook::Answer;
 
+mod outside;
+
 const UNSEEN: &str = "it is somebody else's";
 
 /// 401 for a token, of which nothing else was seen.
@@ -27,14 +29,17 @@ fn unseen() -> Findings {
         has_certificate: false,
         answered: Answered::Unauthorized,
         flags: no(),
+        only_told: false,
         path: no(),
         file: no(),
         log: no(),
         sees_the_file: false,
         end_of_log: None,
         calls: no(),
+        calls_for_nobody: None,
         record: no(),
         probe: no(),
+        way: "",
     }
 }
 
@@ -235,17 +240,6 @@ fn a_redirect_is_told_by_its_status() {
         judge(&Findings { log, ..seen }).cause,
         Some(Cause::Redirected)
     );
-}
-
-#[test]
-fn from_outside_audiences_are_what_is_left() {
-    let judged = judge(&Findings {
-        calls: called("200"),
-        probe: knows(),
-        ..unseen()
-    });
-    assert_eq!(judged.cause, Some(Cause::OtherAudiences));
-    assert!(judged.summary.contains("likely"), "{judged:?}");
 }
 
 /// kubectl gave no answer of the apiserver's.
