@@ -2,6 +2,7 @@
 //! flag set and taken back, and nothing left.
 
 mod cluster;
+mod diagnosis;
 mod diagnostics;
 mod foreign;
 mod left;
