@@ -136,6 +136,10 @@ async fn asked_and_changed(home: &Home) {
     let review = tokenlab(home, &["review", "any"]).await;
     assert_eq!(review.status.code(), Some(0), "{review}");
     assert!(review.stdout.contains("authenticated: mock"), "{review}");
+    let doctor = tokenlab(home, &["doctor"]).await;
+    assert_eq!(doctor.status.code(), Some(0), "{doctor}");
+    let known = "the webhook was asked, and knows the token\n";
+    assert!(doctor.stdout.contains(known), "{doctor}");
     let forbidden = tokenlab(home, &["kubectl", "--as-token", "any", "get", "ns"]).await;
     assert!(forbidden.stderr.contains("(Forbidden)"), "{forbidden}");
 

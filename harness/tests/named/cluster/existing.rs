@@ -258,7 +258,16 @@ async fn asked_by_its_apiserver(theirs: &Theirs<'_>, config: &str) -> Result<(),
     let with = [&with, &whoami[..]].concat();
     let nobody = theirs.tokenlab(&with).await;
     assert!(nobody.stderr.contains("(Unauthorized)"), "{nobody}");
+    let doctor = ["doctor", "--as-token", peer::TOKEN];
+    let why = theirs.tokenlab(&doctor).await;
+    assert_eq!(why.status.code(), Some(1), "{why}");
+    let not_asked = "kube-apiserver did not ask the webhook\n";
+    assert!(why.stdout.contains(not_asked), "{why}");
     theirs.cluster.wire_by(config).await?;
+    let why = theirs.tokenlab(&doctor).await;
+    assert_eq!(why.status.code(), Some(0), "{why}");
+    let by = "from here, by a port-forward to its Pod: HTTP 200, authenticated as \"gopher\"";
+    assert!(why.stdout.contains(by), "{why}");
     let known = theirs.tokenlab(&with).await;
     assert_eq!(known.stdout, "gopher", "{known}");
     let kubectl = theirs.cluster.kubectl_as(&Token::from(peer::TOKEN))?;
