@@ -194,7 +194,7 @@ async fn a_question_goes_to_the_cleaned_path_and_shows_the_files_token() {
     let question = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
         "spec": {"token": token.expose()}});
 
-    let answer = posted(&config, question.to_string()).await;
+    let answer = post::post(&config, question.to_string()).await;
 
     // Whose script is behind another one's.
     let answer = answer.expect("must answer");
