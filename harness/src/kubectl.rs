@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::ops::Deref;
 use std::process::ExitStatus;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -64,6 +65,26 @@ pub enum KubectlError {
     },
 }
 
+/// One that is of use for a while. Dropped, it leaves no kubeconfig and no home behind.
+#[derive(Debug)]
+pub(crate) struct Passing(Kubectl);
+
+impl Deref for Passing {
+    type Target = Kubectl;
+
+    fn deref(&self) -> &Kubectl {
+        &self.0
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        // What stays goes with the run folder.
+        let _ = std::fs::remove_file(&self.0.kubeconfig);
+        let _ = std::fs::remove_dir_all(&self.0.home);
+    }
+}
+
 impl Kubectl {
     /// Writes the kubeconfig into the run folder. `name` begins the file's name.
     pub(crate) fn new(
@@ -102,11 +123,9 @@ impl Kubectl {
         &self.kubeconfig
     }
 
-    /// Removes its kubeconfig and its home: nobody runs it any more.
-    pub(crate) fn forget(self) {
-        // What stays goes with the run folder.
-        let _ = std::fs::remove_file(&self.kubeconfig);
-        let _ = std::fs::remove_dir_all(&self.home);
+    /// The same, whose kubeconfig and home go with it.
+    pub(crate) fn passing(self) -> Passing {
+        Passing(self)
     }
 
     /// Runs it to its end. Dropped before that, it is killed.

@@ -176,6 +176,7 @@ impl Way {
             let path = url.path().trim_end_matches('/').to_owned();
             url.set_path(&(path + question.below));
         }
+        url.set_query(Some("timeout=30s"));
         let request = self
             .request(question.method.clone(), url)
             .header(CONTENT_TYPE, question.content_type)

@@ -15,7 +15,7 @@ use super::sight::{Eyes, Sight, values};
 use super::{Answered, Cause, Diagnosis, Shown, Unauthenticated};
 use crate::diagnostics::Redaction;
 use crate::journal::{self, Journal, Outcome, TokenHash};
-use crate::kubectl::Kubectl;
+use crate::kubectl::{Kubectl, Passing};
 use crate::lab::VERSION_FLAG;
 use crate::wait::{Poll, Probe, until};
 use crate::webhook::Fault;
@@ -108,7 +108,7 @@ async fn find(eyes: Eyes<'_>, shown: &Shown) -> Findings {
         Ok(Ok(file)) => Some(file.host.clone()),
         _ => None,
     };
-    let admin = eyes.admin();
+    let admin = eyes.admin().map(Kubectl::passing);
     let before = metrics(&admin, host.as_deref()).await;
     let mark = within(LOOK, eyes.mark()).await;
     let token = shown.token();
@@ -163,9 +163,7 @@ async fn find(eyes: Eyes<'_>, shown: &Shown) -> Findings {
         }
         _ => None,
     };
-    if let Ok(admin) = admin {
-        admin.forget();
-    }
+    drop(admin);
     let record = match eyes.journal() {
         Ok(_) if token.is_none() && shown.has_a_token() => Err(MADE.to_owned()),
         Ok(journal) => Ok(Record {
@@ -233,12 +231,8 @@ fn is_likely(line: &Unauthenticated, record: &Sight<Record>, probe: &Sight<Probe
 }
 
 async fn ask(eyes: &Eyes<'_>, shown: &Shown) -> Answered {
-    match eyes.user(shown) {
-        Ok(kubectl) => {
-            let answered = Answered::to(&kubectl).await;
-            kubectl.forget();
-            answered
-        }
+    match eyes.user(shown).map(Kubectl::passing) {
+        Ok(kubectl) => Answered::to(&kubectl).await,
         Err(said) => Answered::Nothing { said },
     }
 }
@@ -284,7 +278,7 @@ fn audiences(flags: &[String]) -> Vec<String> {
     issuers.into_iter().map(str::to_owned).collect()
 }
 
-async fn metrics(admin: &Sight<Kubectl>, host: Option<&str>) -> Sight<Calls> {
+async fn metrics(admin: &Sight<Passing>, host: Option<&str>) -> Sight<Calls> {
     const UNKNOWN: &str = "it is not known where the webhook is";
     let host = host.ok_or_else(|| UNKNOWN.to_owned())?;
     let output = admin.as_ref().map_err(Clone::clone)?;
@@ -300,7 +294,7 @@ async fn metrics(admin: &Sight<Kubectl>, host: Option<&str>) -> Sight<Calls> {
 }
 
 /// What the apiserver asks about a token that it cannot have heard of.
-async fn for_nobody(eyes: &Eyes<'_>, admin: &Sight<Kubectl>, host: Option<&str>) -> Sight<Calls> {
+async fn for_nobody(eyes: &Eyes<'_>, admin: &Sight<Passing>, host: Option<&str>) -> Sight<Calls> {
     let before = metrics(admin, host).await?;
     ask(eyes, &Shown::fresh()).await;
     Ok(metrics(admin, host).await?.since(&before))

@@ -212,10 +212,11 @@ impl Way {
         }
         let path: Vec<_> = url.path().split('/').filter(|it| !it.is_empty()).collect();
         let path = format!("/{}", path.join("/"));
-        // As the apiserver's client does: it cleans the path, which is all that counts behind the host,
-        // and says how long it waits (`client-go/rest/request.go`, `NewRequest`, v0.37.2).
+        // As the apiserver's client does: it cleans the path, which is all that counts behind the host
+        // (`client-go/rest/request.go`, `NewRequest`, v0.37.2). By its `?timeout=30s` the journal knows
+        // the apiserver, so that is left to it.
         url.set_path(&path);
-        url.set_query(Some("timeout=30s"));
+        url.set_query(None);
         url.set_fragment(None);
         let token = match &config.identity {
             Identity::Token(token) => Some(token.clone()),

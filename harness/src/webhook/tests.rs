@@ -90,7 +90,7 @@ async fn what_has_no_script_is_on_record_as_it_came() {
     webhook.post(V1.to_owned()).await.expect("must answer");
     let calls = scripted.calls(&Token::from("t"));
     let posted = calls[0].posted.as_ref().expect("must be on record");
-    assert_eq!(posted.path, "/authenticate?timeout=30s");
+    assert_eq!(posted.path, PATH);
     assert_eq!(posted.body["spec"]["token"], "[token]");
 }
 
@@ -201,6 +201,6 @@ async fn a_question_goes_to_the_cleaned_path_and_shows_the_files_token() {
     assert!(answer.body.contains("ann"), "{}", answer.body);
     let calls = inner.calls(&token);
     let posted = calls[0].posted.as_ref().expect("must be on record");
-    assert_eq!(posted.path, "/authenticate?timeout=30s");
+    assert_eq!(posted.path, PATH);
     assert_eq!(posted.headers["authorization"], "Bearer the apiserver's");
 }

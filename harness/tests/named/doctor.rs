@@ -126,8 +126,8 @@ async fn who_gives_up_ends_the_look() {
     let asks = async |expected| {
         let processes = home.processes();
         let asks = processes.iter().any(|process| process.name == "kubectl");
-        // Before that kubectl only looks at the metrics.
-        if asks == expected && is_shown(&lab) {
+        // Before that kubectl only looks at the metrics. Afterwards nothing is left of who asked.
+        if asks == expected && is_shown(&lab) == expected {
             Probe::<_, Infallible>::Ready(())
         } else {
             Probe::NotYet(format!("{processes:?}").into())
