@@ -11,7 +11,6 @@ mod operator;
 mod outside;
 mod target;
 
-use std::fs::File;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -113,12 +112,7 @@ impl Existing {
         cluster: &ExistingCluster,
         foreign: Option<(ImageName, ForeignContainer)>,
     ) -> Result<Self, ExistingError> {
-        let kubeconfig = &cluster.kubeconfig;
-        // Of one that is not there kubectl says that it has no context.
-        File::open(kubeconfig).map_err(|source| ExistingError::NoKubeconfig {
-            path: kubeconfig.clone(),
-            source,
-        })?;
+        cluster.can_be_read()?;
         let folder = RunFolder::create()?;
         let log = folder.file(COMMAND_LINES);
         let kubectl = Tool::find("kubectl").map_err(|_| ExistingError::NoKubectl)?;

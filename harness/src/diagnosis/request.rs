@@ -1,21 +1,17 @@
 //! The request that is looked at: what it shows, and what kube-apiserver makes of it.
 
 use std::fmt;
-use std::fs::File;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use camino::Utf8Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokenlab_webhook::Token;
 
-use crate::existing::{ExistingCluster, ExistingError};
 use crate::kubeconfig::Kubeconfig;
 use crate::kubectl::{Kubectl, Output};
 use crate::scripted::fresh_token;
-use crate::tool::Tool;
 
 /// What a request shows of who makes it: the `user` of a kubeconfig.
 #[derive(Clone)]
@@ -53,30 +49,6 @@ impl Shown {
     /// `client-certificate-data` and `client-key-data`.
     pub fn user(user: Value) -> Self {
         Self { user, fresh: false }
-    }
-
-    /// What the user of a kubeconfig shows. It is read by this kubectl, which asks nobody for that.
-    pub async fn of(cluster: &ExistingCluster, kubectl: &Utf8Path) -> Result<Self, ExistingError> {
-        let ExistingCluster {
-            kubeconfig,
-            context,
-        } = cluster;
-        // An empty path is the user's own to kubectl, and of one that is not there it says that it has
-        // no context.
-        File::open(kubeconfig).map_err(|source| ExistingError::NoKubeconfig {
-            path: kubeconfig.clone(),
-            source,
-        })?;
-        let of = ["--kubeconfig", kubeconfig.as_str()];
-        let view = ["config", "view", "--minify", "--raw", "--flatten"];
-        let mut args = [&of[..], &view, &["--output=json"]].concat();
-        if let Some(context) = context {
-            args.extend(["--context", context]);
-        }
-        let view = Tool::at("kubectl", kubectl.to_owned()).run(&args).await;
-        let view = view.map_err(ExistingError::Kubeconfig)?;
-        let view: Value = serde_json::from_str(&view).map_err(ExistingError::Unreadable)?;
-        Ok(Self::user(view["users"][0]["user"].clone()))
     }
 
     /// The token, where there is one.

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use camino::Utf8Path;
 use serde_json::{Value, json};
 use tokenlab_webhook::Token;
 
-use super::{Existing, ExistingError};
+use super::target::target;
+use super::{Existing, ExistingCluster, ExistingError};
 use crate::diagnosis::Shown;
 use crate::kubectl::Kubectl;
 use crate::tool::Tool;
@@ -19,6 +21,16 @@ pub(super) struct Access(Value);
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Access(redacted)")
+    }
+}
+
+impl Shown {
+    /// What the user of a kubeconfig shows. It is read by this kubectl, which asks nobody for that.
+    pub async fn of(cluster: &ExistingCluster, kubectl: &Utf8Path) -> Result<Self, ExistingError> {
+        cluster.can_be_read()?;
+        let kubectl = Tool::at("kubectl", kubectl.to_owned());
+        let access = Access::read(&kubectl, &target(cluster)?).await?;
+        Ok(access.shows())
     }
 }
 

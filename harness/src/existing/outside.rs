@@ -1,7 +1,5 @@
 //! A cluster that is somebody else's, looked at from outside.
 
-use std::fs::File;
-
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::access::Access;
@@ -29,11 +27,7 @@ impl Outside {
         cluster: &ExistingCluster,
         config: Option<&Utf8Path>,
     ) -> Result<Self, ExistingError> {
-        let kubeconfig = &cluster.kubeconfig;
-        File::open(kubeconfig).map_err(|source| ExistingError::NoKubeconfig {
-            path: kubeconfig.clone(),
-            source,
-        })?;
+        cluster.can_be_read()?;
         let kubectl = Tool::find("kubectl").map_err(|_| ExistingError::NoKubectl)?;
         Ok(Self {
             program: kubectl.program().to_owned(),

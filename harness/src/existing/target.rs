@@ -1,12 +1,26 @@
 //! Which cluster is meant, and what deletes from it what a run made.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 
 use serde_json::Value;
 
 use super::{ExistingCluster, ExistingError, kinds};
 use crate::manifests::{Manifests, RUN};
 use crate::tool::Tool;
+
+impl ExistingCluster {
+    /// Whether its kubeconfig is there. Of one that is not kubectl says that it has no context, and an
+    /// empty path is the user's own to it.
+    pub(super) fn can_be_read(&self) -> Result<(), ExistingError> {
+        let path = &self.kubeconfig;
+        let opened = File::open(path).map_err(|source| ExistingError::NoKubeconfig {
+            path: path.clone(),
+            source,
+        });
+        opened.map(drop)
+    }
+}
 
 /// How kubectl is told which cluster.
 pub(super) fn target(cluster: &ExistingCluster) -> Result<Vec<String>, ExistingError> {
