@@ -47,11 +47,8 @@ async fn the_caches_count(
     };
 
     let grown = seen.grown.of("authentication_token_cache_");
-    assert_eq!(
-        grown,
-        BTreeMap::from_iter(counted.iter().copied()),
-        "{seen}"
-    );
+    let counted: BTreeMap<_, _> = counted.iter().copied().collect();
+    assert_eq!(grown, counted, "{seen}");
 }
 
 /// Of a token that nobody knows and of a webhook that is broken the apiserver counts the same: an

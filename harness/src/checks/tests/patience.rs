@@ -114,7 +114,10 @@ async fn resets_one(webhook: &Webhook, goes_on: bool) -> Subject {
             .set_linger(Some(Duration::ZERO))
             .expect("must be set");
         drop(first);
-        while goes_on {
+        if !goes_on {
+            return;
+        }
+        loop {
             let (mut client, _) = listener.accept().await.expect("must come");
             let mut server = TcpStream::connect(behind).await.expect("must listen");
             tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
