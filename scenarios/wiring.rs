@@ -9,8 +9,8 @@ use http::header::AUTHORIZATION;
 use rstest::{Context, rstest};
 use serde_json::{Value, json};
 use tokenlab_harness::{
-    CONFIG_FILE, CONFIG_FILE_FLAG, Cause, LabPlan, RunFolder, SERVICE_NAME, Scripted, Shown,
-    fresh_token,
+    CONFIG_FILE, CONFIG_FILE_FLAG, Cause, LabPlan, Posted, RunFolder, SERVICE_NAME, Scripted,
+    Shown, fresh_token,
 };
 use tokenlab_webhook::{Decision, PATH, Tls, User};
 
@@ -38,18 +38,12 @@ async fn whom_the_file_does_not_name_is_nobody_to_the_webhook(
     #[case] user: Value,
 ) {
     let scripted = Scripted::new();
-    let mut plan = bare_only!(planned(scripted.clone()), context);
+    let plan = bare_only!(planned(scripted.clone()), context);
     let file = WebhookFile::of(&plan).context("user", user);
-    write(&mut plan, &file.text());
-    let lab = plan.start().await.expect("must start");
-    let token = scripted.token(ann());
 
-    let seen = Asked::new(&lab, &scripted, &token).await;
+    let posted = posted(plan, &file, &scripted).await;
 
-    let seen = seen.forbidden("ann").asked(1);
-    let posted = seen.calls[0].posted.as_ref().expect("must be posted");
     assert_eq!(posted.headers.get(AUTHORIZATION), None);
-    lab.stop().await;
 }
 
 /// The webhook is shown a client certificate if it asks for one, and a token besides, from wherever
@@ -74,23 +68,17 @@ async fn a_certificate_and_a_token_are_shown_to_the_webhook(
     #[case] change: fn(WebhookFile, &str, &RunFolder) -> WebhookFile,
 ) {
     let scripted = Scripted::new();
-    let mut plan = bare_only!(planned(scripted.clone()), context);
+    let plan = bare_only!(planned(scripted.clone()), context);
     let file = WebhookFile::of(&plan).cluster("timeout", "1ms");
     ask_for_a_certificate(&plan, file.client_ca()).await;
     let secret = fresh_token();
     let file = change(file, secret.expose(), plan.folder());
-    write(&mut plan, &file.text());
-    let lab = plan.start().await.expect("must start");
-    let token = scripted.token(ann());
 
-    let seen = Asked::new(&lab, &scripted, &token).await;
+    let posted = posted(plan, &file, &scripted).await;
 
-    let seen = seen.forbidden("ann").asked(1);
-    let posted = seen.calls[0].posted.as_ref().expect("must be posted");
     let shown = posted.headers.get(AUTHORIZATION).expect("must be shown");
     assert!(shown == &format!("Bearer {}", secret.expose()));
     assert_eq!(format!("{shown:?}"), "Sensitive");
-    lab.stop().await;
 }
 
 /// Of what follows the host in the file's `server` the path alone counts, and is cleaned: no double
@@ -103,22 +91,14 @@ async fn a_certificate_and_a_token_are_shown_to_the_webhook(
 #[tokio::test]
 async fn the_path_of_the_file_is_cleaned(#[context] context: Context) {
     let scripted = Scripted::new();
-    let mut plan = bare_only!(planned(scripted.clone()), context);
-    let server = plan
-        .webhook()
-        .url()
-        .replace(PATH, "//./authenticate/?tenant=one#two");
+    let plan = bare_only!(planned(scripted.clone()), context);
+    let url = plan.webhook().url();
+    let server = url.replace(PATH, "//./authenticate/?tenant=one#two");
     let file = WebhookFile::of(&plan).cluster("server", server);
-    write(&mut plan, &file.text());
-    let lab = plan.start().await.expect("must start");
-    let token = scripted.token(ann());
 
-    let seen = Asked::new(&lab, &scripted, &token).await;
+    let posted = posted(plan, &file, &scripted).await;
 
-    let seen = seen.forbidden("ann").asked(1);
-    let posted = seen.calls[0].posted.as_ref().expect("must be posted");
     assert_eq!(posted.path, "/authenticate?timeout=30s");
-    lab.stop().await;
 }
 
 /// Without its flag kube-apiserver has no webhook: it asks nobody, and logs no other error than for
@@ -211,6 +191,17 @@ async fn a_webhook_of_http_1_gets_more_connections(#[context] context: Context) 
     }
     assert_eq!(proxy.connections(), 10);
     lab.stop().await;
+}
+
+/// How the webhook is asked about somebody whom it knows by an apiserver that has this file.
+async fn posted(mut plan: LabPlan, file: &WebhookFile, scripted: &Scripted) -> Posted {
+    write(&mut plan, &file.text());
+    let lab = Box::pin(plan.start()).await.expect("must start");
+    let seen = Asked::new(&lab, scripted, &scripted.token(ann())).await;
+    let mut seen = seen.forbidden("ann").asked(1);
+    lab.stop().await;
+    let call = seen.calls.remove(0);
+    call.posted.expect("must be posted")
 }
 
 /// From now on the plan's webhook lets nobody in without a certificate of this authority (PEM).
