@@ -14,10 +14,14 @@ user of the cluster sees. `cargo test --test scenarios` runs them; those of the 
 minutes, and run under `LAB_SLOW=1`. Sources are Kubernetes' own, in the version that is named; the
 upstream test is the one of Kubernetes' own tests that comes nearest, and **none** says that there is
 none. The last line of each says on which versions of Kubernetes it has passed, with all of its cases:
-a run writes that down (`just record 1.37`). At the end stands which claims are about which trouble.
+a run writes that down (`just record 1.37`). At the end stands which claims are about which trouble, and
+which of those the doctor's tests on kind make.
 
 This page is written from the comments in `scenarios/` (`just scenarios`), and a test compares.
 ";
+
+/// The setups of a cluster that the diagnosis is shown; some are a trouble, and say which.
+const BROKEN_CLUSTERS: &str = include_str!("../../harness/tests/kind/diagnosis/setups.rs");
 
 /// The kinds of trouble that users report; a claim names the ones that it is about.
 const TROUBLES: [(&str, &str); 17] = [
@@ -185,12 +189,9 @@ fn troubles(page: &mut String, subjects: &[Subject]) {
             let claims = subject.claims.iter().filter(shows);
             claims.map(|claim| format!("[`{}`]({})", claim.name, subject.file))
         });
-        let claims: Vec<String> = claims.collect();
-        let claims = if claims.is_empty() {
-            "no scenario".to_owned()
-        } else {
-            claims.join(", ")
-        };
-        let _ = writeln!(page, "| {key}: {what} | {claims} |");
+        let is_on_kind = BROKEN_CLUSTERS.contains(&format!("({key})"));
+        let on_kind = is_on_kind.then(|| "[on kind](harness/tests/kind/diagnosis.rs)".to_owned());
+        let shown: Vec<String> = claims.chain(on_kind).collect();
+        let _ = writeln!(page, "| {key}: {what} | {} |", shown.join(", "));
     }
 }
