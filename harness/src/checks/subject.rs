@@ -94,17 +94,11 @@ impl Subject {
 
     /// The same webhook, for who shows nothing.
     pub(super) fn to_anybody(&self) -> Self {
-        Self {
-            config: Kubeconfig {
-                identity: Identity::Anonymous,
-                ..self.config.clone()
-            },
-            known: None,
-            unknown: self.unknown.clone(),
-            audiences: Vec::new(),
-            patience: self.patience,
-            slowest: Mutex::default(),
-        }
+        let config = Kubeconfig {
+            identity: Identity::Anonymous,
+            ..self.config.clone()
+        };
+        Self::new(Checks::against(&config))
     }
 
     /// How long the slowest answer took, of all to questions that kube-apiserver could ask.

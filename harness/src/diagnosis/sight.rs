@@ -16,7 +16,7 @@ use crate::kubeconfig::Kubeconfig;
 use crate::kubectl::{Kubectl, KubectlError};
 use crate::lab::{CONFIG_FILE_FLAG, Lab};
 use crate::run_folder::RunFolder;
-use crate::webhook::{Answer, Seen, post_seeing};
+use crate::webhook::{Answer, PATIENCE, Seen, post_seeing};
 
 /// What was looked for, or why it was not to be seen.
 pub(super) type Sight<T> = Result<T, String>;
@@ -63,10 +63,6 @@ impl Mark {
         }
     }
 }
-
-/// How long the apiserver waits for its webhook
-/// (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2).
-const ANSWER: Duration = Duration::from_secs(30);
 
 /// By the file's URL, which may lead elsewhere from here.
 pub(super) const FROM_HERE: &str = "from here: ";
@@ -255,14 +251,16 @@ impl Eyes<'_> {
         seen: &Seen,
     ) -> Result<Answer, Unanswered> {
         match self {
-            Self::Cluster(cluster) => match cluster.post_once(config, &body, seen, ANSWER).await {
-                Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(unanswered)) => Err(match unanswered.error {
-                    Some(error) => error.into(),
-                    None => unanswered.said.into(),
-                }),
-                Err(error) => Err(chain(&error).into()),
-            },
+            Self::Cluster(cluster) => {
+                match cluster.post_once(config, &body, seen, PATIENCE).await {
+                    Ok(Ok(answer)) => Ok(answer),
+                    Ok(Err(unanswered)) => Err(match unanswered.error {
+                        Some(error) => error.into(),
+                        None => unanswered.said.into(),
+                    }),
+                    Err(error) => Err(chain(&error).into()),
+                }
+            }
             Self::Existing(existing, _) => {
                 let answer = existing.post_seeing(config, body, seen).await;
                 answer.map_err(|error| match error {

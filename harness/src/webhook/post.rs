@@ -195,8 +195,7 @@ impl Way {
         config: &Kubeconfig,
         tls: rustls::ClientConfig,
     ) -> Result<Self, PostError> {
-        let url = Url::parse(&config.server).ok().filter(Url::has_host);
-        let mut url = url.ok_or(CredentialError::Url)?;
+        let mut url = place(config)?;
         let mut client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .timeout(PATIENCE)
@@ -210,14 +209,6 @@ impl Way {
             let set = url.set_host(Some(name));
             set.map_err(|_no_host| CredentialError::ServerName)?;
         }
-        let path: Vec<_> = url.path().split('/').filter(|it| !it.is_empty()).collect();
-        let path = format!("/{}", path.join("/"));
-        // As the apiserver's client does: it cleans the path, which is all that counts behind the host
-        // (`client-go/rest/request.go`, `NewRequest`, v0.37.2). By its `?timeout=30s` the journal knows
-        // the apiserver, so that is left to it.
-        url.set_path(&path);
-        url.set_query(None);
-        url.set_fragment(None);
         let token = match &config.identity {
             Identity::Token(token) => Some(token.clone()),
             _ => None,
@@ -234,6 +225,20 @@ impl Way {
             None => request,
         }
     }
+}
+
+/// The URL that TokenReviews are posted to, as the apiserver's client makes it: it cleans the path, which
+/// is all that counts behind the host (`client-go/rest/request.go`, `NewRequest`, v0.37.2). By its
+/// `?timeout=30s` the journal knows the apiserver, so that is left to it.
+pub(super) fn place(config: &Kubeconfig) -> Result<Url, CredentialError> {
+    let url = Url::parse(&config.server).ok().filter(Url::has_host);
+    let mut url = url.ok_or(CredentialError::Url)?;
+    let path: Vec<_> = url.path().split('/').filter(|it| !it.is_empty()).collect();
+    let path = format!("/{}", path.join("/"));
+    url.set_path(&path);
+    url.set_query(None);
+    url.set_fragment(None);
+    Ok(url)
 }
 
 /// Where a webhook may listen.

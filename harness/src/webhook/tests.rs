@@ -195,12 +195,22 @@ async fn a_question_goes_to_the_cleaned_path_and_shows_the_files_token() {
         "spec": {"token": token.expose()}});
 
     let answer = post::post(&config, question.to_string()).await;
+    let port = webhook.here(ASKED).expect("is its own").served.port();
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
+    let stream = stream.expect("must be accepted");
+    let through = post_through(stream, &config, question.to_string(), &Seen::default()).await;
 
     // Whose script is behind another one's.
-    let answer = answer.expect("must answer");
-    assert!(answer.body.contains("ann"), "{}", answer.body);
+    for answer in [answer, through] {
+        let answer = answer.expect("must answer");
+        assert!(answer.body.contains("ann"), "{}", answer.body);
+    }
     let calls = inner.calls(&token);
+    assert_eq!(calls.len(), 2);
+    for call in &calls {
+        let posted = call.posted.as_ref().expect("must be on record");
+        assert_eq!(posted.path, PATH);
+    }
     let posted = calls[0].posted.as_ref().expect("must be on record");
-    assert_eq!(posted.path, PATH);
     assert_eq!(posted.headers["authorization"], "Bearer the apiserver's");
 }

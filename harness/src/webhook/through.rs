@@ -11,10 +11,9 @@ use rustls::pki_types::ServerName;
 use tokenlab_webhook::BODY_LIMIT;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
-use url::Url;
 
 use super::credentials::{self, Seen};
-use super::post::{Answer, PostError, tls};
+use super::post::{Answer, PostError, place, tls};
 use crate::kubeconfig::Kubeconfig;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -53,7 +52,7 @@ async fn exchange<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let url = Url::parse(&config.server)?;
+    let url = place(config)?;
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let name = config.tls_server_name.as_deref().unwrap_or(host);
     let name = ServerName::try_from(name.to_owned())?;
