@@ -13,14 +13,10 @@ use tokenlab_harness::{Output, Poll, Probe, until};
 use crate::home::{Home, SOON};
 use crate::owner::Running;
 use crate::programs;
-use crate::support::{done, filtered, nothing_left, tokenlab, up};
+use crate::support::{done, filtered, nothing_left, tokenlab, up, words};
 
 /// A token that must be found nowhere but in a kubeconfig.
 const CANARY: &str = "canary-d0c7f00d";
-
-fn words(line: &str) -> Vec<&str> {
-    line.split(' ').collect()
-}
 
 fn shown(output: &Output) -> String {
     let times = regex::Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").expect("is a pattern");
@@ -84,15 +80,7 @@ async fn a_lab_is_looked_at() {
     "#);
     done(&home, &["set", "--up"]).await;
 
-    done(
-        &home,
-        &[
-            "flags",
-            "--unset",
-            "authentication-token-webhook-config-file",
-        ],
-    )
-    .await;
+    unset_the_flag(&home).await;
     let unset = tokenlab(&home, &["doctor"]).await;
     assert_snapshot!(shown(&unset), @r#"
     exit code: 1
@@ -103,6 +91,11 @@ async fn a_lab_is_looked_at() {
     "#);
     done(&home, &["down"]).await;
     nothing_left(&home).await;
+}
+
+async fn unset_the_flag(home: &Home) {
+    let flag = tokenlab_harness::CONFIG_FILE_FLAG;
+    done(home, &["flags", "--unset", flag]).await;
 }
 
 /// Whether the kubeconfig of who makes the request is written.
@@ -229,15 +222,7 @@ async fn a_cluster_is_seen_from_outside() {
     assert_eq!(missing.status.code(), Some(2), "{missing}");
 
     // A token that nobody showed before: no refusal of it is remembered.
-    done(
-        &home,
-        &[
-            "flags",
-            "--unset",
-            "authentication-token-webhook-config-file",
-        ],
-    )
-    .await;
+    unset_the_flag(&home).await;
     let unset = [&config[..], &["--as-token", "fourth", "--json"]].concat();
     let unset = doctor(&unset).await;
     let report: Value = serde_json::from_str(&unset.stdout).expect("must be JSON");

@@ -18,6 +18,11 @@ pub(crate) async fn alone() -> Home {
     Home::at_turn("tmp", turn(2).await)
 }
 
+/// The words of a command line in which no argument has a blank.
+pub(crate) fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
 /// Runs the program to its end.
 pub(crate) async fn tokenlab(home: &Home, args: &[&str]) -> Output {
     let mut command = home.tokenlab(args).await;

@@ -10,17 +10,13 @@ use tokenlab_harness::named::Status;
 
 use crate::home::{Home, SOON};
 use crate::owner::{Running, ended};
-use crate::support::{done, filtered, nothing_left, tokenlab, up};
+use crate::support::{done, filtered, nothing_left, tokenlab, up, words};
 
 /// A token that must be found where it belongs, and nowhere else.
 const CANARY: &str = "canary-b3f1c0de";
 
 /// Anybody, to the mock.
 const AS_MOCK: &str = "kubectl --as-token any get ns";
-
-fn words(line: &str) -> Vec<&str> {
-    line.split(' ').collect()
-}
 
 #[tokio::test]
 async fn kubectl_is_its_admin_or_whom_a_token_belongs_to() {
