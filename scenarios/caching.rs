@@ -8,9 +8,10 @@ use http::StatusCode;
 use rstest::{Context, rstest};
 use serde_json::json;
 use tokenlab_harness::{Act, RawAnswer, SharedLab};
-use tokenlab_webhook::{Decision, User};
+use tokenlab_webhook::Decision;
 
 use crate::lab::evidence::Asked;
+use crate::lab::identities::{ann, revoked};
 use crate::lab::planes::{short_lived, uncached};
 use crate::lab::serial::serial;
 use crate::support::{answer, assert_reviewed, bare_only, lab};
@@ -129,9 +130,7 @@ fn warning(lab: &SharedLab) -> Option<String> {
 #[tokio::test]
 async fn a_restart_empties_it(#[context] context: Context) {
     let mut lab = bare_only!(serial(), context);
-    let token = lab
-        .scripted()
-        .token(Act::from(ann()).then(Decision::Refused));
+    let token = lab.scripted().token(revoked());
     let _ = Asked::new(&lab, lab.scripted(), &token)
         .await
         .forbidden("ann")
@@ -157,9 +156,7 @@ async fn a_restart_empties_it(#[context] context: Context) {
 #[tokio::test]
 async fn two_apiservers_do_not_agree(#[future] lab: SharedLab, #[context] context: Context) {
     let lab = bare_only!(lab, context);
-    let token = lab
-        .scripted()
-        .token(Act::from(ann()).then(Decision::Refused));
+    let token = lab.scripted().token(revoked());
     let other = lab.control_plane().peer().await.expect("must start");
     let client = tokenlab_harness::client(&other.asked_by(lab.token_user(&token))).await;
     let client = client.expect("must be made");
@@ -180,8 +177,4 @@ async fn two_apiservers_do_not_agree(#[future] lab: SharedLab, #[context] contex
         .asked(0);
     assert_eq!(lab.scripted().calls(&token).len(), 2);
     other.kill().await;
-}
-
-fn ann() -> Decision {
-    Decision::authenticated(User::new("ann"))
 }

@@ -6,9 +6,10 @@ use futures::future::join_all;
 use rstest::{Context, rstest};
 use serde_json::json;
 use tokenlab_harness::{Act, SharedLab};
-use tokenlab_webhook::{Decision, User};
+use tokenlab_webhook::Decision;
 
 use crate::lab::evidence::Asked;
+use crate::lab::identities::ann;
 use crate::support::{answer, bare_only, lab};
 
 /// Twenty requests at once under one token are one call: those who come while the webhook is asked
@@ -18,7 +19,7 @@ use crate::support::{answer, bare_only, lab};
 ///   (`singleflight`)
 /// - Upstream test: `TestSharedLookup` (unit; one layer)
 #[rstest]
-#[case::a_success(Decision::authenticated(User::new("ann")), 403)]
+#[case::a_success(ann(), 403)]
 #[case::a_refusal(Decision::Refused, 401)]
 #[tokio::test]
 async fn twenty_at_once_are_one_call(

@@ -8,6 +8,7 @@ use tokenlab_harness::{Act, Poll, Probe, SharedLab, until};
 use tokenlab_webhook::{Decision, Token, User};
 
 use crate::lab::evidence::Asked;
+use crate::lab::identities::{ann, revoked};
 use crate::lab::planes::{short_lived, uncached};
 use crate::support::{bare_only, lab, slow};
 
@@ -108,9 +109,7 @@ async fn a_success_stays_for_ten_seconds(
 async fn a_revoked_token_lives_on(#[future] lab: SharedLab, #[context] context: Context) {
     slow!(context);
     let lab = bare_only!(lab, context);
-    let token = lab
-        .scripted()
-        .token(Act::from(ann()).then(Decision::Refused));
+    let token = lab.scripted().token(revoked());
     let _ = Asked::new(&lab, lab.scripted(), &token)
         .await
         .forbidden("ann")
@@ -186,8 +185,4 @@ async fn until_answered(lab: &SharedLab, token: &Token, status: u16) -> Instant 
         }
     });
     answered.await.expect("must change")
-}
-
-fn ann() -> Decision {
-    Decision::authenticated(User::new("ann"))
 }

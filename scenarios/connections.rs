@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use rstest::{Context, rstest};
 use tokenlab_harness::{Break, Cause, ConnectionFault};
-use tokenlab_webhook::{Decision, User};
+use tokenlab_webhook::Decision;
 
 use crate::lab::attempts::assert_logged;
 use crate::lab::counters::host;
 use crate::lab::evidence::{Asked, PATIENCE};
+use crate::lab::identities::ann;
 use crate::lab::serial::{Serial, serial};
 use crate::support::{bare_only, slow};
 
@@ -29,7 +30,7 @@ async fn broken(lab: &Serial, fault: ConnectionFault) -> (Asked, usize) {
 async fn attempts(lab: &Serial) -> (Asked, usize) {
     let broken = || lab.webhook().broken().expect("is ours").len();
     let before = broken();
-    let ann = Decision::authenticated(User::new("ann"));
+    let ann = ann();
     let token = lab.scripted().token(ann);
     let seen = Asked::new(lab, lab.scripted(), &token).await;
     (seen.unauthorized().asked(0), broken() - before)

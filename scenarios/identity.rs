@@ -7,6 +7,7 @@ use tokenlab_harness::SharedLab;
 use tokenlab_webhook::{Decision, Token, User};
 
 use crate::lab::evidence::Asked;
+use crate::lab::identities::ann;
 use crate::support::{
     MockLab, assert_output, assert_reviewed, bare_only, if_made, lab, mock_lab, since,
 };
@@ -120,7 +121,7 @@ async fn nobody_may_act_as(
     #[case] headers: &[(&str, &str)],
 ) {
     let lab = bare_only!(lab, context);
-    let ann = Decision::authenticated(User::new("ann"));
+    let ann = ann();
     let token = lab.scripted().token(ann);
     let mut list = http::Request::get("/api/v1/namespaces");
     for (name, value) in headers {

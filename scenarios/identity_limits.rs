@@ -6,6 +6,7 @@ use tokenlab_harness::{SharedLab, fresh_token};
 use tokenlab_webhook::{Decision, Token, User};
 
 use crate::lab::evidence::Asked;
+use crate::lab::identities::ann;
 use crate::support::{answer, assert_reviewed, bare_only, lab, reviewed};
 
 /// The apiserver asks for no name: a webhook that tells none has authenticated a user whose name is
@@ -102,7 +103,7 @@ async fn as_large_as(#[future] lab: SharedLab, #[context] context: Context, #[ca
 async fn a_long_token_is_sent_whole(#[future] lab: SharedLab, #[context] context: Context) {
     let lab = bare_only!(lab, context);
     let token = long_token(64 << 10);
-    let ann = Decision::authenticated(User::new("ann"));
+    let ann = ann();
     // By the whole token: had one octet got lost, it would be nobody's.
     lab.scripted().script(&token, ann);
 

@@ -7,18 +7,15 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ListParams;
 use rstest::{Context, rstest};
 use tokenlab_harness::{Act, Identity, Poll, Probe, RawAnswer, SharedLab, until};
-use tokenlab_webhook::{Decision, User};
+use tokenlab_webhook::Decision;
 
 use crate::lab::account::Account;
 use crate::lab::attempts::assert_logged;
 use crate::lab::evidence::{Asked, called};
+use crate::lab::identities::ann;
 use crate::lab::planes::short_lived;
 use crate::lab::serial::{Serial, serial};
 use crate::support::{bare_only, lab};
-
-fn ann() -> Decision {
-    Decision::authenticated(User::new("ann"))
-}
 
 fn away() -> Act {
     RawAnswer::new(StatusCode::SERVICE_UNAVAILABLE, "away").into()

@@ -11,6 +11,7 @@ use tokenlab_webhook::{Decision, PATH, Server, Tls, User, router};
 
 use crate::lab::attempts::assert_logged;
 use crate::lab::evidence::Asked;
+use crate::lab::identities::ann;
 use crate::lab::serial::serial;
 use crate::support::{bare_only, lab};
 
@@ -34,7 +35,7 @@ async fn a_redirect_is_followed(
     #[case] code: u16,
 ) {
     let lab = bare_only!(lab, context);
-    let ann = Decision::authenticated(User::new("ann"));
+    let ann = ann();
     let moved = redirect(code, &lab.webhook().url());
     let token = lab.scripted().token(Act::from(moved).then(ann));
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 use rstest::{Context, rstest};
 use serde_json::json;
 use tokenlab_harness::{Act, RawAnswer, SharedLab};
-use tokenlab_webhook::{Decision, User};
+use tokenlab_webhook::Decision;
 
 use crate::lab::attempts::assert_logged;
 use crate::lab::evidence::{Asked, FOUR_PAUSES, PATIENCE, called};
 use crate::lab::failing::{A_DATE, Fails, HALF_A_MINUTE, SECONDS, in_json, status};
+use crate::lab::identities::ann;
 use crate::lab::serial::serial;
 use crate::support::{answer, bare_only, lab, slow};
 
@@ -19,10 +20,6 @@ use Fails::{For, HalfSilent, Late, Silent, Told, With};
 /// When that is nearly over: a wait of 30 seconds and the lookup end together, and either may be
 /// first.
 const LATE: Duration = Duration::from_secs(29);
-
-fn ann() -> Decision {
-    Decision::authenticated(User::new("ann"))
-}
 
 /// What will not pass is asked once, and the user knows at once; the log has a sentence for each
 /// status.

@@ -12,17 +12,14 @@ use tokenlab_harness::{
     CONFIG_FILE, CONFIG_FILE_FLAG, Cause, LabPlan, Posted, RunFolder, SERVICE_NAME, Scripted,
     Shown, fresh_token,
 };
-use tokenlab_webhook::{Decision, PATH, Tls, User};
+use tokenlab_webhook::{PATH, Tls};
 
 use crate::lab::attempts::errors;
 use crate::lab::evidence::{Asked, called};
+use crate::lab::identities::ann;
 use crate::lab::old_proxy::OldProxy;
 use crate::lab::webhook_file::{WebhookFile, planned, write};
 use crate::support::bare_only;
-
-fn ann() -> Decision {
-    Decision::authenticated(User::new("ann"))
-}
 
 /// Without a user, or with one that the file does not have, kube-apiserver starts, and is nobody to
 /// the webhook. One that wants no credentials answers it.

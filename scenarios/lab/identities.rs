@@ -2,10 +2,20 @@
 
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
-use tokenlab_harness::{Identity, Kubeconfig, SharedLab, client};
-use tokenlab_webhook::Token;
+use tokenlab_harness::{Act, Identity, Kubeconfig, Play, SharedLab, client};
+use tokenlab_webhook::{Decision, Token, User};
 
 use crate::lab::evidence::{Asked, who_am_i};
+
+/// What the webhook says of somebody whom it knows, and who may do nothing.
+pub(crate) fn ann() -> Decision {
+    Decision::authenticated(User::new("ann"))
+}
+
+/// What it says of her token that is revoked when it has been shown once.
+pub(crate) fn revoked() -> Play {
+    Act::from(ann()).then(Decision::Refused)
+}
 
 /// A header of a request.
 pub(crate) type Header = (HeaderName, String);
