@@ -88,45 +88,63 @@ impl Line {
 
     fn text(&mut self, event: &Event<'_>, colour: bool) {
         let metadata = event.metadata();
-        let (second, micros) = (&self.second, self.now.subsec_micros());
-        let (level, target) = (metadata.level().as_str(), metadata.target());
-        let written = if colour {
-            let hue = hue(*metadata.level());
-            let (dim, hue, plain) = ("\x1b[2m", format_args!("\x1b[{hue}m"), "\x1b[0m");
-            write!(
-                self.written,
-                "{dim}{second}.{micros:06}Z{plain} {hue}{level:>5}{plain} {dim}{target}:{plain}"
-            )
+        let (level, hue) = shown(*metadata.level());
+        let [dim, hue, plain] = if colour {
+            ["\x1b[2m", hue, "\x1b[0m"]
         } else {
-            write!(self.written, "{second}.{micros:06}Z {level:>5} {target}:")
+            [""; 3]
         };
-        written.expect(TAKES);
+        self.written.push_str(dim);
+        self.time();
+        let target = metadata.target();
+        self.written
+            .extend([plain, " ", hue, level, plain, " ", dim, target, ":", plain]);
         event.record(&mut Text(&mut self.written));
         self.written.push('\n');
     }
 
     fn json(&mut self, event: &Event<'_>) {
         let metadata = event.metadata();
-        let (second, micros, level) = (&self.second, self.now.subsec_micros(), metadata.level());
-        let head = format_args!(r#"{{"timestamp":"{second}.{micros:06}Z","level":"{level}""#);
-        self.written.write_fmt(head).expect(TAKES);
+        self.written.push_str(r#"{"timestamp":""#);
+        self.time();
+        let level = metadata.level().as_str();
+        self.written.extend([r#"","level":""#, level, "\""]);
         let mut fields = Json(&mut self.written);
         event.record(&mut fields);
         fields.add("target", metadata.target());
         self.written.push_str("}\n");
     }
+
+    /// As `2026-11-26T11:00:00.000001Z`.
+    fn time(&mut self) {
+        let micros = 1_000_000 + self.now.subsec_micros();
+        self.written.push_str(&self.second);
+        // The one in front keeps the zeros, and makes room for the point.
+        self.written.push('.');
+        self.written
+            .push_str(&itoa::Buffer::new().format(micros)[1..]);
+        self.written.push('Z');
+    }
 }
 
 const TAKES: &str = "a String must take text";
 
-fn hue(level: Level) -> u8 {
+/// A level, as wide as all of them, and its colour.
+fn shown(level: Level) -> (&'static str, &'static str) {
     match level {
-        Level::ERROR => 31,
-        Level::WARN => 33,
-        Level::INFO => 32,
-        Level::DEBUG => 34,
-        _ => 35,
+        Level::ERROR => ("ERROR", "\x1b[31m"),
+        Level::WARN => (" WARN", "\x1b[33m"),
+        Level::INFO => (" INFO", "\x1b[32m"),
+        Level::DEBUG => ("DEBUG", "\x1b[34m"),
+        _ => ("TRACE", "\x1b[35m"),
     }
+}
+
+/// Whether a text can stand in a line as it is, between quotation marks too. It is looked at to its
+/// end, many octets at a time.
+fn plain(text: &str) -> bool {
+    let plain = |octet: &u8| matches!(octet, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
+    text.bytes().filter(plain).count() == text.len()
 }
 
 /// Fields as ` name=value`, texts in quotation marks; of the message only its text.
@@ -143,10 +161,14 @@ impl Text<'_> {
 }
 
 impl Visit for Text<'_> {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.name(field);
+        self.0.push_str(itoa::Buffer::new().format(value));
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
         self.name(field);
-        let plain = |octet: u8| matches!(octet, b' '..=b'~') && octet != b'"' && octet != b'\\';
-        if value.bytes().all(plain) {
+        if plain(value) {
             self.0.push('"');
             self.0.push_str(value);
             self.0.push('"');
@@ -166,6 +188,10 @@ struct OneLine<'a>(&'a mut String);
 
 impl fmt::Write for OneLine<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        if plain(text) {
+            self.0.push_str(text);
+            return Ok(());
+        }
         for piece in text.split_inclusive(char::is_control) {
             let control = piece.chars().next_back().filter(|c| c.is_control());
             let end = piece.len() - control.map_or(0, char::len_utf8);
