@@ -1,5 +1,6 @@
 //! The one trait to implement.
 
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -81,9 +82,13 @@ impl<T: Authenticator> Authenticator for Arc<T> {
 pub struct BoxAuthenticator(Arc<dyn DynAuthenticator>);
 
 impl BoxAuthenticator {
-    /// Forgets the type of `authenticator`.
+    /// Forgets the type of `authenticator`. One that is boxed already stays as it is.
     pub fn new(authenticator: impl Authenticator) -> Self {
-        Self(Arc::new(authenticator))
+        let mut authenticator = Some(authenticator);
+        let same: &mut dyn Any = &mut authenticator;
+        // In a second box it would be asked through two.
+        let boxed = same.downcast_mut().and_then(Option::take);
+        boxed.unwrap_or_else(|| Self(Arc::new(authenticator.expect("it must be there still"))))
     }
 }
 

@@ -77,13 +77,13 @@ enum Command {
 }
 
 /// Exit code 0, or the failure's; clap has ended the program with 2 for a wrong usage.
-pub(crate) async fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let mut command = Args::command()
         .mut_subcommand("serve", Source::with_variables)
         .mut_subcommand("check-config", Source::with_variables);
     let matches = environment::matches(&mut command).unwrap_or_else(|error| error.exit());
     let args = Args::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    match args.run(matches).await {
+    match args.run(matches) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             print(&failure);
@@ -93,7 +93,7 @@ pub(crate) async fn run() -> ExitCode {
 }
 
 impl Args {
-    async fn run(self, mut matches: ArgMatches) -> Result<(), Failure> {
+    fn run(self, mut matches: ArgMatches) -> Result<(), Failure> {
         let Self {
             log,
             log_format,
@@ -112,7 +112,7 @@ impl Args {
         match command {
             Command::Serve(args) => {
                 let (settings, log) = settled(args.source)?;
-                serve::run(settings, log).await
+                serve::run(&settings, log)
             }
             Command::CheckConfig(args) => {
                 let (settings, _log) = settled(args.source)?;

@@ -74,7 +74,7 @@ pub use metrics::Metrics;
 pub use mock::Mock;
 pub use panics::log_panics;
 pub use review::{ApiVersion, Caller, Review};
-pub use router::{BODY_LIMIT, Ended, Observer, Outcome, PATH, RouterBuilder, router};
+pub use router::{BODY_LIMIT, Ended, Observer, Outcome, PATH, RouterBuilder, Routes, router};
 pub use server::{ConnectionObserver, Handshake, Limits, Protocol, Server};
 pub use tls::{Tls, TlsBuilder, TlsError, TlsFiles, TlsFilesError, TlsReload};
 pub use token::Token;

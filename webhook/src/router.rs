@@ -7,6 +7,7 @@ mod guard;
 mod log;
 mod media_type;
 mod observer;
+mod routes;
 mod webhook;
 
 use axum::Router;
@@ -15,6 +16,8 @@ use crate::Authenticator;
 
 pub use builder::RouterBuilder;
 pub use observer::{Ended, Observer, Outcome};
+pub(crate) use routes::Answer;
+pub use routes::Routes;
 #[cfg(all(test, feature = "manifests"))]
 pub(crate) use {body::TOGETHER as BODIES_TOGETHER, builder::MAX_IN_FLIGHT};
 

@@ -13,17 +13,16 @@ mod seldom;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use futures::future::BoxFuture;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 
-use crate::Tls;
+use crate::{Routes, Tls};
 use host::{Failures, Host};
 use observer::Observer;
 use seldom::Seldom;
@@ -117,7 +116,16 @@ impl Server {
     /// is in its handshake.
     ///
     /// Every request carries its [`Caller`](crate::Caller) as an extension.
-    pub async fn serve(self, router: Router, stop: impl Future<Output = ()>) {
+    pub async fn serve(self, routes: impl Into<Routes>, stop: impl Future<Output = ()> + Send) {
+        self.run(routes.into(), Box::pin(stop)).await;
+    }
+
+    /// Boxed, so that it is compiled with this crate, once for all programs.
+    fn run(self, routes: Routes, stop: BoxFuture<'_, ()>) -> BoxFuture<'_, ()> {
+        Box::pin(self.accept(routes, stop))
+    }
+
+    async fn accept(self, routes: Routes, mut stop: BoxFuture<'_, ()>) {
         let Self {
             listener,
             tls,
@@ -129,7 +137,7 @@ impl Server {
         let most = limits.connections.max(1);
         let drain = limits.drain;
         let host = Arc::new(Host {
-            router,
+            routes,
             tls,
             limits,
             observer,
@@ -138,7 +146,6 @@ impl Server {
         });
         let mut connections = JoinSet::new();
         let mut handshakes = Handshakes::new((most / HANDSHAKES).max(FEWEST_HANDSHAKES));
-        let mut stop = pin!(stop);
         let (full, failing) = (Seldom::new(LOG_PAUSE), Seldom::new(LOG_PAUSE));
         loop {
             if connections.len() >= most {

@@ -42,14 +42,15 @@ pub(crate) struct Args {
 }
 
 /// Serves as the settings say, which do not contradict each other.
-pub(super) async fn run(settings: Settings, mut log: Log) -> Result<(), Failure> {
+#[tokio::main]
+pub(super) async fn run(settings: &Settings, mut log: Log) -> Result<(), Failure> {
     let metrics = Metrics::new();
-    let (tls, reload) = load_tls(&settings)?.unzip();
+    let (tls, reload) = load_tls(settings)?.unzip();
     let report = report(metrics.clone(), tls.clone());
-    let mut decider = Decider::load(&settings, &report)?;
-    let router = router(&settings, decider.authenticator(), metrics.clone()).build();
+    let mut decider = Decider::load(settings, &report)?;
+    let router = router(settings, decider.authenticator(), metrics.clone());
     let address = settings.listen.unwrap_or(LISTEN);
-    let limits = limits(&settings);
+    let limits = limits(settings);
     let server = bind(address, tls.clone(), limits.clone()).await?;
     let server = server.with_observer(Arc::new(metrics.clone()));
     let health = health(tls.clone());
@@ -66,7 +67,7 @@ pub(super) async fn run(settings: Settings, mut log: Log) -> Result<(), Failure>
     if let Some(tls) = &tls {
         metrics.certificate(tls.not_after());
     }
-    warn(&settings);
+    warn(settings);
     // Dropped at the end, it ends them.
     let mut tasks = JoinSet::new();
     for task in decider.tasks {
@@ -157,11 +158,7 @@ fn report(metrics: Metrics, tls: Option<Tls>) -> Report {
 }
 
 /// A router with the settings that were told.
-fn router(
-    settings: &Settings,
-    authenticator: BoxAuthenticator,
-    metrics: Metrics,
-) -> RouterBuilder<BoxAuthenticator> {
+fn router(settings: &Settings, authenticator: BoxAuthenticator, metrics: Metrics) -> RouterBuilder {
     let mut router = RouterBuilder::new(authenticator)
         .observer(metrics)
         .retry_after(settings.retry_after)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::routing::{get, post_service};
 use futures::FutureExt as _;
 use tokio::sync::Semaphore;
@@ -13,9 +14,9 @@ use tower::service_fn;
 
 use super::body;
 use super::webhook::{self, Webhook};
-use super::{BODY_LIMIT, Observer, PATH};
-use crate::Authenticator;
+use super::{BODY_LIMIT, Observer, PATH, Routes};
 use crate::status::Rejection;
+use crate::{Authenticator, BoxAuthenticator};
 
 /// How long an authenticator may take: 10 s. The apiserver waits 30 s
 /// (`apiserver/pkg/util/webhook/webhook.go`, `defaultRequestTimeout`, v0.37.2).
@@ -41,16 +42,16 @@ pub(crate) const MAX_IN_FLIGHT: usize = 1024;
 ///     .build();
 /// # let _: axum::Router = router;
 /// ```
-pub struct RouterBuilder<A> {
-    webhook: Webhook<A>,
+pub struct RouterBuilder {
+    webhook: Webhook,
 }
 
-impl<A: Authenticator> RouterBuilder<A> {
+impl RouterBuilder {
     /// The routes that [`router`](crate::router()) makes, unless something else is said.
-    pub fn new(authenticator: A) -> Self {
+    pub fn new(authenticator: impl Authenticator) -> Self {
         Self {
             webhook: Webhook {
-                authenticator,
+                authenticator: BoxAuthenticator::new(authenticator),
                 observer: Box::new(()),
                 body_limit: BODY_LIMIT,
                 lenient_content_type: false,
@@ -128,30 +129,40 @@ impl<A: Authenticator> RouterBuilder<A> {
         self
     }
 
-    /// The routes.
+    /// The routes. A [`Server`](crate::Server) takes this builder as it is, too.
     pub fn build(self) -> Router {
-        let webhook = Arc::new(self.webhook);
-        let asked = Arc::clone(&webhook);
-        // Not a handler: the futures that axum makes for its extractors are larger than ours.
-        let authenticate = service_fn(move |request| {
-            let answer = webhook::answer(Arc::clone(&asked), request);
-            answer.map(Ok::<_, Infallible>)
-        });
-        let authenticate = post_service(authenticate).fallback(async |state| {
-            webhook::reject::<A>(state, &Rejection::Method { allow: "POST" })
-        });
-        let livez = get(async || "ok").fallback(async |state| {
-            webhook::reject::<A>(state, &Rejection::Method { allow: "GET, HEAD" })
-        });
-        Router::new()
-            .route(PATH, authenticate)
-            .route("/livez", livez)
-            .fallback(async |state| webhook::reject::<A>(state, &Rejection::Path { path: PATH }))
-            .with_state(webhook)
+        Routes::from(self).router
     }
 }
 
-impl<A> fmt::Debug for RouterBuilder<A> {
+impl From<RouterBuilder> for Routes {
+    fn from(builder: RouterBuilder) -> Self {
+        let webhook = Arc::new(builder.webhook);
+        let asked = Arc::clone(&webhook);
+        // Not a handler: the futures that axum makes for its extractors are larger than ours.
+        let authenticate = service_fn(move |mut request: Request| {
+            let caller = request.extensions_mut().remove();
+            let answer = webhook::answer(Arc::clone(&asked), request, caller);
+            answer.map(Ok::<_, Infallible>)
+        });
+        let authenticate = post_service(authenticate)
+            .fallback(async |state| webhook::reject(state, &Rejection::Method { allow: "POST" }));
+        let livez = get(async || "ok").fallback(async |state| {
+            webhook::reject(state, &Rejection::Method { allow: "GET, HEAD" })
+        });
+        let router = Router::new()
+            .route(PATH, authenticate)
+            .route("/livez", livez)
+            .fallback(async |state| webhook::reject(state, &Rejection::Path { path: PATH }))
+            .with_state(Arc::clone(&webhook));
+        Self {
+            router,
+            webhook: Some(webhook),
+        }
+    }
+}
+
+impl fmt::Debug for RouterBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RouterBuilder").finish_non_exhaustive()
     }

@@ -1,12 +1,13 @@
 //! From an HTTP request to a decision and back.
 
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use futures::FutureExt as _;
 use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
@@ -17,11 +18,11 @@ use super::exchange::Exchange;
 use super::{Observer, Outcome, body, guard, media_type};
 use crate::review::{Caller, Review, decode, encode};
 use crate::status::{JSON, Rejection};
-use crate::{Authenticator, Decision, timeout};
+use crate::{Authenticator as _, BoxAuthenticator, Decision, timeout};
 
 /// An authenticator, and how it is asked.
-pub(super) struct Webhook<A> {
-    pub(super) authenticator: A,
+pub(super) struct Webhook {
+    pub(super) authenticator: BoxAuthenticator,
     pub(super) observer: Box<dyn Observer>,
     pub(super) body_limit: usize,
     pub(super) lenient_content_type: bool,
@@ -37,32 +38,34 @@ pub(super) struct Webhook<A> {
 ///
 /// What the head says is looked at before: a future that held it would be twice as large, and each
 /// request has one.
-pub(super) fn answer<A: Authenticator>(
-    webhook: Arc<Webhook<A>>,
+pub(super) fn answer(
+    webhook: Arc<Webhook>,
     request: Request,
+    caller: Option<Caller>,
 ) -> impl Future<Output = Response> + Send {
-    let (mut head, body) = request.into_parts();
-    let asked = Asked {
+    let (head, body) = request.into_parts();
+    let mut asked = Asked {
         limit: webhook.limit(&head.uri),
         media_type: if webhook.lenient_content_type {
             Ok(())
         } else {
             media_type::check(&head.headers)
         },
-        caller: head.extensions.remove(),
+        caller,
         body,
     };
     drop(head);
     async move {
         let mut exchange = Exchange::start(&*webhook.observer);
-        match webhook.review(asked, &mut exchange).await {
+        match webhook.review(&mut asked, &mut exchange).await {
             Ok(decision) => decided(&decision, exchange),
             Err(rejection) => webhook.rejected(&rejection, exchange),
         }
     }
 }
 
-/// What a request for a review says, apart from its body.
+/// What a request for a review says. Borrowed and taken from, since each future that owned it would
+/// be so much larger.
 struct Asked {
     /// How long it may take.
     limit: Duration,
@@ -72,17 +75,14 @@ struct Asked {
 }
 
 /// Answers a request for anything else.
-pub(super) fn reject<A: Authenticator>(
-    State(webhook): State<Arc<Webhook<A>>>,
-    rejection: &Rejection,
-) -> Response {
+pub(super) fn reject(State(webhook): State<Arc<Webhook>>, rejection: &Rejection) -> Response {
     webhook.rejected(rejection, Exchange::start(&*webhook.observer))
 }
 
-impl<A: Authenticator> Webhook<A> {
+impl Webhook {
     async fn review(
         &self,
-        asked: Asked,
+        asked: &mut Asked,
         exchange: &mut Exchange<'_>,
     ) -> Result<Decision, Rejection> {
         let _permit = self.admit()?;
@@ -97,17 +97,17 @@ impl<A: Authenticator> Webhook<A> {
 
     async fn ask(
         &self,
-        asked: Asked,
+        asked: &mut Asked,
         deadline: Instant,
         exchange: &mut Exchange<'_>,
     ) -> Result<Decision, Rejection> {
-        asked.media_type?;
-        let collecting = body::collect(asked.body, self.body_limit, &self.bodies);
+        mem::replace(&mut asked.media_type, Ok(()))?;
+        let collecting = body::collect(mem::take(&mut asked.body), self.body_limit, &self.bodies);
         let (body, _taken) = collecting.await?;
         let mut review = decode(&body)?;
         drop(body);
         review.deadline = Some(deadline);
-        review.caller = asked.caller;
+        review.caller = asked.caller.take();
         let review = exchange.review.insert(review);
         let decision = self.decide(review).await?;
         match decision.narrowed(&review.audiences) {
@@ -156,5 +156,7 @@ fn decided(decision: &Decision, exchange: Exchange<'_>) -> Response {
         _ => (Outcome::Undecided, None, decision.reason()),
     };
     exchange.end(outcome, StatusCode::OK, user, reason);
-    ([(CONTENT_TYPE, JSON)], encode(api_version, decision)).into_response()
+    let mut response = Response::new(encode(api_version, decision).into());
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
 }

@@ -5,7 +5,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::Router;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use hyper::rt::Executor;
@@ -19,7 +18,7 @@ use super::activity::{Activity, Listening};
 use super::limits::Limits;
 use super::patience::{LONGEST, Overdue, Patience};
 use super::reception::Reception;
-use crate::Caller;
+use crate::{Caller, Routes};
 
 /// What a connection is read from and written to. One type, with TLS or without: HTTP would be in the
 /// program twice.
@@ -45,7 +44,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 pub(super) async fn drive(
     io: Box<dyn Io>,
     protocol: Protocol,
-    router: Router,
+    routes: Routes,
     caller: Caller,
     limits: &Limits,
     stop: impl Future<Output = ()>,
@@ -54,7 +53,7 @@ pub(super) async fn drive(
     let builder = builder(Streams(sender), protocol, limits);
     let activity = Arc::new(Activity::new(protocol == Protocol::Http2));
     let io = TokioIo::new(Listening::new(io, Arc::clone(&activity)));
-    let reception = Reception::new(router, caller, Arc::clone(&activity));
+    let reception = Reception::new(routes, caller, Arc::clone(&activity));
     let mut connection = pin!(builder.serve_connection(io, reception));
     let mut stop = pin!(stop);
     let mut patience = Patience::new(limits);

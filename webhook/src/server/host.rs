@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -20,11 +19,11 @@ use super::observer::{Handshake, Observer, Open, Protocol};
 use super::seldom::Seldom;
 use super::{Displaced, LOG_PAUSE};
 use crate::tls::common_name;
-use crate::{Caller, Tls};
+use crate::{Caller, Routes, Tls};
 
 /// What all connections have in common.
 pub(super) struct Host {
-    pub(super) router: Router,
+    pub(super) routes: Routes,
     pub(super) tls: Option<Tls>,
     pub(super) limits: Limits,
     pub(super) observer: Observer,
@@ -44,13 +43,13 @@ impl Host {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
-        let (router, caller) = (self.router.clone(), Caller::new(peer));
+        let (routes, caller) = (self.routes.clone(), Caller::new(peer));
         let ended = match &self.tls {
             None => {
                 let _open = Open::new(&self.observer, Protocol::Plain);
                 let stop = self.stopped();
                 let stream = Box::new(stream);
-                connection::drive(stream, Protocol::Plain, router, caller, &self.limits, stop).await
+                connection::drive(stream, Protocol::Plain, routes, caller, &self.limits, stop).await
             }
             Some(tls) => {
                 // From before the handshake, so that no dismissal is missed.
@@ -74,7 +73,7 @@ impl Host {
                     }
                 };
                 let stream = Box::new(stream);
-                connection::drive(stream, protocol, router, caller, &self.limits, stop).await
+                connection::drive(stream, protocol, routes, caller, &self.limits, stop).await
             }
         };
         if let Err(error) = ended {

@@ -5,30 +5,28 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use axum::Router;
 use axum::body::Body;
-use axum::routing::future::RouteFuture;
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::Service;
 use pin_project_lite::pin_project;
-use tower::Service as _;
 
 use super::activity::{Activity, Running};
 use crate::Caller;
+use crate::router::{self, Routes};
 
-/// Gives each of a connection's requests to the router, with its caller.
+/// Gives each of a connection's requests to its route, with its caller.
 pub(super) struct Reception {
-    router: Router,
+    routes: Routes,
     caller: Caller,
     activity: Arc<Activity>,
 }
 
 impl Reception {
-    pub(super) fn new(router: Router, caller: Caller, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(routes: Routes, caller: Caller, activity: Arc<Activity>) -> Self {
         Self {
-            router,
+            routes,
             caller,
             activity,
         }
@@ -40,15 +38,13 @@ impl Service<Request<Incoming>> for Reception {
     type Error = Infallible;
     type Future = Answer;
 
-    fn call(&self, mut request: Request<Incoming>) -> Answer {
+    fn call(&self, request: Request<Incoming>) -> Answer {
         let http2 = request.version() == Version::HTTP_2;
         let running = self.activity.begin(http2);
         // Who stands in between may have gone by a `Content-Length` beside it, and what follows is
         // then not from whom it seems to be (RFC 9112, section 6.1). An apiserver does not send it.
         let last = !http2 && request.headers().contains_key(TRANSFER_ENCODING);
-        request.extensions_mut().insert(self.caller.clone());
-        // A router is always ready.
-        let inner = self.router.clone().call(request);
+        let inner = self.routes.answer(request, &self.caller);
         Answer {
             inner,
             running,
@@ -61,7 +57,7 @@ pin_project! {
     /// A running request.
     pub(super) struct Answer {
         #[pin]
-        inner: RouteFuture<Infallible>,
+        inner: router::Answer,
         running: Running,
         // Whether the connection ends with it.
         last: bool,

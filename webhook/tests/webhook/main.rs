@@ -45,6 +45,7 @@ mod readme;
 mod replacement;
 /// What the router's settings change, and what its observer learns.
 mod router;
+mod routes;
 /// `tokenlab-webhook serve`.
 mod serve;
 /// Flags, variables and the file.

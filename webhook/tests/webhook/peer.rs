@@ -1,11 +1,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, ClientBuilder, Response};
 use tokenlab_webhook::pki::CertificateAuthority;
-use tokenlab_webhook::{Authenticator, Mock, Server, Tls, router};
+use tokenlab_webhook::{Authenticator, Mock, RouterBuilder, Routes, Server, Tls};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -44,7 +43,12 @@ impl Webhook {
         let certificate = authority.serving(&[SERVICE]).expect("a certificate");
         let tls = Tls::from_certificate(&certificate).expect("usable");
         let authority = authority.certificate_pem().to_owned();
-        Self::bind(router(authenticator), Some((tls, authority)), configure).await
+        Self::bind(
+            RouterBuilder::new(authenticator),
+            Some((tls, authority)),
+            configure,
+        )
+        .await
     }
 
     /// Over TLS, with a certificate of `authority`.
@@ -54,24 +58,26 @@ impl Webhook {
         authority: &CertificateAuthority,
     ) -> Self {
         let authority = authority.certificate_pem().to_owned();
-        Self::bind(router(authenticator), Some((tls, authority)), |server| {
-            server
-        })
+        Self::bind(
+            RouterBuilder::new(authenticator),
+            Some((tls, authority)),
+            |server| server,
+        )
         .await
     }
 
     pub(crate) async fn plain(authenticator: impl Authenticator) -> Self {
-        Self::routed(router(authenticator)).await
+        Self::routed(RouterBuilder::new(authenticator)).await
     }
 
     /// Over plain HTTP, with routes of one's own.
-    pub(crate) async fn routed(router: Router) -> Self {
-        Self::bind(router, None, |server| server).await
+    pub(crate) async fn routed(routes: impl Into<Routes>) -> Self {
+        Self::bind(routes, None, |server| server).await
     }
 
     /// Over plain HTTP, or over TLS with a certificate of this authority (PEM).
     pub(crate) async fn bind(
-        router: Router,
+        routes: impl Into<Routes>,
         tls: Option<(Tls, String)>,
         configure: impl FnOnce(Server) -> Server,
     ) -> Self {
@@ -82,7 +88,8 @@ impl Webhook {
         let server = configure(server);
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(server.serve(router, async {
+        let routes = routes.into();
+        let serving = tokio::spawn(server.serve(routes, async {
             stopped.await.ok();
         }));
         Self {

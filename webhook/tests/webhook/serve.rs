@@ -51,8 +51,8 @@ async fn the_tutorials_curl() {
     settings().bind(|| assert_snapshot!(answer, @r#"
     HTTP/1.1 200 OK
     content-type: application/json
-    content-length: 163
     connection: close
+    content-length: 163
     date: [DATE]
 
     {"apiVersion":"authentication.k8s.io/v1beta1","kind":"TokenReview","status":{"authenticated":true,"user":{"username":"mock","uid":"mock","groups":["group-mock"]}}}

@@ -106,20 +106,18 @@ fn lingering(server: Server) -> Server {
     server.with_limits(limits)
 }
 
-type Mocked = RouterBuilder<Mock>;
-
-type Settings = fn(Mocked) -> Mocked;
+type Settings = fn(RouterBuilder) -> RouterBuilder;
 
 /// An answer that comes before the body is there reaches also who reads only then.
 #[rstest]
-#[case::too_large("POST /authenticate", |router: Mocked| router.lenient_content_type(true), "413")]
-#[case::no_json("POST /authenticate", |router: Mocked| router, "415")]
-#[case::other_path("POST /", |router: Mocked| router, "404")]
-#[case::other_method("PUT /authenticate", |router: Mocked| router, "405")]
-#[case::too_many("POST /authenticate", |router: Mocked| router.max_in_flight(Some(0)), "429")]
+#[case::too_large("POST /authenticate", |router: RouterBuilder| router.lenient_content_type(true), "413")]
+#[case::no_json("POST /authenticate", |router: RouterBuilder| router, "415")]
+#[case::other_path("POST /", |router: RouterBuilder| router, "404")]
+#[case::other_method("PUT /authenticate", |router: RouterBuilder| router, "405")]
+#[case::too_many("POST /authenticate", |router: RouterBuilder| router.max_in_flight(Some(0)), "429")]
 #[case::too_slow(
     "POST /authenticate",
-    |router: Mocked| router.lenient_content_type(true).body_limit(LARGE).review_limit(Duration::ZERO),
+    |router: RouterBuilder| router.lenient_content_type(true).body_limit(LARGE).review_limit(Duration::ZERO),
     "408",
 )]
 #[tokio::test]
