@@ -86,7 +86,8 @@ impl ImageBuilder {
         self
     }
 
-    /// Another workspace with a package `tokenlab-webhook` in `webhook/` and a profile `image`.
+    /// Another workspace with a package `tokenlab-webhook` in `webhook/`, which has a feature `image`,
+    /// and a profile of that name.
     pub fn workspace(mut self, workspace: impl Into<Utf8PathBuf>) -> Self {
         self.workspace = workspace.into();
         self

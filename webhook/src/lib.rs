@@ -31,10 +31,11 @@
 //!
 //! # Features
 //!
-//! All are on by default. A program of yours does without: `default-features = false`.
+//! All but `image` are on by default. A program of yours does without: `default-features = false`.
 //!
 //! - `cli`: the program `tokenlab-webhook`. [`kubeconfig`] comes with it.
 //! - `completion`: its subcommand of that name.
+//! - `image`: the program as the image has it. No TRACE is logged by anything that is linked with it.
 //! - `ldap`: the authenticator that asks an LDAP directory, [`authenticators::ldap`].
 //! - `manifests`: what deploys the program into a cluster, [`manifests`], and the subcommand of that
 //!   name; [`kubeconfig`] comes with it.

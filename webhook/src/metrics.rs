@@ -48,7 +48,7 @@ const RELOADED: &[&str] = &[
 /// # async fn main() -> std::io::Result<()> {
 /// # let (address, tls, stop) = (([127, 0, 0, 1], 0).into(), None, async {});
 /// let (metrics, health) = (Metrics::new(), Health::new());
-/// let router = RouterBuilder::new(Mock).observer(metrics.clone()).build();
+/// let router = RouterBuilder::new(Mock).observer(metrics.clone());
 /// let server = Server::bind(address, tls).await?;
 /// let server = server.with_observer(Arc::new(metrics.clone()));
 /// let probed = Server::bind(([127, 0, 0, 1], 0).into(), None).await?;

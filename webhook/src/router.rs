@@ -36,7 +36,7 @@ pub const BODY_LIMIT: usize = 1024 * 1024;
 /// fails. [`RouterBuilder`] has the settings.
 ///
 /// It can be nested, layered or served by anything that serves axum; [`Server`](crate::Server)
-/// says who called, too.
+/// says who called, too, and answers reviews for less if it is given a [`RouterBuilder`].
 pub fn router<A: Authenticator>(authenticator: A) -> Router {
     RouterBuilder::new(authenticator).build()
 }

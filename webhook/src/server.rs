@@ -115,7 +115,9 @@ impl Server {
     /// answers say `Connection: close`, and an idle connection is kept for a second, as is one that
     /// is in its handshake.
     ///
-    /// Every request carries its [`Caller`](crate::Caller) as an extension.
+    /// It takes a [`Router`](axum::Router), every request to which has its [`Caller`](crate::Caller)
+    /// as an extension, or a [`RouterBuilder`](crate::RouterBuilder) as it is, whose reviews do
+    /// without axum's routes ([`Routes`]).
     pub async fn serve(self, routes: impl Into<Routes>, stop: impl Future<Output = ()> + Send) {
         self.run(routes.into(), Box::pin(stop)).await;
     }

@@ -234,7 +234,7 @@ impl Build<'_> {
             // What is not for serving stays out of it, and out of the time that it takes.
             "--no-default-features",
             "--features",
-            if self.ldap { "cli,ldap" } else { "cli" },
+            if self.ldap { "image,ldap" } else { "image" },
             "--profile",
             PROFILE,
             // Named, the flags below are for the program alone: a static proc macro cannot be.

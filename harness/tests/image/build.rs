@@ -57,7 +57,7 @@ echo '{"reason":"build-finished","success":true}'"#,
         .replace(std::env::consts::ARCH, "[ARCH]");
     insta::assert_snapshot!(seen, @"
     [FOLDER]/workspace
-    build --locked --package tokenlab-webhook --bin tokenlab-webhook --no-default-features --features cli --profile image --target [ARCH]-unknown-linux-gnu --message-format json-render-diagnostics
+    build --locked --package tokenlab-webhook --bin tokenlab-webhook --no-default-features --features image --profile image --target [ARCH]-unknown-linux-gnu --message-format json-render-diagnostics
     -Ctarget-feature=+crt-static
     -Clink-arg=-Wl,-z,pack-relative-relocs
     --remap-path-prefix=[FOLDER]/workspace=/tokenlab

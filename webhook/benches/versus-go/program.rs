@@ -188,7 +188,7 @@ async fn for_the_image() -> anyhow::Result<PathBuf> {
     command
         .args(["build", "--locked", "--package", "tokenlab-webhook"])
         .args(["--bin", "tokenlab-webhook", "--profile", "image"])
-        .args(["--no-default-features", "--features", "cli"])
+        .args(["--no-default-features", "--features", "image"])
         .args(["--target", &target])
         .current_dir(workspace)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));

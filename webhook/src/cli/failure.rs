@@ -65,6 +65,8 @@ pub(crate) enum Failure {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("cannot start the threads that serve")]
+    Runtime(#[source] io::Error),
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
     #[error("cannot go on without what keeps files and health up to date, the log says why")]

@@ -11,6 +11,7 @@ use tokenlab_webhook::{
     BoxAuthenticator, Health, Limits, Metrics, PATH, RouterBuilder, Server, Tls, TlsFiles,
     TlsReload, health_router,
 };
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -41,9 +42,14 @@ pub(crate) struct Args {
     pub(super) source: Source,
 }
 
-/// Serves as the settings say, which do not contradict each other.
-#[tokio::main]
-pub(super) async fn run(settings: &Settings, mut log: Log) -> Result<(), Failure> {
+/// Starts the runtime, which no other subcommand needs, and serves as the settings say, which do not
+/// contradict each other.
+pub(super) fn run(settings: &Settings, log: Log) -> Result<(), Failure> {
+    let runtime = Runtime::new().map_err(Failure::Runtime)?;
+    runtime.block_on(serve(settings, log))
+}
+
+async fn serve(settings: &Settings, mut log: Log) -> Result<(), Failure> {
     let metrics = Metrics::new();
     let (tls, reload) = load_tls(settings)?.unzip();
     let report = report(metrics.clone(), tls.clone());

@@ -35,7 +35,7 @@ pub fn encode(api_version: ApiVersion, decision: &Decision) -> Bytes {
             ..Status::default()
         },
     };
-    // Room for most of them.
+    // Room for most of them. What is ours has nothing to escape.
     let mut answer = Vec::with_capacity(512);
     for piece in [
         r#"{"apiVersion":""#,

@@ -63,3 +63,17 @@ impl fmt::Debug for Routes {
         f.debug_struct("Routes").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Mock, RouterBuilder};
+
+    #[test]
+    fn a_builder_has_its_own_way() {
+        let own = RouterBuilder::new(Mock);
+        assert!(Routes::from(own).webhook.is_some());
+        let axums = RouterBuilder::new(Mock).build();
+        assert!(Routes::from(axums).webhook.is_none());
+    }
+}

@@ -45,6 +45,7 @@ mod readme;
 mod replacement;
 /// What the router's settings change, and what its observer learns.
 mod router;
+/// A webhook answers the same by its own way as by axum's routes.
 mod routes;
 /// `tokenlab-webhook serve`.
 mod serve;

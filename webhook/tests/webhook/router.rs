@@ -108,7 +108,7 @@ async fn post(webhook: &Webhook, path: &str) -> Response {
 async fn another_content_type(#[case] value: Option<&str>) {
     let ask = async |lenient| {
         let router = RouterBuilder::new(Mock).lenient_content_type(lenient);
-        let webhook = Webhook::routed(router.build()).await;
+        let webhook = Webhook::routed(router).await;
         let client = Client::builder().no_proxy().build().expect("a client");
         let mut request = client.post(webhook.url("/authenticate")).body(TUTORIAL);
         if let Some(value) = value {
@@ -134,7 +134,7 @@ async fn another_content_type(#[case] value: Option<&str>) {
 async fn what_may_be_asked_again(#[case] delay: Option<Duration>, #[case] header: Option<&str>) {
     let ask = async |answer| {
         let router = RouterBuilder::new(Answering(answer)).retry_after(delay);
-        let response = post(&Webhook::routed(router.build()).await, "/authenticate").await;
+        let response = post(&Webhook::routed(router).await, "/authenticate").await;
         let found = response.headers().get("retry-after");
         assert_eq!(found.map(|value| value.to_str().expect("ASCII")), header);
         shown(response).await
@@ -170,7 +170,7 @@ async fn no_reason_is_empty(#[case] answer: fn() -> Decision, #[case] message: &
 #[tokio::test]
 async fn nothing_else_may_be_asked_again() {
     let second = Some(Duration::from_secs(1));
-    let router = RouterBuilder::new(Mock).retry_after(second).build();
+    let router = RouterBuilder::new(Mock).retry_after(second);
     let webhook = Webhook::routed(router).await;
     for path in ["/authenticate", "/else"] {
         let response = post(&webhook, path).await;
@@ -181,7 +181,7 @@ async fn nothing_else_may_be_asked_again() {
 #[tokio::test]
 async fn an_authenticator_may_take_as_long_as_the_limit() {
     let limit = Duration::from_millis(5);
-    let router = RouterBuilder::new(Silent).review_limit(limit).build();
+    let router = RouterBuilder::new(Silent).review_limit(limit);
     let webhook = Webhook::routed(router).await;
     assert_snapshot!(shown(post(&webhook, "/authenticate?timeout=30s").await).await, @r#"
     503 Service Unavailable, application/json
@@ -202,7 +202,7 @@ async fn an_authenticator_may_take_as_long_as_its_caller_waits() {
 #[tokio::test]
 async fn a_body_may_take_as_long_as_the_limit() {
     let limit = Duration::from_millis(5);
-    let router = RouterBuilder::new(Mock).review_limit(limit).build();
+    let router = RouterBuilder::new(Mock).review_limit(limit);
     let webhook = Webhook::routed(router).await;
     let mut stream = TcpStream::connect(webhook.address).await.expect("a server");
     let head = "POST /authenticate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
@@ -230,7 +230,7 @@ async fn more_reviews_than_may_be_in_flight() {
     let router = RouterBuilder::new(Gate(gate.clone()))
         .max_in_flight(Some(1))
         .observer(observer);
-    let webhook = Webhook::routed(router.build()).await;
+    let webhook = Webhook::routed(router).await;
     let first = post(&webhook, "/authenticate");
     let second = async {
         assert_eq!(soon(told.recv()).await.as_deref(), Some("started"));
@@ -252,7 +252,7 @@ async fn more_reviews_than_may_be_in_flight() {
 #[tokio::test]
 async fn a_panic_is_an_answer() {
     let (observer, mut told) = told();
-    let router = RouterBuilder::new(Panicking).observer(observer).build();
+    let router = RouterBuilder::new(Panicking).observer(observer);
     let webhook = Webhook::routed(router).await;
     let client = webhook.client().build().expect("a client");
     let ask = async |token: &str| {
@@ -285,7 +285,7 @@ async fn reserved_names() {
     {"apiVersion":"authentication.k8s.io/v1beta1","kind":"TokenReview","status":{"authenticated":false,"error":"the authenticator named the reserved group \"system:masters\""}}
     "#);
     let router = RouterBuilder::new(Answering(masters)).allow_reserved(true);
-    let webhook = Webhook::routed(router.build()).await;
+    let webhook = Webhook::routed(router).await;
     assert_snapshot!(shown(post(&webhook, "/authenticate").await).await, @r#"
     200 OK, application/json
     {"apiVersion":"authentication.k8s.io/v1beta1","kind":"TokenReview","status":{"authenticated":true,"user":{"username":"ann","groups":["system:masters"]}}}
@@ -295,7 +295,7 @@ async fn reserved_names() {
 #[tokio::test]
 async fn a_body_limit_of_ones_own() {
     let router = RouterBuilder::new(Mock).body_limit(TUTORIAL.len());
-    let webhook = Webhook::routed(router.build()).await;
+    let webhook = Webhook::routed(router).await;
     assert_eq!(webhook.post(TUTORIAL).await.status(), 200);
     assert_eq!(webhook.post(format!("{TUTORIAL} ")).await.status(), 413);
 }
@@ -326,7 +326,7 @@ async fn a_body_limit_of_ones_own() {
 async fn reviews_are_observed(#[case] authenticator: BoxAuthenticator, #[case] line: &str) {
     let (observer, mut told) = told();
     let router = RouterBuilder::new(authenticator).observer(observer);
-    let webhook = Webhook::routed(router.build()).await;
+    let webhook = Webhook::routed(router).await;
     post(&webhook, "/authenticate?timeout=50ms").await;
     assert_eq!(told.recv().await.as_deref(), Some("started"));
     assert_eq!(told.recv().await.as_deref(), Some(line));
@@ -335,7 +335,7 @@ async fn reviews_are_observed(#[case] authenticator: BoxAuthenticator, #[case] l
 #[tokio::test]
 async fn what_is_no_review_is_observed() {
     let (observer, mut told) = told();
-    let webhook = Webhook::routed(RouterBuilder::new(Mock).observer(observer).build()).await;
+    let webhook = Webhook::routed(RouterBuilder::new(Mock).observer(observer)).await;
     let client = webhook.client().build().expect("a client");
     webhook.post("[]").await;
     client
@@ -370,7 +370,7 @@ async fn what_is_no_review_is_observed() {
 async fn a_caller_that_goes_away_is_observed() {
     let (observer, mut told) = told();
     let (sender, mut asked) = mpsc::unbounded_channel();
-    let router = RouterBuilder::new(Asked(sender)).observer(observer).build();
+    let router = RouterBuilder::new(Asked(sender)).observer(observer);
     let webhook = Webhook::routed(router).await;
     let client = webhook.client().build().expect("a client");
     let request = client.post(webhook.url("/authenticate")).body(TUTORIAL);

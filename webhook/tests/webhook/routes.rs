@@ -1,10 +1,10 @@
-//! A webhook answers the same by its own routes as by axum's.
-
 use rstest::rstest;
 use tokenlab_webhook::pki::CertificateAuthority;
 use tokenlab_webhook::{Authenticator, Decision, Review, RouterBuilder, Routes, Tls, User};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use crate::peer::{SERVICE, TUTORIAL, Webhook};
+use crate::peer::{SERVICE, TUTORIAL, Webhook, soon};
 
 /// Names the user after who asks.
 struct Callers;
@@ -32,15 +32,72 @@ async fn both_ways_answer_the_same(
     #[values(TUTORIAL, "[]")] body: &'static str,
     #[values(false, true)] tls: bool,
 ) {
-    let webhook = RouterBuilder::new(Callers);
-    let own = answer(webhook, method, path, body, tls).await;
-    let axums = answer(RouterBuilder::new(Callers).build(), method, path, body, tls).await;
+    let own = answer(webhook(), method, path, body, tls).await;
+    let axums = answer(webhook().build(), method, path, body, tls).await;
     assert_eq!(own, axums);
-    let decided = path.starts_with("/authenticate?") && body == TUTORIAL;
-    assert!(
-        !decided || own.contains(r#""username":"127.0.0.1""#),
-        "{own}"
+    let asked = method == "POST" && path.split('?').next() == Some("/authenticate");
+    let decided = own.contains(r#""username":"127.0.0.1""#);
+    assert_eq!(decided, asked && body == TUTORIAL, "{own}");
+}
+
+/// Heads that a client for HTTP would not send, and how their answers begin.
+#[rstest]
+#[case::absolute("POST http://localhost/authenticate", JSON, TUTORIAL, "200 OK")]
+#[case::encoded("POST /%61uthenticate", JSON, TUTORIAL, "404 Not Found")]
+#[case::slashes("POST //authenticate", JSON, TUTORIAL, "404 Not Found")]
+#[case::asterisk("OPTIONS *", JSON, TUTORIAL, "404 Not Found")]
+#[case::text(
+    "POST /authenticate",
+    "text/plain",
+    TUTORIAL,
+    "415 Unsupported Media Type"
+)]
+#[case::large("POST /authenticate", JSON, LARGE, "413 Payload Too Large")]
+#[tokio::test]
+async fn both_ways_take_the_same_heads(
+    #[case] start: &str,
+    #[case] media_type: &str,
+    #[case] body: &str,
+    #[case] status: &str,
+) {
+    let length = body.len();
+    let request = format!(
+        "{start} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         content-type: {media_type}\r\ncontent-length: {length}\r\n\r\n{body}"
     );
+    let own = raw(webhook(), &request).await;
+    assert_eq!(own, raw(webhook().build(), &request).await);
+    assert_eq!(own[0], format!("HTTP/1.1 {status}"));
+}
+
+const JSON: &str = "application/json";
+
+/// Larger than [`webhook`] permits.
+const LARGE: &str = match str::from_utf8(&[b' '; 1001]) {
+    Ok(text) => text,
+    Err(_) => unreachable!(),
+};
+
+fn webhook() -> RouterBuilder {
+    RouterBuilder::new(Callers).body_limit(1000)
+}
+
+/// The lines of an answer but for the date, its head in the alphabet's order.
+async fn raw(routes: impl Into<Routes>, request: &str) -> Vec<String> {
+    let webhook = Webhook::routed(routes).await;
+    let stream = TcpStream::connect(webhook.address).await;
+    let mut stream = stream.expect("a server");
+    let sent = stream.write_all(request.as_bytes()).await;
+    sent.expect("a server that reads");
+    let mut answer = String::new();
+    let read = soon(stream.read_to_string(&mut answer)).await;
+    read.expect("an answer");
+    let mut lines: Vec<_> = (answer.lines().map(str::to_owned))
+        .filter(|line| !line.starts_with("date: "))
+        .collect();
+    let head = lines.iter().position(String::is_empty);
+    lines[1..head.expect("a head")].sort();
+    lines
 }
 
 /// Status, headers but for the date, and body; over TLS by HTTP/2.

@@ -126,7 +126,7 @@ async fn an_early_answer_arrives(
     #[case] settings: Settings,
     #[case] status: &str,
 ) {
-    let router = settings(RouterBuilder::new(Mock)).build();
+    let router = settings(RouterBuilder::new(Mock));
     let webhook = Webhook::bind(router, None, lingering).await;
     let mut stream = TcpStream::connect(webhook.address).await.expect("a server");
     soon(stream.write_all(&large(start))).await.expect("sent");
