@@ -22,6 +22,12 @@ const PROGRAM: &str = "tokenlab-webhook";
 /// What Docker's builder gives every image on Linux (`moby/moby`, `system.DefaultPathEnv`).
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// How many free pieces of memory of each size a thread keeps at hand, by default 7: fewer than the
+/// streams of an HTTP/2 connection, whose requests end together (glibc's manual, "Memory Allocation
+/// Tunables"). It saves some hundredths of a small review's processor time for half a MiB; 127 saved
+/// twice as much for 2 MiB.
+const ALLOCATOR: &str = "GLIBC_TUNABLES=glibc.malloc.tcache_count=16";
+
 /// The label by which what is of tokenlab can be found, as on Kubernetes' objects.
 const LABELS: [(&str, &str); 2] = [
     ("org.opencontainers.image.title", "tokenlab-webhook"),
@@ -223,7 +229,7 @@ struct Configuration {
 struct Execution {
     user: String,
     exposed_ports: BTreeMap<String, serde_json::Value>,
-    env: [&'static str; 1],
+    env: [&'static str; 2],
     // No default arguments: they would have to say `--mock`, and nobody shall recognise every
     // token by running an image without a thought.
     entrypoint: [String; 1],
@@ -251,7 +257,7 @@ impl Configuration {
             config: Execution {
                 user: format!("{USER}:{USER}"),
                 exposed_ports: BTreeMap::from([(format!("{PORT}/tcp"), nothing)]),
-                env: [PATH],
+                env: [PATH, ALLOCATOR],
                 entrypoint: [format!("/{PROGRAM}")],
                 labels: BTreeMap::from(LABELS),
             },

@@ -50,8 +50,8 @@ async fn the_same_program_and_name_give_the_same_bytes() {
     insta::assert_snapshot!(
         [one.id(), one.digest(), one.layer()].join("\n"),
         @"
-    sha256:cea7afcda77fc415ba510a0d422449998ce0f8e639d7199e54641d727520d9bf
-    sha256:918af171cd50439a654fd142aac6cf28627cdf6aa8b3f279585b21fa757406da
+    sha256:53a0ef7daad990c98ea736cdd262cf48d603c099f2b672b43a6f95ec2e2e2956
+    sha256:64a09345db5d1b6e47ccdbca05acedf164e813e3831ef115c5f18b698a5da348
     sha256:6e1c236f86e05808e09d008ac3a4c334e4282244572536e4a35517065fbbaf12
     ",
     );
@@ -75,15 +75,15 @@ async fn each_engine_finds_its_index() {
         })
         .collect();
     insta::assert_snapshot!(text.join("\n"), @r#"
+    blobs/sha256/53a0ef7daad990c98ea736cdd262cf48d603c099f2b672b43a6f95ec2e2e2956 644 0:0 0
+      {"architecture":"amd64","config":{"User":"65532:65532","ExposedPorts":{"8443/tcp":{}},"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin","GLIBC_TUNABLES=glibc.malloc.tcache_count=16"],"Entrypoint":["/tokenlab-webhook"],"Labels":{"org.opencontainers.image.title":"tokenlab-webhook","tokenlab":"webhook"}},"created":"1970-01-01T00:00:00Z","history":[{"created":"1970-01-01T00:00:00Z","created_by":"tokenlab image build"}],"os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:6e1c236f86e05808e09d008ac3a4c334e4282244572536e4a35517065fbbaf12"]}}
+    blobs/sha256/64a09345db5d1b6e47ccdbca05acedf164e813e3831ef115c5f18b698a5da348 644 0:0 0
+      {"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:53a0ef7daad990c98ea736cdd262cf48d603c099f2b672b43a6f95ec2e2e2956","size":571},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:6e1c236f86e05808e09d008ac3a4c334e4282244572536e4a35517065fbbaf12","size":2048}]}
     blobs/sha256/6e1c236f86e05808e09d008ac3a4c334e4282244572536e4a35517065fbbaf12 644 0:0 0
-    blobs/sha256/918af171cd50439a654fd142aac6cf28627cdf6aa8b3f279585b21fa757406da 644 0:0 0
-      {"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:cea7afcda77fc415ba510a0d422449998ce0f8e639d7199e54641d727520d9bf","size":525},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:6e1c236f86e05808e09d008ac3a4c334e4282244572536e4a35517065fbbaf12","size":2048}]}
-    blobs/sha256/cea7afcda77fc415ba510a0d422449998ce0f8e639d7199e54641d727520d9bf 644 0:0 0
-      {"architecture":"amd64","config":{"User":"65532:65532","ExposedPorts":{"8443/tcp":{}},"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],"Entrypoint":["/tokenlab-webhook"],"Labels":{"org.opencontainers.image.title":"tokenlab-webhook","tokenlab":"webhook"}},"created":"1970-01-01T00:00:00Z","history":[{"created":"1970-01-01T00:00:00Z","created_by":"tokenlab image build"}],"os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:6e1c236f86e05808e09d008ac3a4c334e4282244572536e4a35517065fbbaf12"]}}
     index.json 644 0:0 0
-      {"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:918af171cd50439a654fd142aac6cf28627cdf6aa8b3f279585b21fa757406da","size":397,"annotations":{"io.containerd.image.name":"docker.io/library/authn:v2","org.opencontainers.image.ref.name":"v2"},"platform":{"architecture":"amd64","os":"linux"}}]}
+      {"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:64a09345db5d1b6e47ccdbca05acedf164e813e3831ef115c5f18b698a5da348","size":397,"annotations":{"io.containerd.image.name":"docker.io/library/authn:v2","org.opencontainers.image.ref.name":"v2"},"platform":{"architecture":"amd64","os":"linux"}}]}
     manifest.json 644 0:0 0
-      [{"Config":"blobs/sha256/cea7afcda77fc415ba510a0d422449998ce0f8e639d7199e54641d727520d9bf","RepoTags":["authn:v2"],"Layers":["blobs/sha256/6e1c236f86e05808e09d008ac3a4c334e4282244572536e4a35517065fbbaf12"]}]
+      [{"Config":"blobs/sha256/53a0ef7daad990c98ea736cdd262cf48d603c099f2b672b43a6f95ec2e2e2956","RepoTags":["authn:v2"],"Layers":["blobs/sha256/6e1c236f86e05808e09d008ac3a4c334e4282244572536e4a35517065fbbaf12"]}]
     oci-layout 644 0:0 0
       {"imageLayoutVersion":"1.0.0"}
     "#);

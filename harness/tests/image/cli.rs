@@ -50,7 +50,7 @@ fn build_writes_the_archive_named_by_the_tag() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     insta::assert_snapshot!(text(&output.stdout), @"
     pwk/authn-webhook:v0.1 for linux/amd64, 0.00 MB: authn-webhook-v0.1.tar
-    sha256:cea7afcda77fc415ba510a0d422449998ce0f8e639d7199e54641d727520d9bf
+    sha256:53a0ef7daad990c98ea736cdd262cf48d603c099f2b672b43a6f95ec2e2e2956
     ");
     assert_eq!(text(&output.stderr), "");
     assert_eq!(folder.names(), ["authn-webhook-v0.1.tar", "program"]);
@@ -72,8 +72,8 @@ fn json_is_for_scripts() {
       "image": "localhost:5000/a/b:latest",
       "file": "c.tar",
       "architecture": "amd64",
-      "id": "sha256:cea7afcda77fc415ba510a0d422449998ce0f8e639d7199e54641d727520d9bf",
-      "digest": "sha256:918af171cd50439a654fd142aac6cf28627cdf6aa8b3f279585b21fa757406da",
+      "id": "sha256:53a0ef7daad990c98ea736cdd262cf48d603c099f2b672b43a6f95ec2e2e2956",
+      "digest": "sha256:64a09345db5d1b6e47ccdbca05acedf164e813e3831ef115c5f18b698a5da348",
       "layer": "sha256:6e1c236f86e05808e09d008ac3a4c334e4282244572536e4a35517065fbbaf12",
       "bytes": 9216,
       "program": "program",

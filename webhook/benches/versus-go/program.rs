@@ -112,7 +112,13 @@ impl Programs {
                 "--tls-private-key-file",
                 &key,
             ];
-            [&[text(&self.tokenlab).as_str()], &serve[..], &files]
+            // As its image starts it.
+            let program = [
+                "env",
+                "GLIBC_TUNABLES=glibc.malloc.tcache_count=16",
+                &text(&self.tokenlab),
+            ];
+            [&program[..], &serve, &files]
                 .concat()
                 .iter()
                 .map(ToString::to_string)
