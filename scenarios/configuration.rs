@@ -19,9 +19,11 @@ async fn refusal(plan: &LabPlan) -> String {
     let log = process.log_tail();
     assert_eq!(status.code(), Some(1), "{log}");
     let told = match log.split_once("\"command failed\" err=\"") {
-        // As klog quotes it (`strconv.Quote`).
+        // As klog quotes it (`strconv.Quote`), in one line. What goes on until the end, such as the
+        // way to etcd, may be logged after it.
         Some((_, told)) => {
-            let told = told.trim_end().strip_suffix('"').unwrap_or(told);
+            let told = told.lines().next().unwrap_or_default();
+            let told = told.strip_suffix('"').unwrap_or(told);
             told.replace("\\\"", "\"").replace("\\n", "\n")
         }
         // As cobra says it, of flags.
