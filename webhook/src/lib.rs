@@ -50,6 +50,7 @@ pub mod authenticators;
 mod decision;
 pub mod duration;
 mod health;
+mod hex;
 mod keyed_hash;
 #[cfg(any(feature = "cli", feature = "manifests"))]
 pub mod kubeconfig;

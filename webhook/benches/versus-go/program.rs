@@ -112,12 +112,7 @@ impl Programs {
                 "--tls-private-key-file",
                 &key,
             ];
-            // As its image starts it.
-            let program = [
-                "env",
-                "GLIBC_TUNABLES=glibc.malloc.tcache_count=16",
-                &text(&self.tokenlab),
-            ];
+            let program = ["env", environment(), &text(&self.tokenlab)];
             [&program[..], &serve, &files]
                 .concat()
                 .iter()
@@ -169,6 +164,13 @@ impl Programs {
             "{ours}, {go}, controller-runtime {runtime}, {h2load}, {oha}"
         ))
     }
+}
+
+/// With what our program's image starts it.
+fn environment() -> &'static str {
+    let mut lines = include_str!("../../Dockerfile").lines();
+    let set = lines.find_map(|line| line.strip_prefix("ENV "));
+    set.expect("the Dockerfile must set a variable")
 }
 
 /// Our program, built as `cargo lab image build` builds it: what one of them compiled, the other

@@ -7,7 +7,7 @@ use highway::{HighwayHash as _, HighwayHasher, Key};
 use ring::rand::{self, SystemRandom};
 
 use super::Ended;
-use crate::Token;
+use crate::{Token, hex};
 
 /// The most characters of a text that somebody else wrote.
 const LONGEST: usize = 256;
@@ -51,14 +51,8 @@ fn hashed(token: &Token) -> String {
     let (key, random) = &*KEYS;
     let short = HighwayHasher::new(*key).hash64(token.expose().as_bytes());
     let hash = random.hash_one(short).to_be_bytes();
-    // Not `format!`, which takes as long as both hashes do.
-    let digits = |octet: &u8| [octet >> 4, octet & 15].map(|digit| HEX[usize::from(digit)]);
-    hash[..6].iter().flat_map(digits).collect()
+    hex::encode(&hash[..6])
 }
-
-const HEX: [char; 16] = [
-    '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-];
 
 fn start(text: &str) -> &str {
     let end = text.char_indices().nth(LONGEST);

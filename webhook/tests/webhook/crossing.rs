@@ -1,14 +1,13 @@
 use std::net::SocketAddr;
 
 use rstest::rstest;
-use tokenlab_webhook::pki::CertificateAuthority;
-use tokenlab_webhook::{Limits, Mock, Server, Tls, router};
+use tokenlab_webhook::{Limits, Mock, Server, router};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::attacks::raw::{self, HTTP1, HTTP2};
-use crate::peer::{PATIENCE, SERVICE, Webhook, soon};
+use crate::peer::{PATIENCE, Webhook, certified, soon};
 
 /// Nothing here ends by a limit.
 fn limits() -> Limits {
@@ -92,13 +91,11 @@ async fn a_handshake_is_finished(#[case] alpn: &[u8]) {
 #[case::http_2(HTTP2)]
 #[tokio::test]
 async fn the_backlog_is_served(#[case] alpn: &[u8]) {
-    let authority = CertificateAuthority::new("test").expect("an authority");
-    let certificate = authority.serving(&[SERVICE]).expect("a certificate");
-    let tls = Tls::from_certificate(&certificate).expect("usable");
+    let (tls, authority) = certified();
     let server = Server::bind(([127, 0, 0, 1], 0).into(), Some(tls)).await;
     let server = server.expect("a free port").with_limits(limits());
     let stream = TcpStream::connect(server.local_addr()).await;
-    let connector = raw::connector(authority.certificate_pem(), alpn);
+    let connector = raw::connector(&authority, alpn);
     // Stopped before it has begun.
     let served = tokio::spawn(server.serve(router(Mock), std::future::ready(())));
     let shaken = raw::shake(stream.expect("a server"), &connector);

@@ -5,6 +5,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, ClientBuilder, Response};
 use tokenlab_webhook::pki::CertificateAuthority;
 use tokenlab_webhook::{Authenticator, Mock, RouterBuilder, Routes, Server, Tls};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -39,13 +41,9 @@ impl Webhook {
         authenticator: impl Authenticator,
         configure: impl FnOnce(Server) -> Server,
     ) -> Self {
-        let authority = CertificateAuthority::new("test").expect("an authority");
-        let certificate = authority.serving(&[SERVICE]).expect("a certificate");
-        let tls = Tls::from_certificate(&certificate).expect("usable");
-        let authority = authority.certificate_pem().to_owned();
         Self::bind(
             RouterBuilder::new(authenticator),
-            Some((tls, authority)),
+            Some(certified()),
             configure,
         )
         .await
@@ -163,6 +161,25 @@ pub(crate) async fn shown(response: Response) -> String {
     let kind = response.headers()["content-type"].to_str().expect("ASCII");
     let head = format!("{status}, {kind}");
     format!("{head}\n{}", response.text().await.expect("UTF-8"))
+}
+
+/// What is served for [`SERVICE`], and the authority to trust for it (PEM).
+pub(crate) fn certified() -> (Tls, String) {
+    let authority = CertificateAuthority::new("test").expect("an authority");
+    let certificate = authority.serving(&[SERVICE]).expect("a certificate");
+    let tls = Tls::from_certificate(&certificate).expect("usable");
+    (tls, authority.certificate_pem().to_owned())
+}
+
+/// Sends octets over plain TCP, and gives what comes until the server closes.
+pub(crate) async fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("a server");
+    let sent = soon(stream.write_all(request.as_ref())).await;
+    sent.expect("sent");
+    let mut answer = String::new();
+    let read = soon(stream.read_to_string(&mut answer)).await;
+    read.expect("an answer, and no reset");
+    answer
 }
 
 /// Waits for what must happen soon.

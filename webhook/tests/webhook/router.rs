@@ -9,11 +9,9 @@ use rstest::rstest;
 use tokenlab_webhook::{
     Authenticator, BoxAuthenticator, Decision, Ended, Mock, Observer, Review, RouterBuilder, User,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::peer::{PATIENCE, TUTORIAL, Webhook, shown, soon};
+use crate::peer::{PATIENCE, TUTORIAL, Webhook, exchange, shown, soon};
 
 /// Answers by a function.
 struct Answering(fn() -> Decision);
@@ -204,15 +202,10 @@ async fn a_body_may_take_as_long_as_the_limit() {
     let limit = Duration::from_millis(5);
     let router = RouterBuilder::new(Mock).review_limit(limit);
     let webhook = Webhook::routed(router).await;
-    let mut stream = TcpStream::connect(webhook.address).await.expect("a server");
     let head = "POST /authenticate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
                 Content-Length: 2\r\n\r\n{";
-    stream.write_all(head.as_bytes()).await.expect("sent");
-    let mut answer = String::new();
     // It closes the connection: the rest of the body may still come.
-    soon(stream.read_to_string(&mut answer))
-        .await
-        .expect("an answer");
+    let answer = exchange(webhook.address, head).await;
     assert!(
         answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"),
         "{answer}"

@@ -1,10 +1,7 @@
 use rstest::rstest;
-use tokenlab_webhook::pki::CertificateAuthority;
-use tokenlab_webhook::{Authenticator, Decision, Review, RouterBuilder, Routes, Tls, User};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokenlab_webhook::{Authenticator, Decision, Review, RouterBuilder, Routes, User};
 
-use crate::peer::{SERVICE, TUTORIAL, Webhook, soon};
+use crate::peer::{TUTORIAL, Webhook, certified, exchange};
 
 /// Names the user after who asks.
 struct Callers;
@@ -85,13 +82,7 @@ fn webhook() -> RouterBuilder {
 /// The lines of an answer but for the date, its head in the alphabet's order.
 async fn raw(routes: impl Into<Routes>, request: &str) -> Vec<String> {
     let webhook = Webhook::routed(routes).await;
-    let stream = TcpStream::connect(webhook.address).await;
-    let mut stream = stream.expect("a server");
-    let sent = stream.write_all(request.as_bytes()).await;
-    sent.expect("a server that reads");
-    let mut answer = String::new();
-    let read = soon(stream.read_to_string(&mut answer)).await;
-    read.expect("an answer");
+    let answer = exchange(webhook.address, request).await;
     let mut lines: Vec<_> = (answer.lines().map(str::to_owned))
         .filter(|line| !line.starts_with("date: "))
         .collect();
@@ -108,13 +99,7 @@ async fn answer(
     body: &'static str,
     tls: bool,
 ) -> String {
-    let tls = tls.then(|| {
-        let authority = CertificateAuthority::new("test").expect("an authority");
-        let certificate = authority.serving(&[SERVICE]).expect("a certificate");
-        let tls = Tls::from_certificate(&certificate).expect("usable");
-        (tls, authority.certificate_pem().to_owned())
-    });
-    let webhook = Webhook::bind(routes, tls, |server| server).await;
+    let webhook = Webhook::bind(routes, tls.then(certified), |server| server).await;
     let client = webhook.client().build().expect("a client");
     let method = method.parse().expect("a method");
     let asking = client.request(method, webhook.url(path));

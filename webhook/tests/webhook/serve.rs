@@ -5,11 +5,10 @@ use nix::sys::signal::Signal;
 use rstest::rstest;
 use tempfile::TempDir;
 use tokenlab_webhook::pki::CertificateAuthority;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
-use crate::peer::{SERVICE, TUTORIAL, soon};
+use crate::peer::{SERVICE, TUTORIAL, exchange};
 use crate::program::{PROGRAM, Program, run};
 
 /// What `curl -k -X POST -d @tokenreview.json http://localhost:PORT/authenticate` sends (curl 8),
@@ -26,13 +25,7 @@ async fn curl(program: &Program, method: &str, body: &str) -> String {
          Accept: */*\r\nConnection: close\r\n{form}\r\n{body}",
         program.address.port()
     );
-    let mut stream = TcpStream::connect(program.address).await.expect("a server");
-    stream.write_all(request.as_bytes()).await.expect("sent");
-    let mut answer = String::new();
-    soon(stream.read_to_string(&mut answer))
-        .await
-        .expect("an answer");
-    answer
+    exchange(program.address, request).await
 }
 
 fn settings() -> insta::Settings {

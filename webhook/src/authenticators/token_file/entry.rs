@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::keyed_hash::Digest;
-use crate::{Token, User};
+use crate::{Token, User, hex};
 
 /// What a token begins with: secret scanners, and people, know by it what they found.
 const PREFIX: &str = "tokenlab_";
@@ -204,9 +204,6 @@ impl TryFrom<String> for Hex {
 
 impl From<Hex> for String {
     fn from(Hex(octets): Hex) -> Self {
-        let digits = octets.iter().flat_map(|octet| [octet >> 4, octet & 15]);
-        digits
-            .filter_map(|digit| char::from_digit(digit.into(), 16))
-            .collect()
+        hex::encode(&octets)
     }
 }

@@ -4,10 +4,9 @@ use std::time::Duration;
 use rstest::rstest;
 use tokenlab_webhook::{Authenticator, Decision, Limits, Mock, Review, RouterBuilder, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use super::raw::{self, HTTP1};
-use crate::peer::{PATIENCE, TUTORIAL, Webhook, soon};
+use crate::peer::{PATIENCE, TUTORIAL, Webhook, exchange, soon};
 
 /// Keeps the tokens that it is asked about.
 #[derive(Clone, Default)]
@@ -128,12 +127,7 @@ async fn an_early_answer_arrives(
 ) {
     let router = settings(RouterBuilder::new(Mock));
     let webhook = Webhook::bind(router, None, lingering).await;
-    let mut stream = TcpStream::connect(webhook.address).await.expect("a server");
-    soon(stream.write_all(&large(start))).await.expect("sent");
-    let mut answer = String::new();
-    soon(stream.read_to_string(&mut answer))
-        .await
-        .expect("no reset");
+    let answer = exchange(webhook.address, large(start)).await;
     assert!(
         answer.starts_with(&format!("HTTP/1.1 {status} ")),
         "{answer}"
