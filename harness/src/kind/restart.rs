@@ -9,6 +9,11 @@
 //! It forgets a Pod when it tidies up, every 2 s, and the last thing that it does then is to
 //! delete the folders of Pods that are no more (`HandlePodCleanups`). So a folder of nobody, made
 //! once the old Pod's is gone, shows by its end that it has tidied up since.
+//!
+//! In between the ended container is removed. A manifest with the same words is the same Pod, also
+//! where only a file that it names has changed: beside its ended container the kubelet would not
+//! start it again before 10 s, then 20, then 40 (`pkg/kubelet/kuberuntime/kuberuntime_manager.go`,
+//! `doBackOff`).
 
 use std::time::Duration;
 
@@ -86,6 +91,8 @@ impl Apiserver<'_> {
             done
             if [ -n "$pod" ]; then
                 gone "$pods/$pod"
+                ended=$(crictl ps --all --quiet --state exited --name "^$container\$")
+                [ -z "$ended" ] || crictl rm $ended >/dev/null || :
                 mkdir "$pods/tokenlab" && gone "$pods/tokenlab"
             fi
             date +%s%N

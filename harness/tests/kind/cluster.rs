@@ -107,6 +107,20 @@ async fn who_gets_in(lab: &Cluster) {
     told.expect("it is a port of its own");
 }
 
+/// The manifest stays, so for the kubelet it is the same Pod, which has ended again and again.
+async fn other_files(lab: &Cluster) {
+    const HELD_BACK: &str = "journalctl --unit kubelet | grep 'back-off 20s.*=kube-apiserver' || :";
+    let config = lab.in_node(&["cat", lab.plan().config_file()]).await;
+    let config = config.expect("must be read");
+    for turn in 0..4 {
+        let other = format!("{config}\n# {turn}\n");
+        let wired = lab.wire_by(&other).await.expect("must be wired");
+        assert_eq!(wired, Wired::Changed);
+    }
+    let held_back = lab.in_node(&["sh", "-c", HELD_BACK]).await;
+    assert_eq!(held_back.expect("must be read"), "");
+}
+
 async fn images_that_do_not_work(lab: &Cluster) {
     let error = lab.deploy().await.expect_err("there is no image");
     assert!(
@@ -155,6 +169,7 @@ async fn the_flag(lab: &Cluster, image: &Image) {
     who_gets_in(lab).await;
     let wired = lab.wire().await.expect("must be wired");
     assert_eq!(wired, Wired::Already);
+    other_files(lab).await;
 
     let with_flag = manifest(lab).await;
     let error = lab.wire_by("this is no kubeconfig").await;
