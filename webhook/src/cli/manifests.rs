@@ -153,8 +153,10 @@ impl Args {
             control_plane,
             ..manifests
         };
+        let mut asks_a_directory = false;
         if !mock {
-            pod::check(&manifests, config)?;
+            let settings = pod::check(&manifests, config)?;
+            asks_a_directory = pod::asks_a_directory(&settings);
         }
         let mut written = None;
         let credentials = if let Some((secret, ca)) = tls_secret.zip(client_ca) {
@@ -178,6 +180,9 @@ impl Args {
         print(yaml.as_bytes()).map_err(Failure::Print)?;
         if manifests.control_plane.is_empty() {
             note("without `--control-plane` there is no NetworkPolicy: every Pod reaches the port");
+        }
+        if asks_a_directory {
+            note("the image must have LDAP: `tokenlab image build --ldap` makes one");
         }
         let Some((path, draft)) = written else {
             note(&kubeconfig(&manifests));

@@ -138,6 +138,10 @@ async fn files_go_into_a_secret_and_are_named() {
 #[case::tokens("--token-file tokens", "token-file")]
 #[case::file("--config in-the-file --file tokens", "token-file")]
 #[case::both("--config right --token-file tokens", "token-file")]
+#[cfg_attr(
+    feature = "ldap",
+    case::directory("--config in-the-pod --file pki/ca.crt", "ldap")
+)]
 #[tokio::test]
 async fn serve_takes_the_arguments(#[case] decides: &str, #[case] said: &str) {
     let dir = settings().await;
@@ -146,6 +150,11 @@ async fn serve_takes_the_arguments(#[case] decides: &str, #[case] said: &str) {
         .chain(decides.split(' '))
         .collect();
     let text = run(&wanted, dir.path()).await;
+    assert_eq!(
+        text.contains("image build --ldap"),
+        said == "ldap",
+        "{text}"
+    );
     let documents = documents(&text);
     symlink("ca.crt", dir.path().join("pki/client-ca.crt")).expect("a link");
     let secret = documents
@@ -193,6 +202,11 @@ async fn settings() -> TempDir {
         (
             "ldap",
             "ldap:\n  url: ldaps://d\n  caFile: ca.crt\n  bind:\n    template: uid={username}\n",
+        ),
+        (
+            "in-the-pod",
+            "ldap:\n  url: ldaps://d\n  caFile: /run/tokenlab-webhook/settings/ca.crt\n  bind:\n    \
+             template: uid={username}\n",
         ),
         ("a+b", ""),
         ("webhook.yaml", ""),

@@ -9,7 +9,8 @@ use crate::cli::failure::Failure;
 use crate::cli::settings::{Settings, Source, Told};
 
 /// Reads the Pod's arguments as `serve` will, but for the configuration, which is `config` here.
-pub(super) fn check(manifests: &Manifests, config: Option<PathBuf>) -> Result<(), Failure> {
+/// Returns the settings that come of both.
+pub(super) fn check(manifests: &Manifests, config: Option<PathBuf>) -> Result<Settings, Failure> {
     let args = manifests.args().unwrap_or_default();
     let serve = Source::augment_args(Command::new("serve"));
     let matches = serve.try_get_matches_from(args);
@@ -23,7 +24,13 @@ pub(super) fn check(manifests: &Manifests, config: Option<PathBuf>) -> Result<()
         });
     }
     told.check()?;
-    paths(manifests, &told)
+    paths(manifests, &told)?;
+    Ok(told.settings)
+}
+
+/// Whether a directory is asked, which not every image can.
+pub(super) fn asks_a_directory(settings: &Settings) -> bool {
+    named(settings).any(|(setting, _)| setting == "ldap")
 }
 
 /// Whether the Pod has each file that the settings name.
