@@ -192,11 +192,12 @@
 //! | variable | what for |
 //! |---|---|
 //! | `LAB_KUBERNETES` | the version of Kubernetes: `1.37` (the newest patch) or `v1.37.2` |
-//! | `LAB_BACKEND` | what [`Backend::from_env`] says: `bare`, `kind` or `k3s` |
+//! | `LAB_BACKEND` | what [`Backend::from_env`] says: `bare`, `kind`, `k3s` or `existing` |
 //! | `LAB_KEEP` | `1`: every run folder is kept |
 //! | `TEST_ASSET_ETCD`, `TEST_ASSET_KUBE_APISERVER`, `TEST_ASSET_KUBECTL` | one program each |
 //! | `KUBEBUILDER_ASSETS` | a folder with all three, as for envtest |
 //! | `LAB_ENVTEST_INDEX` | another index to download them by |
+//! | `LAB_GO` | the `go` that builds them, if not the one in `PATH` |
 //! | `LAB_K3S_IMAGE` | the image of k3s |
 //! | `LAB_DEBIAN_MIRROR` | where the packages of a node's image come from |
 //!

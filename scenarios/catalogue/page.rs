@@ -14,8 +14,8 @@ user of the cluster sees. `cargo test --test scenarios` runs them; those of the 
 minutes, and run under `LAB_SLOW=1`. Sources are Kubernetes' own, in the version that is named; the
 upstream test is the one of Kubernetes' own tests that comes nearest, and **none** says that there is
 none. The last line of each says on which versions of Kubernetes it has passed, with all of its cases:
-a run writes that down (`just record 1.37`). At the end stands which claims are about which trouble, and
-which of those the doctor's tests on kind make.
+a run writes that down (`just record 1.37`). P1 to P17 are kinds of trouble that users report: the table
+at the end says what each is, which claims are about it, and whether the doctor's tests on kind make it.
 
 This page is written from the comments in `scenarios/` (`just scenarios`), and a test compares.
 ";

@@ -78,6 +78,7 @@ async fn help() {
       LAB_DEBIAN_MIRROR where a node image's packages come from, if not apt's mirror
       LAB_KEEP=1        keep the run folder: logs, keys, kubeconfigs, commands
       LAB_ENVTEST_INDEX another index to download Kubernetes' programs by
+      LAB_GO            the go that builds them, if not the one in PATH
       KUBEBUILDER_ASSETS, TEST_ASSET_ETCD, TEST_ASSET_KUBE_APISERVER,
       TEST_ASSET_KUBECTL
                         programs that are there already, named as for envtest
