@@ -81,7 +81,11 @@ pub(super) async fn try_again(
     for pod in pods.list(&of_it(manifests)).await.map_err(ask)? {
         if let (false, Some(name)) = (is_ready(&pod), &pod.metadata.name) {
             let now = DeleteParams::default().grace_period(0);
-            pods.delete(name, &now).await.map_err(ask)?;
+            match pods.delete(name, &now).await {
+                // One that was ending has ended meanwhile.
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                deleted => drop(deleted.map_err(ask)?),
+            }
         }
     }
     Ok(())
