@@ -48,8 +48,8 @@ struct Limits {
 }
 
 const LIMITS: Limits = Limits {
-    all: Duration::from_secs(30),
-    each: Duration::from_secs(10),
+    all: Duration::from_secs(60),
+    each: Duration::from_secs(20),
 };
 /// How many are asked at once: more only make each other late.
 const AT_ONCE: usize = 4;
