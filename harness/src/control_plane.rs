@@ -24,6 +24,7 @@ use crate::ports::Port;
 use crate::process::{Plan, Process, StartError};
 use crate::run_folder::{self, COMMAND_LINES, RunFolder, RunFolderError};
 use crate::wait::{Poll, Probe};
+pub(crate) use apiserver::answers;
 pub use peer::Peer;
 
 /// Variables by their names.

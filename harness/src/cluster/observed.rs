@@ -116,8 +116,8 @@ impl Cluster {
     /// The log of the apiserver that runs, or that ran last.
     pub(crate) async fn apiserver_log(&self) -> Result<String, ClusterError> {
         // The newest comes first.
-        const LOG: &str = "crictl logs \
-            $(crictl ps --all --quiet --name '^kube-apiserver$' | head -n 1) 2>&1";
+        const LOG: &str = "cri() { crictl --timeout=20s \"$@\"; }; \
+            cri logs $(cri ps --all --quiet --name '^kube-apiserver$' | head -n 1) 2>&1";
         match &self.plan.distribution {
             Distribution::Kind(_) => Ok(self.node.look(&["sh", "-c", LOG], b"").await?),
             Distribution::K3s(_) => {

@@ -88,7 +88,7 @@ pub(super) async fn ready(apiserver: &Process, client: &kube::Client) -> Result<
 }
 
 /// Whether the apiserver answers a request for this path with a success; else what it does.
-async fn answers(client: &kube::Client, path: &'static str) -> Result<(), String> {
+pub(crate) async fn answers(client: &kube::Client, path: &'static str) -> Result<(), String> {
     let request = http::Request::get(path)
         .body(Vec::new())
         .expect("a constant request is valid");

@@ -18,11 +18,15 @@
 use std::time::Duration;
 
 use super::wiring::{CONTAINER, MANIFEST, WiringError};
+use crate::control_plane::answers;
 use crate::docker::DockerError;
 use crate::kubeconfig::{self, Kubeconfig};
 use crate::lab::CONFIG_FILE_FLAG;
 use crate::node::{FOLDER, Node};
 use crate::wait::{Poll, Probe, WaitError, until};
+
+/// With more time than crictl's own 2 s, which are little where another cluster is being made.
+const CRICTL: [&str; 2] = ["crictl", "--timeout=20s"];
 
 /// How often a restarting apiserver is looked at, and for how long.
 const POLL: Poll = Poll {
@@ -78,6 +82,7 @@ impl Apiserver<'_> {
     async fn replace(&self, manifest: &str) -> Result<u128, DockerError> {
         const REPLACE: &str = r#"
             manifest=$1 place=$2 container=$3 pod=$4 pods=/var/lib/kubelet/pods
+            cri() { crictl --timeout=20s "$@"; }
             gone() {
                 tries=0
                 while [ -e "$1" ] && [ "$tries" -lt 200 ]; do
@@ -86,15 +91,14 @@ impl Apiserver<'_> {
                 done
             }
             [ ! -e "$manifest" ] || mv "$manifest" "$place.old" || exit
-            for id in $(crictl ps --quiet --state running --name "^$container\$"); do
-                crictl stop --timeout 0 "$id" >/dev/null || :
+            for id in $(cri ps --quiet --state running --name "^$container\$"); do
+                cri stop --timeout 0 "$id" >/dev/null || :
             done
-            if [ -n "$pod" ]; then
-                gone "$pods/$pod"
-                ended=$(crictl ps --all --quiet --state exited --name "^$container\$")
-                [ -z "$ended" ] || crictl rm $ended >/dev/null || :
-                mkdir "$pods/tokenlab" && gone "$pods/tokenlab"
-            fi
+            [ -z "$pod" ] || gone "$pods/$pod"
+            for id in $(cri ps --all --quiet --state exited --name "^$container\$"); do
+                cri rm "$id" >/dev/null || :
+            done
+            [ -z "$pod" ] || { mkdir "$pods/tokenlab" && gone "$pods/tokenlab"; }
             date +%s%N
             mv "$place.new" "$manifest"
         "#;
@@ -111,10 +115,9 @@ impl Apiserver<'_> {
     async fn pod(&self) -> Result<String, DockerError> {
         #[rustfmt::skip]
         let args = [
-            "crictl", "pods", "--state", "ready", "--label", "component=kube-apiserver",
-            "--output", "json",
+            "pods", "--state", "ready", "--label", "component=kube-apiserver", "--output", "json",
         ];
-        let pods = self.node.run(&args).await?;
+        let pods = self.node.run(&[&CRICTL[..], &args].concat()).await?;
         let pods: serde_json::Value = serde_json::from_str(&pods).unwrap_or_default();
         let uid = &pods["items"][0]["labels"]["io.kubernetes.pod.uid"];
         Ok(uid.as_str().unwrap_or_default().to_owned())
@@ -133,10 +136,9 @@ impl Apiserver<'_> {
             let Some(client) = &client else {
                 return Probe::Ready(());
             };
-            let request = http::Request::get("/readyz").body(Vec::new());
-            match client.request_text(request.unwrap_or_default()).await {
-                Ok(_) => Probe::Ready(()),
-                Err(error) => Probe::NotYet(format!("/readyz: {error}").into()),
+            match answers(client, "/readyz").await {
+                Ok(()) => Probe::Ready(()),
+                Err(seen) => Probe::NotYet(seen.into()),
             }
         };
         until("kube-apiserver is back", POLL, look).await
@@ -169,10 +171,9 @@ impl Apiserver<'_> {
     async fn ended_since(&self, began: u128) -> Result<Option<String>, DockerError> {
         #[rustfmt::skip]
         let args = [
-            "crictl", "ps", "--all", "--state", "exited", "--name", "^kube-apiserver$",
-            "--output", "json",
+            "ps", "--all", "--state", "exited", "--name", "^kube-apiserver$", "--output", "json",
         ];
-        let containers = self.node.look(&args, &[]).await?;
+        let containers = self.node.look(&[&CRICTL[..], &args].concat(), &[]).await?;
         let Some(id) = exited(&containers, began) else {
             return Ok(None);
         };
@@ -185,8 +186,9 @@ impl Apiserver<'_> {
     }
 
     async fn log_tail(&self, id: &str) -> Result<String, DockerError> {
-        const TAIL: &str = r#"id=${1:-$(crictl ps --all --latest --quiet --name '^kube-apiserver$')}
-            crictl logs --tail 6 "$id" 2>&1 | cut -c 1-400"#;
+        const TAIL: &str = r#"cri() { crictl --timeout=20s "$@"; }
+            id=${1:-$(cri ps --all --latest --quiet --name '^kube-apiserver$')}
+            cri logs --tail 6 "$id" 2>&1 | cut -c 1-400"#;
         let tail = self.node.run(&["sh", "-c", TAIL, "sh", id]).await?;
         let lines = tail.trim_end().lines().map(|line| format!("  {line}"));
         Ok(lines.collect::<Vec<_>>().join("\n"))

@@ -109,7 +109,10 @@ async fn who_gets_in(lab: &Cluster) {
 
 /// The manifest stays, so for the kubelet it is the same Pod, which has ended again and again.
 async fn other_files(lab: &Cluster) {
-    const HELD_BACK: &str = "journalctl --unit kubelet | grep 'back-off 20s.*=kube-apiserver' || :";
+    const HELD_BACK: &str =
+        "journalctl --unit kubelet --since \"$0\" | grep 'back-off 20s.*=kube-apiserver' || :";
+    let began = lab.in_node(&["date", "+%F %T"]).await;
+    let began = began.expect("must be told");
     let config = lab.in_node(&["cat", lab.plan().config_file()]).await;
     let config = config.expect("must be read");
     for turn in 0..4 {
@@ -117,7 +120,8 @@ async fn other_files(lab: &Cluster) {
         let wired = lab.wire_by(&other).await.expect("must be wired");
         assert_eq!(wired, Wired::Changed);
     }
-    let held_back = lab.in_node(&["sh", "-c", HELD_BACK]).await;
+    let held_back = ["sh", "-c", HELD_BACK, began.trim()];
+    let held_back = lab.in_node(&held_back).await;
     assert_eq!(held_back.expect("must be read"), "");
 }
 

@@ -173,7 +173,13 @@ async fn a_cluster_that_exists_is_left_as_it_was() {
         );
         assert!(operator.to_string().contains(lab.plan().config_file()));
         lab.wire_by(&operator.config).await?;
-        assert_eq!(whoami(lab).await?, "gopher");
+        // The Service may be there a moment later than the apiserver, which does not try again.
+        let known = async || match whoami(lab).await {
+            Ok(name) if name == "gopher" => Probe::<_, Infallible>::Ready(()),
+            said => Probe::NotYet(format!("{said:?}").into()),
+        };
+        let known = until("the apiserver knows gopher", POLL, known).await;
+        known.expect("its webhook does");
         lab.unwire().await?;
         existing.stop().await;
         assert_eq!(made(lab).await?, "");

@@ -23,8 +23,8 @@ pub(super) const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml
 const TOKENS: usize = 24;
 
 /// What the apiserver said last, and whether it is still running.
-const LAST_LOG: &str =
-    "crictl logs $(crictl ps --all --quiet --name '^kube-apiserver$' | head -n 1) 2>&1";
+const LAST_LOG: &str = "crictl --timeout=20s logs $(crictl --timeout=20s ps --all --quiet --name '^kube-apiserver$' \
+     | head -n 1) 2>&1";
 
 pub(super) struct Plane<'a> {
     pub(super) lab: &'a Cluster,
@@ -113,6 +113,8 @@ impl<'a> Plane<'a> {
             self.kubectl(&[verb, "--filename", file.as_str()]).await;
         }
         self.rolled_out().await;
+        // Or the old one may be asked: kube-proxy learns nothing while the apiserver is away.
+        self.node_finds(1).await;
     }
 
     pub(super) async fn kubectl(&self, args: &[&str]) -> String {
@@ -138,6 +140,25 @@ impl<'a> Plane<'a> {
         self.kubectl(&["scale", "deployment/my-authn", &replicas_are])
             .await;
         self.rolled_out().await;
+        self.node_finds(replicas).await;
+    }
+
+    /// Waits until there are no more Pods than these, and the node knows.
+    async fn node_finds(&self, replicas: u8) {
+        #[rustfmt::skip]
+        let pods = [
+            "get", "pods", "--selector=app.kubernetes.io/instance=my-authn", "--output=name",
+        ];
+        let there = async || {
+            let there = self.kubectl(&pods).await;
+            if there.lines().count() <= usize::from(replicas) {
+                Probe::<_, Infallible>::Ready(())
+            } else {
+                Probe::NotYet(there.into())
+            }
+        };
+        let ended = until("the other Pods have ended", POLL, there).await;
+        ended.expect("must end");
         let url = self.config["clusters"][0]["cluster"]["server"].as_str();
         let url = url.expect("must be there").split('/').nth(2);
         let host = url.expect("must have a host");
@@ -187,7 +208,7 @@ impl<'a> Plane<'a> {
     pub(super) async fn killed(&self) {
         let running = self.container().await;
         // It may be gone by itself.
-        let stop = ["crictl", "stop", "--timeout=0", &running];
+        let stop = ["crictl", "--timeout=20s", "stop", "--timeout=0", &running];
         let _ = self.lab.in_node(&stop).await;
     }
 
@@ -205,7 +226,10 @@ impl<'a> Plane<'a> {
 
     /// The apiserver's container; empty when none runs.
     pub(super) async fn container(&self) -> String {
-        let running = ["crictl", "ps", "--quiet", "--name", "^kube-apiserver$"];
+        #[rustfmt::skip]
+        let running = [
+            "crictl", "--timeout=20s", "ps", "--quiet", "--name", "^kube-apiserver$",
+        ];
         let running = self.lab.in_node(&running).await.expect("must be listed");
         running.trim().to_owned()
     }

@@ -157,7 +157,8 @@ impl Clustered {
 
     /// The log of the apiserver that runs now.
     async fn log(&self) -> anyhow::Result<String> {
-        const LOG: &str = "crictl logs $(crictl ps --quiet --name '^kube-apiserver$') 2>&1";
+        const LOG: &str = "cri() { crictl --timeout=20s \"$@\"; }; \
+            cri logs $(cri ps --quiet --name '^kube-apiserver$') 2>&1";
         match self.backend {
             Backend::K3s => {
                 let node = self.node();
