@@ -177,18 +177,14 @@ impl Subject<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
+    use crate::stand_in::stand_in;
 
     /// What is left by an engine that answers one question, and never another.
     async fn left(limits: Limits) -> String {
         let folder = RunFolder::create().expect("must be made");
-        let program = folder.file("docker");
-        let script = "#!/bin/sh\n[ \"$1\" = version ] && exec echo 20.10\nexec sleep 1000\n";
-        std::fs::write(&program, script).expect("must be written");
-        let mode = std::fs::Permissions::from_mode(0o700);
-        std::fs::set_permissions(&program, mode).expect("must be set");
+        let script = "[ \"$1\" = version ] && exec echo 20.10\nexec sleep 1000";
+        let program = stand_in(&folder.file("docker"), script);
         let subject = Subject {
             docker: &Docker::stand_in(program),
             container: "node",

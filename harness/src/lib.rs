@@ -245,6 +245,8 @@ mod run_folder;
 mod runtime;
 mod scripted;
 mod shared;
+#[cfg(test)]
+mod stand_in;
 mod tool;
 mod wait;
 mod webhook;

@@ -94,19 +94,15 @@ fn remove(
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
+    use crate::stand_in::stand_in;
 
     /// What comes of a removal by a docker that does this.
     fn by(script: &str, within: Duration) -> io::Result<bool> {
         let folder = tempfile::tempdir().expect("must be made");
-        let path = folder.path().join("docker");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("must be written");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
-            .expect("must be set");
-        let docker = Utf8Path::from_path(&path).expect("must be UTF-8");
-        remove(docker, EngineObject::Container, "tokenlab-1", within)
+        let path = Utf8Path::from_path(folder.path()).expect("must be UTF-8");
+        let docker = stand_in(&path.join("docker"), script);
+        remove(&docker, EngineObject::Container, "tokenlab-1", within)
     }
 
     #[test]

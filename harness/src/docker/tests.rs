@@ -1,10 +1,9 @@
 //! An engine that answers as told: those that refuse, hang or are old cannot be had for a test.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use camino::Utf8Path;
 
 use super::*;
+use crate::stand_in::stand_in;
 
 /// A `docker` that runs this script.
 pub(crate) struct Stand(tempfile::TempDir);
@@ -15,10 +14,8 @@ const VERSION: &str = r#"echo '{"ApiVersion":"1.50"}'"#;
 impl Stand {
     pub(crate) fn new(script: &str) -> Self {
         let folder = tempfile::tempdir().expect("must be made");
-        let path = folder.path().join("docker");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("must be written");
-        let mode = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(&path, mode).expect("must be set");
+        let path = Utf8Path::from_path(folder.path()).expect("must be UTF-8");
+        stand_in(&path.join("docker"), script);
         Self(folder)
     }
 

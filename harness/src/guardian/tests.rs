@@ -1,13 +1,13 @@
 //! What it does once its owner is gone.
 
 use std::convert::Infallible;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Child;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
 
 use super::*;
+use crate::stand_in::stand_in;
 use crate::wait::{Poll, Probe, until};
 
 /// A process that does nothing, in a group of its own.
@@ -215,11 +215,9 @@ fn a_line_break_is_refused() {
 
 /// A guardian whose `docker` appends its command line to a file, and then does this.
 fn with_docker(folder: &Utf8Path, script: &str) -> Guardian {
-    let docker = folder.join("docker");
     let calls = folder.join("calls");
-    let text = format!("#!/bin/sh\necho \"$@\" >>'{calls}'\n{script}\n");
-    std::fs::write(&docker, text).expect("must be written");
-    std::fs::set_permissions(&docker, PermissionsExt::from_mode(0o755)).expect("must be set");
+    let text = format!("echo \"$@\" >>'{calls}'\n{script}");
+    stand_in(&folder.join("docker"), &text);
     let mut shell = Command::new("/bin/sh");
     let path = std::env::var("PATH").expect("must be there");
     shell.env("PATH", format!("{folder}:{path}"));
@@ -293,11 +291,9 @@ async fn a_docker_that_hangs_is_given_up_and_killed() {
     let (folder, done) = (Scratch::new(), Scratch::new());
     let pid = folder.path().join("pid");
     let hangs = format!("echo $$ >'{pid}'; exec sleep 1000");
-    let short = folder.path().join("sleep");
     let sleep = crate::process::on_path("sleep").expect("must be there");
-    let script = format!("#!/bin/sh\n[ \"$1\" = 60 ] && set -- 0.2\nexec '{sleep}' \"$@\"\n");
-    std::fs::write(&short, script).expect("must be written");
-    std::fs::set_permissions(&short, PermissionsExt::from_mode(0o755)).expect("must be set");
+    let script = format!("[ \"$1\" = 60 ] && set -- 0.2\nexec '{sleep}' \"$@\"");
+    stand_in(&folder.path().join("sleep"), &script);
     let guardian = with_docker(&folder.path(), &hangs);
     guardian
         .remove(EngineObject::Container, "lab")

@@ -165,9 +165,8 @@ fn write(path: &Utf8Path, program: &Utf8Path, architecture: &str) -> std::io::Re
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
+    use crate::stand_in::stand_in;
 
     #[test]
     fn the_version_is_that_of_kubernetes() {
@@ -180,11 +179,8 @@ mod tests {
     async fn by(script: &str) -> Result<Version, K3sError> {
         let folder = tempfile::tempdir().expect("must be made");
         let path = Utf8Path::from_path(folder.path()).expect("must be UTF-8");
-        let path = path.join("docker");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("must be written");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
-            .expect("must be set");
-        of_image(&Docker::stand_in(path), "image").await
+        let docker = stand_in(&path.join("docker"), script);
+        of_image(&Docker::stand_in(docker), "image").await
     }
 
     #[tokio::test]

@@ -5,12 +5,13 @@ use std::fs;
 use tokenlab_harness::assets::{Source, Wanted};
 use tokenlab_harness::progress::Progress;
 
-use crate::world::{World, alive, script, until};
+use crate::stand_in::stand_in;
+use crate::world::{World, alive, until};
 
 /// A `go` that does as told when it shall build.
 fn go(world: &mut World, build: &str) {
     let path = world.folder.join("go");
-    script(
+    stand_in(
         &path,
         &format!(
             r#"

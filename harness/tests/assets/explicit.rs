@@ -6,7 +6,8 @@ use rstest::rstest;
 use tokenlab_harness::assets::{AssetsError, Source, State, Wanted};
 use tokenlab_harness::progress::Progress;
 
-use crate::world::{World, script};
+use crate::stand_in::stand_in;
+use crate::world::World;
 
 const ALL: [&str; 3] = ["etcd", "kube-apiserver", "kubectl"];
 
@@ -164,7 +165,7 @@ async fn a_kube_apiserver_must_tell_its_version(#[case] body: &str, #[case] says
     let mut world = World::new();
     let folder = world.folder.join("folder");
     World::programs(&folder, "1.37.9", &ALL);
-    script(&folder.join("kube-apiserver"), body);
+    stand_in(&folder.join("kube-apiserver"), body);
     world.sources.folder = Some(folder);
     world.sources.patience.version =
         std::time::Duration::from_millis(if body.contains("sleep") { 200 } else { 10_000 });

@@ -8,5 +8,7 @@ mod explicit;
 mod nowhere;
 mod processes;
 mod server;
+#[path = "../../src/stand_in.rs"]
+mod stand_in;
 mod store;
 mod world;

@@ -3,7 +3,8 @@
 use tokenlab_harness::assets::Wanted;
 
 use crate::server::{Server, index, platform};
-use crate::world::{World, script};
+use crate::stand_in::stand_in;
+use crate::world::World;
 
 fn text(error: &impl std::fmt::Display, world: &World, server: &Server) -> String {
     error
@@ -32,7 +33,7 @@ async fn every_place_is_listed_with_its_remedy() {
         &["etcd"],
     );
     world.sources.go = world.folder.join("go");
-    script(
+    stand_in(
         &world.sources.go,
         r#"echo '{"Versions": ["v1.36.3", "v1.37.2"]}'"#,
     );

@@ -1,7 +1,6 @@
 //! A store of a test's own, and what one finds in it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use tokenlab_harness::progress::Progress;
 use url::Url;
 
 use crate::server::{Server, platform};
+use crate::stand_in::stand_in;
 
 pub(crate) struct World {
     _folder: tempfile::TempDir,
@@ -135,7 +135,7 @@ impl World {
     pub(crate) fn programs(folder: &Utf8Path, version: &str, programs: &[&str]) {
         fs::create_dir_all(folder).expect("must make the folder");
         for program in programs {
-            script(
+            stand_in(
                 &folder.join(program),
                 &format!("echo Kubernetes v{version}"),
             );
@@ -155,11 +155,6 @@ fn walk(path: &Path, files: &mut Vec<String>) {
             files.push(path.to_str().expect("must be UTF-8").to_owned());
         }
     }
-}
-
-pub(crate) fn script(path: &Utf8Path, body: &str) {
-    fs::write(path, format!("#!/bin/sh\n{body}\n")).expect("must write the script");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("must be ours");
 }
 
 /// Looks until it is so.

@@ -10,4 +10,6 @@ mod manifests;
 #[path = "../lab/skipped.rs"]
 #[expect(dead_code, reason = "which programs there are is asked elsewhere")]
 mod skipped;
+#[path = "../../src/stand_in.rs"]
+mod stand_in;
 mod support;

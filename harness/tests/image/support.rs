@@ -1,7 +1,6 @@
 //! Stand-ins, and how a test says that it does not run.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokenlab_harness::{Poll, Probe, until};
 
 use crate::skipped::skip;
+use crate::stand_in::stand_in;
 
 /// A folder of a test's own, which goes with it.
 pub(crate) struct Folder {
@@ -37,9 +37,7 @@ impl Folder {
 
     /// Writes a shell script.
     pub(crate) fn script(&self, name: &str, lines: &str) -> Utf8PathBuf {
-        let path = self.write(name, format!("#!/bin/sh\n{lines}\n"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("must set the mode");
-        path
+        stand_in(&self.path.join(name), lines)
     }
 
     /// The names of what is in it.

@@ -1,12 +1,14 @@
 //! Kubernetes' programs: the real ones, and stand-ins that fail as real ones do.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
-
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use tokenlab_harness::assets::{Assets, Sources, Wanted};
 use tokenlab_harness::progress::Progress;
 use tokio::sync::OnceCell;
+
+#[path = "../../src/stand_in.rs"]
+mod stand_in;
+
+pub(crate) use stand_in::stand_in;
 
 /// The version that is tested: `LAB_KUBERNETES`, or the default.
 pub(crate) fn wanted() -> Wanted {
@@ -23,13 +25,6 @@ pub(crate) async fn real() -> &'static Assets {
                 .unwrap_or_else(|error| panic!("{error}"))
         })
         .await
-}
-
-/// Writes a shell script that stands in for a program.
-pub(crate) fn stand_in(path: &Utf8Path, script: &str) -> Utf8PathBuf {
-    std::fs::write(path, format!("#!/bin/sh\n{script}\n")).expect("must be written");
-    std::fs::set_permissions(path, Permissions::from_mode(0o755)).expect("must be set");
-    path.to_owned()
 }
 
 /// An etcd that does all that the harness waits for: it makes the socket's file.

@@ -13,4 +13,6 @@ mod real;
 #[path = "../lab/skipped.rs"]
 #[expect(dead_code, reason = "which programs there are is asked elsewhere")]
 mod skipped;
+#[path = "../../src/stand_in.rs"]
+mod stand_in;
 mod world;

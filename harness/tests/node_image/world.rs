@@ -9,6 +9,7 @@ use tokenlab_harness::Output;
 use tokio::process::Command;
 
 use crate::skipped::skip;
+use crate::stand_in::stand_in;
 
 pub(crate) struct World {
     _folder: tempfile::TempDir,
@@ -61,9 +62,7 @@ impl World {
 
     /// Puts a script on PATH.
     pub(crate) fn script(&self, name: &str, script: &str) {
-        let path = self.folder.join("bin").join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("must be written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("must be set");
+        stand_in(&self.folder.join("bin").join(name), script);
     }
 
     /// Whether others may enter all folders above this one.

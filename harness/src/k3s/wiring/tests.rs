@@ -1,7 +1,5 @@
 //! Rolled back by a docker that fails where it is told to.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use camino::Utf8PathBuf;
 use tempfile::TempDir;
 
@@ -10,10 +8,10 @@ use crate::backup::copy;
 use crate::docker::{Docker, Owned};
 use crate::guardian::EngineObject;
 use crate::kubeconfig::Identity;
+use crate::stand_in::stand_in;
 
 /// A container that is a folder, `root`. What has a line in `fails` fails once, in that order.
-const DOCKER: &str = r#"#!/bin/sh
-F=$(dirname "$0")
+const DOCKER: &str = r#"F=$(dirname "$0")
 if [ -s "$F/fails" ] && [ "$(head -n 1 "$F/fails")" = "$1" ]; then
   sed -i 1d "$F/fails"
   echo "no $1 today" >&2
@@ -50,12 +48,9 @@ impl Lab {
             let path = Utf8PathBuf::try_from(folder.path().join(name));
             path.expect("must be UTF-8")
         };
-        let program = path("docker");
+        let program = stand_in(&path("docker"), DOCKER);
         std::fs::create_dir(path("files")).expect("must be made");
         std::fs::write(path("fails"), fails).expect("must be written");
-        std::fs::write(&program, DOCKER).expect("must be written");
-        let executable = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(&program, executable).expect("must be set");
         let name = format!("tokenlab-{}", crate::run_folder::random_name());
         let container = Owned::announce(EngineObject::Container, name).expect("must be told");
         Self {
