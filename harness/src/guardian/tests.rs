@@ -284,15 +284,18 @@ async fn without_docker_the_folders_go() {
     done.gone().await;
 }
 
-/// A minute would be too long for a test: the bound is the same code with a shorter sleep. It is
-/// asked once: a second and a third time would keep the folders for two minutes more.
+/// A minute would be too long for a test: the bound is the same code with a sleep that ends when the
+/// docker has said who it is. It is asked once: a second and a third time would keep the folders for
+/// two minutes more.
 #[tokio::test]
 async fn a_docker_that_hangs_is_given_up_and_killed() {
     let (folder, done) = (Scratch::new(), Scratch::new());
     let pid = folder.path().join("pid");
     let hangs = format!("echo $$ >'{pid}'; exec sleep 1000");
     let sleep = crate::process::on_path("sleep").expect("must be there");
-    let script = format!("[ \"$1\" = 60 ] && set -- 0.2\nexec '{sleep}' \"$@\"");
+    let script = format!(
+        "[ \"$1\" = 60 ] || exec '{sleep}' \"$@\"\nuntil [ -s '{pid}' ]; do '{sleep}' 0.01; done"
+    );
     stand_in(&folder.path().join("sleep"), &script);
     let guardian = with_docker(&folder.path(), &hangs);
     guardian

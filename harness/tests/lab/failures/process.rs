@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
-use tokenlab_harness::{Plan, Poll, Probe, StartError};
+use tokenlab_harness::{Plan, Poll, Probe, Process, StartError};
 
 use crate::filters::assert_text;
 use crate::home::{Home, SOON};
@@ -30,9 +30,8 @@ fn plan(home: &Home, script: &str) -> Plan {
     }
 }
 
-/// Starts it, and waits for what never comes.
-async fn waits(plan: Plan, poll: Poll) -> StartError {
-    let process = plan.spawn().expect("must start");
+/// Waits for what never comes.
+async fn waits(process: Process, poll: Poll) -> StartError {
     process
         .ready::<(), _>(poll, async || {
             Probe::<_, Infallible>::NotYet("no port".into())
@@ -84,7 +83,8 @@ async fn a_folder_that_is_not_there_is_an_error_of_the_start() {
 async fn an_early_end_tells_status_command_line_and_the_log_s_end() {
     let home = Home::new().await;
     let script = "i=0; while [ $i -lt 20 ]; do i=$((i + 1)); echo \"line $i\"; echo; done; exit 3";
-    let error = waits(plan(&home, script), SOON).await;
+    let process = plan(&home, script).spawn().expect("must start");
+    let error = waits(process, SOON).await;
     assert_text!(error, @"
     server ended early: exit status: 3
         line 9
@@ -109,7 +109,8 @@ async fn an_early_end_tells_status_command_line_and_the_log_s_end() {
 #[tokio::test]
 async fn an_early_end_by_a_signal_names_it() {
     let home = Home::new().await;
-    let error = waits(plan(&home, "kill -SEGV $$"), SOON).await;
+    let process = plan(&home, "kill -SEGV $$").spawn().expect("must start");
+    let error = waits(process, SOON).await;
     assert_text!(error, @"
     server ended early: signal: 11 (SIGSEGV)
         (the log is empty)
@@ -121,8 +122,10 @@ async fn an_early_end_by_a_signal_names_it() {
 #[tokio::test]
 async fn one_that_hangs_is_ended_and_its_log_told() {
     let home = Home::new().await;
-    let script = "echo 'looks for its configuration'; sleep 1000 & wait";
-    let error = waits(plan(&home, script), SHORT).await;
+    let script = "echo 'looks for its configuration'; : >../up; sleep 1000 & wait";
+    let process = plan(&home, script).spawn().expect("must start");
+    appears(&home.file("up")).await;
+    let error = waits(process, SHORT).await;
     assert_text!(error, @"
     server was not ready after [time]; last seen: no port
         looks for its configuration

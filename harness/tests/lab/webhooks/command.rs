@@ -126,7 +126,7 @@ async fn that_dies_at_its_start() {
 #[tokio::test]
 async fn that_never_listens() {
     let _turn = turn(1).await;
-    let command = command("sleep 1000").patience(Duration::from_millis(200));
+    let command = command("sleep 1000").patience(Duration::from_secs(2));
     let error = refused(command).await;
     let text = chain(&error);
     assert!(
