@@ -1,7 +1,7 @@
 //! kube-apiserver's audit log: the requests that a user or nobody was found for.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::{SignedDuration, Timestamp};
@@ -173,7 +173,7 @@ impl Following {
                 // What cannot be read now may be at the next look.
                 let lines = tail.lines().unwrap_or_default();
                 // After it: what a request was rejected for is logged before it is audited.
-                rejections.look();
+                rejections.look(Instant::now());
                 let requests = lines.iter().filter_map(|line| reader.request(line));
                 for mut request in requests {
                     if let Verdict::Unauthorized { by_token } = &mut request.verdict {

@@ -1,6 +1,9 @@
 //! What kube-apiserver's own log says of the requests that it could not authenticate: the audit log
 //! does not tell a refused token from a certificate that failed.
 
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
@@ -10,11 +13,18 @@ use crate::diagnosis::{INVALID_TOKEN, UNAUTHENTICATED};
 /// A minute, in microseconds.
 const MINUTE: i64 = 60_000_000;
 
+/// For how long a rejection is known: so much later may a busy machine have its request audited. It
+/// must be well under a minute, of which alone is known when it was.
+const KEPT: Duration = Duration::from_secs(20);
+
+/// How many are known at the most.
+const CAPACITY: usize = 10_000;
+
 /// The rejections of late.
 pub(super) struct Rejections {
     log: Tail,
-    /// Those of the last look, and of the one before it.
-    recent: [Vec<Rejection>; 2],
+    /// And when each was read, the oldest first.
+    recent: VecDeque<(Instant, Rejection)>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -30,23 +40,25 @@ impl Rejections {
     pub(super) fn new(log: Utf8PathBuf) -> Self {
         Self {
             log: Tail::at_end(log),
-            recent: Default::default(),
+            recent: VecDeque::new(),
         }
     }
 
     /// Reads what was logged since the last look.
-    pub(super) fn look(&mut self) {
+    pub(super) fn look(&mut self, now: Instant) {
         let lines = self.log.lines().unwrap_or_default();
         let new = lines.iter().filter_map(|line| Rejection::read(line));
-        self.recent.swap(0, 1);
-        self.recent[1] = new.collect();
+        self.recent.extend(new.map(|rejection| (now, rejection)));
+        let old = (self.recent).partition_point(|(read, _)| now.duration_since(*read) > KEPT);
+        let many = self.recent.len().saturating_sub(CAPACITY);
+        self.recent.drain(..old.max(many));
     }
 
     /// Whether all that were logged between these times, and there are some, were of tokens.
     pub(super) fn are_of_tokens(&self, from: Timestamp, until: Timestamp) -> bool {
         let took = until.as_microsecond() - from.as_microsecond();
         let since = |at: i64| (at - from.as_microsecond()).rem_euclid(MINUTE);
-        let mut within = (self.recent.iter().flatten())
+        let mut within = (self.recent.iter().map(|(_, rejection)| rejection))
             .filter(|rejection| since(rejection.at) <= took)
             .peekable();
         within.peek().is_some() && within.all(|rejection| rejection.of_token)
@@ -111,13 +123,29 @@ mod tests {
         let token = line("15:31:00.000001", "invalid bearer token");
         let other = line("15:31:00.000004", "verifying certificate SN=1 failed");
         writeln!(file, "{token}\n{other}").expect("must be written");
-        rejections.look();
+        let now = Instant::now();
+        rejections.look(now);
         assert!(rejections.are_of_tokens(from, until));
         assert!(!rejections.are_of_tokens(from, at("2026-11-26T10:01:00.000004Z")));
         assert!(!rejections.are_of_tokens(from, from));
-        rejections.look();
+        rejections.look(now);
+        rejections.look(now + KEPT);
         assert!(rejections.are_of_tokens(from, until));
-        rejections.look();
+        rejections.look(now + KEPT + Duration::from_millis(1));
         assert!(!rejections.are_of_tokens(from, until));
+    }
+
+    #[test]
+    fn no_more_than_so_many_are_known_the_latest() {
+        let folder = tempfile::tempdir().expect("must be made");
+        let path = folder.path().join("log");
+        let early = line("12:00:00.000001", "invalid bearer token");
+        let late = line("12:00:00.000002", "invalid bearer token");
+        let mut rejections = Rejections::new(path.clone().try_into().expect("must be UTF-8"));
+        let lines = format!("{early}\n").repeat(3) + &format!("{late}\n").repeat(CAPACITY);
+        std::fs::write(&path, lines).expect("must be written");
+        rejections.look(Instant::now());
+        assert_eq!(rejections.recent.len(), CAPACITY);
+        assert!(rejections.recent.iter().all(|(_, it)| it.at == 2));
     }
 }
