@@ -149,11 +149,13 @@ async fn a_shell_is_opened_and_left() {
         .await;
     terminal.ends_with("echo\nlab-admin\n(lab:tour) lab>").await;
     // Ctrl-C is the shell's.
-    terminal.line("read line").await;
+    terminal.line("echo ready; read line").await;
+    terminal.ends_with("; read line\nready").await;
     terminal.press(&["C-c"]).await;
     terminal.ends_with("^C\n(lab:tour) lab>").await;
     terminal.line("echo \"$KUBECONFIG\" in \"$PWD\"").await;
-    terminal.ends_with("\n(lab:tour) lab>").await;
+    let told = format!("in {}\n(lab:tour) lab>", home.has_a_lab());
+    terminal.ends_with(&told).await;
     terminal.line("exit").await;
     let text = terminal.ends_with(BEFORE).await;
     let from = text.find("A shell in").expect("must be told");
