@@ -1,7 +1,7 @@
 //! What in a text varies from run to run, from machine to machine, or with Kubernetes' patches.
 
 /// Each is replaced in this order.
-pub(crate) const FILTERS: [(&str, &str); 12] = [
+pub(crate) const FILTERS: [(&str, &str); 13] = [
     // A run folder's name is random, and it lies in the test's own folder.
     (r#"[^\s`'"=@]*/tokenlab-[0-9a-f]{12}"#, "[run folder]"),
     // So is the name of the test's own folder.
@@ -19,6 +19,8 @@ pub(crate) const FILTERS: [(&str, &str); 12] = [
     (r"\btoken-[0-9a-f]{12}", "token-[random]"),
     // The digest of a certificate, by which the apiserver tells one from another.
     (r"X509SHA256=[0-9a-f]{64}", "X509SHA256=[digest]"),
+    // That a step has begun is said of one that takes long.
+    (r"(?m)^… .*\n", ""),
     // Times.
     (r"\b\d+\.\d+ ?m?s\b", "[time]"),
     // The newest patch of a series is another each month, and the series is the caller's.
