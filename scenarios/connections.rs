@@ -79,7 +79,7 @@ async fn a_refused_connection(#[context] context: Context) {
 
     let seen = Asked::counted(&lab, lab.scripted(), &token).await;
 
-    let seen = seen.unauthorized().asked(0).at_once();
+    let seen = seen.unauthorized().asked(0);
     let calls = seen.grown.calls(&host(lab.webhook()));
     assert_eq!(calls, [("<error>", 1)].into(), "{seen}");
     assert_logged(&context, &seen);

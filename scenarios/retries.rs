@@ -54,7 +54,7 @@ async fn what_will_not_pass_is_asked_once(#[context] context: Context, #[case] a
 
     let seen = Asked::new(&lab, lab.scripted(), &token).await;
 
-    let seen = seen.unauthorized().asked(1).at_once();
+    let seen = seen.unauthorized().asked(1);
     assert_logged(&context, &seen);
 }
 

@@ -152,13 +152,6 @@ impl Asked {
         self
     }
 
-    /// The user knew it before the apiserver could have waited for four further attempts.
-    #[track_caller]
-    pub(crate) fn at_once(self) -> Self {
-        assert!(self.took < FOUR_PAUSES, "must be known at once: {self}");
-        self
-    }
-
     /// Why, by the apiserver's log: all that was logged in that time, in order.
     pub(crate) fn causes(&self) -> Vec<Unauthenticated> {
         Unauthenticated::in_log(&self.log)
