@@ -16,21 +16,23 @@ use crate::program::Program;
 /// are ready, and one that stands stays where it is.
 struct Balancer {
     address: SocketAddr,
-    ready: Arc<Mutex<SocketAddr>>,
+    ready: Arc<tokio::sync::Mutex<SocketAddr>>,
 }
 
 impl Balancer {
     async fn before(program: &Program) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let ready = Arc::new(Mutex::new(program.address));
+        let ready = Arc::new(tokio::sync::Mutex::new(program.address));
         let target = Arc::clone(&ready);
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let target = *target.lock().expect("no panic");
+                let target = target.lock().await;
+                let server = TcpStream::connect(*target).await;
+                drop(target);
                 tokio::spawn(async move {
                     // What cannot be connected is lost, and its client says so.
-                    if let Ok(mut server) = TcpStream::connect(target).await {
+                    if let Ok(mut server) = server {
                         copy_bidirectional(&mut client, &mut server).await.ok();
                     }
                 });
@@ -39,8 +41,9 @@ impl Balancer {
         Self { address, ready }
     }
 
-    fn turn_to(&self, program: &Program) {
-        *self.ready.lock().expect("no panic") = program.address;
+    /// Once this has ended no connection to another program is begun any more, or under way.
+    async fn turn_to(&self, program: &Program) {
+        *self.ready.lock().await = program.address;
     }
 }
 
@@ -119,7 +122,7 @@ async fn a_rolling_replacement_loses_no_review() {
         slow.write_all(most.as_bytes()).await.expect("sent");
         slow.flush().await.expect("sent");
         let new = start().await;
-        balancer.turn_to(&new);
+        balancer.turn_to(&new).await;
         old.signal(Signal::SIGTERM);
         soon(async {
             while TcpStream::connect(old.address).await.is_ok() {
