@@ -29,8 +29,9 @@ impl Drop for Demo {
 /// What docker finds by these arguments.
 fn found(args: &[&str]) -> String {
     let output = Command::new("docker").args(args).output();
-    let output = output.expect("docker must be there").stdout;
-    String::from_utf8(output).expect("must be UTF-8")
+    let output = output.expect("docker must be there");
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("must be UTF-8")
 }
 
 /// The demo's cluster, by what it wrote into its run folder; `None` before that.
