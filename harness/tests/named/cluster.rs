@@ -163,7 +163,7 @@ async fn killed(home: &Home) {
 
     let lab = up(home).await;
     let cluster = self::cluster(&lab);
-    crate::support::kill_both(home, &lab);
+    crate::support::kill_both(home, &lab).await;
     std::fs::remove_dir_all(home.state()).expect("must be removed");
     assert!(!left(home, &cluster).await.is_empty());
     let all = tokenlab(home, &["down", "--all"]).await;

@@ -30,7 +30,7 @@ fn reboot(home: &Home, name: &str, folder: &Utf8Path) {
 async fn after_a_reboot(#[case] verb: &str) {
     let home = Home::new().await;
     let lab = up(&home, "stale").await;
-    kill_both(&home, &lab);
+    kill_both(&home, &lab).await;
     reboot(&home, "stale", &lab.folder);
     stands(&home, "stale", "before-boot").await;
     // etcd and kube-apiserver run on here, which after a real one they do not.
@@ -60,7 +60,7 @@ async fn after_a_reboot(#[case] verb: &str) {
 async fn killed_together_with_its_guardian() {
     let home = Home::new().await;
     let lab = up(&home, "lost").await;
-    kill_both(&home, &lab);
+    kill_both(&home, &lab).await;
     stands(&home, "lost", "lost").await;
     home.works("etcd").await;
     let ended = tokenlab(&home, &["down", "lost"]).await;
@@ -73,7 +73,7 @@ async fn killed_together_with_its_guardian() {
 async fn who_works_in_its_run_folder_is_not_of_it() {
     let home = Home::new().await;
     let lab = up(&home, "lost").await;
-    kill_both(&home, &lab);
+    kill_both(&home, &lab).await;
     let mut visitor = home.command("cat").await;
     visitor.stdin(Stdio::piped()).current_dir(&lab.folder);
     let mut visitor = visitor.spawn().expect("must start");
@@ -100,7 +100,7 @@ async fn what_is_not_its_run_folder_is_not_deleted() {
     assert_ne!(other, text, "the record must name the folder");
     std::fs::write(&path, other).expect("must be written");
     let before = home.processes();
-    kill_both(&home, &lab);
+    kill_both(&home, &lab).await;
     let ended = tokenlab(&home, &["down", "lost"]).await;
     assert_eq!(ended.status.code(), Some(1), "{ended}");
     let error = format!("run folder {precious} could not be removed: it is no run folder");
@@ -122,7 +122,7 @@ async fn a_kept_folder_is_not_taken_for_what_is_left() {
     let output = crate::owner::ended(&mut kept).await;
     let lab: tokenlab_harness::named::Status =
         serde_json::from_str(&output.stdout).expect("must be a status");
-    kill_both(&home, &lab);
+    kill_both(&home, &lab).await;
     let down = tokenlab(&home, &["down", "kept"]).await;
     assert_eq!(down.status.code(), Some(0), "{down}");
     let told = format!(

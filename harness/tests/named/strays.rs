@@ -43,7 +43,7 @@ fn says(output: &tokenlab_harness::Output, line: &str) {
 async fn all_that_lost_its_owner_goes_and_nothing_else() {
     let home = alone().await;
     let lab = up(&home, "lost").await;
-    kill_both(&home, &lab);
+    kill_both(&home, &lab).await;
     std::fs::remove_dir_all(home.state()).expect("must be removed");
     // Nobody knows of the lab any more: its folder and its processes are strays.
     let etcd = home.works("etcd").await.pid;
@@ -175,7 +175,7 @@ async fn a_webhook_of_somebody_elses_goes_too(#[case] known: bool) {
     let line = format!("'{peer}' --host 127.0.0.1 --port {{port}} --cert {{cert}} --key {{key}}");
     let lab = done(&home, &["up", "peer", "--json", "--webhook-command", &line]).await;
     let lab = serde_json::from_str(&lab).expect("must be a status");
-    kill_both(&home, &lab);
+    kill_both(&home, &lab).await;
     let is_there = |name| home.processes().iter().any(|it| it.name == name);
     // The kernel keeps fifteen characters of a name.
     assert!(is_there("token-webhook-p") && is_there("etcd"));

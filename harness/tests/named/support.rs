@@ -110,19 +110,28 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).expect("must be sent");
 }
 
-/// The guardian of the only lab here.
-pub(crate) fn guardian(home: &Home) -> Found {
-    let shells = home.processes().into_iter();
-    let mut guardians = shells.filter(|process| process.name == "sh");
-    let guardian = guardians.next().expect("must be there");
-    assert_eq!(guardians.next(), None, "one guardian must be there");
-    guardian
+/// The guardian of the only lab here, once those of commands that have ended are gone.
+async fn guardian(home: &Home) -> Found {
+    let look = async || {
+        let mut guardians = home.processes();
+        guardians.retain(|process| {
+            let line = std::fs::read(format!("/proc/{}/cmdline", process.pid));
+            line.is_ok_and(|line| line.ends_with(b"\0tokenlab-guardian\0"))
+        });
+        match &*guardians {
+            [guardian] => Probe::<_, Infallible>::Ready(guardian.clone()),
+            _ => Probe::NotYet(format!("{guardians:?}").into()),
+        }
+    };
+    until("one guardian is there", SOON, look)
+        .await
+        .expect("must come true")
 }
 
 /// Kills the supervisor together with its guardian: what nothing can tidy up after. The guardian
 /// first, or it would begin to.
-pub(crate) fn kill_both(home: &Home, lab: &Status) {
-    signal(guardian(home).pid, Signal::SIGKILL);
+pub(crate) async fn kill_both(home: &Home, lab: &Status) {
+    signal(guardian(home).await.pid, Signal::SIGKILL);
     signal(lab.pid, Signal::SIGKILL);
 }
 
