@@ -73,11 +73,27 @@ pub async fn until<T, E, F: Future<Output = Probe<T, E>>>(
     }
 }
 
+/// A delay that somebody asked for: nothing is waited for. When it is none, there is no timer either,
+/// whose shortest is a millisecond.
+pub(crate) async fn pause(delay: Duration) {
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
 
+    use futures::FutureExt as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn no_delay_does_not_wait() {
+        assert_eq!(pause(Duration::ZERO).now_or_never(), Some(()));
+        assert_eq!(pause(Duration::from_millis(1)).now_or_never(), None);
+    }
 
     const FAST: Poll = Poll {
         every: Duration::from_millis(1),

@@ -14,6 +14,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 use tokenlab_webhook::Decision;
 
+use crate::wait;
+
 /// What is done with one review.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Act {
@@ -210,8 +212,7 @@ impl RawAnswer {
             .map(|piece| sent.slice_ref(piece))
             .collect();
         let pieces = stream::iter(pieces).then(move |piece| async move {
-            // Not a wait for something: the pause is what was asked for.
-            tokio::time::sleep(pause).await;
+            wait::pause(pause).await;
             Ok::<_, io::Error>(piece)
         });
         if self.cut.is_none() {

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Act, Scripted};
 use crate::journal::Journal;
+use crate::wait::pause;
 use crate::webhook::PATIENCE;
 
 /// A body that is longer is not on record.
@@ -77,8 +78,7 @@ pub(crate) async fn stage(
         None => Some(journal.begin(&with_deadline(&review, request.uri().query()))),
         Some(_) => None,
     };
-    // Not a wait for something: the delay is what was asked for.
-    tokio::time::sleep(act.delay()).await;
+    pause(act.delay()).await;
     match (act.played().await, running) {
         (Some(response), Some(running)) => {
             running.played(response.status());

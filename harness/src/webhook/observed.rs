@@ -8,6 +8,7 @@ use tokenlab_webhook::{Authenticator, BoxAuthenticator, Decision, Review, Router
 
 use super::switches::{Switches, spoil};
 use crate::journal::Journal;
+use crate::wait::pause;
 
 /// What the router asks.
 pub(super) struct Observed {
@@ -43,8 +44,7 @@ impl Authenticator for Observed {
         let decision = self.inner.authenticate(review).await;
         // As the router will, so that the journal has what is sent.
         let decision = decision.narrowed(&review.audiences);
-        // Not a wait for something: the delay is what was asked for.
-        tokio::time::sleep(self.switches.latency()).await;
+        pause(self.switches.latency()).await;
         running.end(&decision, self.switches.fault());
         decision
     }
