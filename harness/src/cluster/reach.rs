@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{AddrParseError, IpAddr};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -85,6 +85,10 @@ const POLL: Poll = Poll {
 /// How long one attempt may take, of many.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The first one may take as long as this. Before kube-proxy has its rules for the Service nobody
+/// answers there at all, and that is often so for a moment only.
+const FIRST_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Why the node was not answered.
 #[derive(Debug)]
 pub(crate) struct Unanswered {
@@ -122,11 +126,17 @@ impl Cluster {
         body: &str,
     ) -> Result<String, ClusterError> {
         let seen = Seen::default();
-        let look = async || match self.post_once(&config, body, &seen, PATIENCE).await {
-            Ok(Ok(answer)) if answer.status.is_success() => Probe::Ready(answer.body),
-            Ok(Ok(answer)) => Probe::NotYet(format!("{}: {}", answer.status, answer.body).into()),
-            Ok(Err(unanswered)) => Probe::NotYet(unanswered.said.into()),
-            Err(error) => Probe::Fatal(error),
+        let began = Instant::now();
+        let look = async || {
+            let patience = began.elapsed().clamp(FIRST_PATIENCE, PATIENCE);
+            match self.post_once(&config, body, &seen, patience).await {
+                Ok(Ok(answer)) if answer.status.is_success() => Probe::Ready(answer.body),
+                Ok(Ok(answer)) => {
+                    Probe::NotYet(format!("{}: {}", answer.status, answer.body).into())
+                }
+                Ok(Err(unanswered)) => Probe::NotYet(unanswered.said.into()),
+                Err(error) => Probe::Fatal(error),
+            }
         };
         match until("the node reaches the webhook", POLL, look).await {
             Ok(answer) => Ok(answer),
