@@ -85,8 +85,8 @@ const POLL: Poll = Poll {
 /// How long one attempt may take, of many.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The first one may take as long as this. Before kube-proxy has its rules for the Service nobody
-/// answers there at all, and that is often so for a moment only.
+/// The first one to a Service. Before kube-proxy has its rules for it nobody answers there at all, and
+/// that is often so for a moment only.
 const FIRST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why the node was not answered.
@@ -103,7 +103,7 @@ const REVIEW: &str = r#"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRe
 impl Cluster {
     /// Posts a TokenReview to the webhook from the node, as the apiserver will.
     pub(super) async fn reached(&self, address: IpAddr) -> Result<String, ClusterError> {
-        self.posted(self.plan.config_at(Some(address)), REVIEW)
+        self.posted(self.plan.config_at(Some(address)), FIRST_PATIENCE)
             .await
     }
 
@@ -115,21 +115,24 @@ impl Cluster {
         if !elsewhere.is_probed() {
             return Ok(String::new());
         }
-        self.posted(elsewhere.kubeconfig(), REVIEW).await
+        self.posted(elsewhere.kubeconfig(), PATIENCE).await
     }
 
     /// From here, over a connection that the node makes: so all of it is the apiserver's but for
     /// the program, and a node needs no client that shows a certificate.
+    ///
+    /// The first attempt may take as long as `first`, a later one as all before it together: a webhook
+    /// that is slow is heard in the end.
     pub(super) async fn posted(
         &self,
         config: Kubeconfig,
-        body: &str,
+        first: Duration,
     ) -> Result<String, ClusterError> {
         let seen = Seen::default();
         let began = Instant::now();
         let look = async || {
-            let patience = began.elapsed().clamp(FIRST_PATIENCE, PATIENCE);
-            match self.post_once(&config, body, &seen, patience).await {
+            let patience = began.elapsed().clamp(first, PATIENCE);
+            match self.post_once(&config, REVIEW, &seen, patience).await {
                 Ok(Ok(answer)) if answer.status.is_success() => Probe::Ready(answer.body),
                 Ok(Ok(answer)) => {
                     Probe::NotYet(format!("{}: {}", answer.status, answer.body).into())

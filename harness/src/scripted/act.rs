@@ -14,8 +14,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 use tokenlab_webhook::Decision;
 
-use crate::wait;
-
 /// What is done with one review.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Act {
@@ -212,7 +210,9 @@ impl RawAnswer {
             .map(|piece| sent.slice_ref(piece))
             .collect();
         let pieces = stream::iter(pieces).then(move |piece| async move {
-            wait::pause(pause).await;
+            // Not a wait for something: the pause is what was asked for. Of nothing too: what came
+            // before leaves while there is nothing more, and an error takes back what has not left.
+            tokio::time::sleep(pause).await;
             Ok::<_, io::Error>(piece)
         });
         if self.cut.is_none() {
