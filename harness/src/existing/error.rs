@@ -5,12 +5,15 @@ use std::io;
 use camino::Utf8PathBuf;
 use tokenlab_webhook::pki::PkiError;
 
-use crate::image::ImageName;
+use crate::image::{IMAGE_NAME, ImageName};
 use crate::kubectl::KubectlError;
 use crate::process::StartError;
 use crate::run_folder::RunFolderError;
 use crate::tool::ToolError;
 use crate::webhook::PostError;
+
+const NOT_PULLED: &str = "a name without a registry is not pulled: load it into each node \
+     (`ctr --namespace k8s.io images import FILE`, or `kind load image-archive FILE`)";
 
 /// Why the webhook is not in somebody else's cluster.
 #[derive(Debug, thiserror::Error)]
@@ -123,11 +126,11 @@ impl ExistingError {
             }
             Self::NoImage { image, .. } => Some(match image.registry() {
                 Some(_) => "the nodes pull it: from a registry that they reach, and may".to_owned(),
+                None if image.to_string() == IMAGE_NAME => {
+                    format!("{NOT_PULLED}, as `tokenlab image build` makes it")
+                }
                 None => format!(
-                    "a name without a registry is not pulled: load it into each node (`tokenlab image \
-                     build`, then `ctr --namespace k8s.io images import FILE`, or `kind load \
-                     image-archive FILE`), or push it and name it with its registry: \
-                     `--webhook-image REGISTRY/{}`",
+                    "{NOT_PULLED}, or push it and name it: `--webhook-image REGISTRY/{}`",
                     image.base()
                 ),
             }),
