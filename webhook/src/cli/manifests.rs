@@ -153,11 +153,7 @@ impl Args {
             control_plane,
             ..manifests
         };
-        let mut asks_a_directory = false;
-        if !mock {
-            let settings = pod::check(&manifests, config)?;
-            asks_a_directory = pod::asks_a_directory(&settings);
-        }
+        let asks_a_directory = !mock && pod::check(&manifests, config)?.ldap.is_some();
         let mut written = None;
         let credentials = if let Some((secret, ca)) = tls_secret.zip(client_ca) {
             Credentials {

@@ -28,11 +28,6 @@ pub(super) fn check(manifests: &Manifests, config: Option<PathBuf>) -> Result<Se
     Ok(told.settings)
 }
 
-/// Whether a directory is asked, which not every image can.
-pub(super) fn asks_a_directory(settings: &Settings) -> bool {
-    named(settings).any(|(setting, _)| setting == "ldap")
-}
-
 /// Whether the Pod has each file that the settings name.
 fn paths(manifests: &Manifests, told: &Told) -> Result<(), Failure> {
     let is_there = |path: &Path| {
