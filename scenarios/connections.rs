@@ -65,7 +65,7 @@ async fn a_broken_connection(
     assert_logged(&context, &seen);
 }
 
-/// Where nothing listens nobody waits: one attempt, and 401 at once.
+/// Where nothing listens there is one attempt, and 401.
 ///
 /// - Source: `apiserver/pkg/util/webhook/webhook.go`, `DefaultShouldRetry`, v0.37.2
 /// - Upstream test: none

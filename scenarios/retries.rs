@@ -21,8 +21,7 @@ use Fails::{For, HalfSilent, Late, Silent, Told, With};
 /// first.
 const LATE: Duration = Duration::from_secs(29);
 
-/// What will not pass is asked once, and the user knows at once; the log has a sentence for each
-/// status.
+/// What will not pass is asked once; the log has a sentence for each status.
 ///
 /// A 503 is among them, unless it comes with a Retry-After. Of a 403 and a 415 the log tells the
 /// body alone, and `unknown` where that is not said to be a text.
