@@ -49,7 +49,9 @@ async fn left(home: &Home, cluster: &str) -> Vec<String> {
         &["network", "ls", "--format={{.Name}}"],
     ] {
         let output = Command::new("docker").args(list).output().await;
-        let names = String::from_utf8(output.expect("must run").stdout).expect("must be UTF-8");
+        let output = output.expect("must run");
+        assert!(output.status.success(), "{output:?}");
+        let names = String::from_utf8(output.stdout).expect("must be UTF-8");
         left.extend(
             names
                 .lines()

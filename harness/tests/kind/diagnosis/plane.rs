@@ -143,7 +143,7 @@ impl<'a> Plane<'a> {
         self.node_finds(replicas).await;
     }
 
-    /// Waits until there are no more Pods than these, and the node knows.
+    /// Waits until there are no more Pods than these, and the node reaches one, or none.
     async fn node_finds(&self, replicas: u8) {
         #[rustfmt::skip]
         let pods = [
