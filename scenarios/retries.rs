@@ -9,13 +9,17 @@ use tokenlab_harness::{Act, RawAnswer, SharedLab};
 use tokenlab_webhook::Decision;
 
 use crate::lab::attempts::assert_logged;
-use crate::lab::evidence::{Asked, FOUR_PAUSES, PATIENCE, called};
+use crate::lab::evidence::{Asked, PATIENCE, called};
 use crate::lab::failing::{A_DATE, Fails, HALF_A_MINUTE, SECONDS, in_json, status};
 use crate::lab::identities::ann;
 use crate::lab::serial::serial;
 use crate::support::{answer, bare_only, lab, slow};
 
 use Fails::{For, HalfSilent, Late, Silent, Told, With};
+
+/// The pauses between five attempts: 500 ms, and half as much again each time; jitter only adds
+/// (`apiserver/pkg/server/options/authentication.go`, `DefaultAuthWebhookRetryBackoff`, v0.37.2).
+const FOUR_PAUSES: Duration = Duration::from_millis(4_062);
 
 /// When that is nearly over: a wait of 30 seconds and the lookup end together, and either may be
 /// first.

@@ -12,10 +12,6 @@ use tokenlab_webhook::Token;
 
 use crate::lab::counters::{Counters, Grown};
 
-/// The pauses between five attempts: 500 ms, and half as much again each time; jitter only adds
-/// (`apiserver/pkg/server/options/authentication.go`, `DefaultAuthWebhookRetryBackoff`, v0.37.2).
-pub(crate) const FOUR_PAUSES: Duration = Duration::from_millis(4_062);
-
 /// All that the apiserver gives the webhook, for all attempts together
 /// (`apiserver/pkg/authentication/token/cache/cached_token_authenticator.go`, `sharedLookupTimeout`,
 /// v0.37.2).
